@@ -1,0 +1,48 @@
+"""2-D convolution, transposed convolution and all their gradients, on the engine of your choice."""
+
+from .api import Gradients, conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
+from .candidates import available_backends
+from .context import use_backend
+from .errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BackendContractError,
+    BackendError,
+    BackendUnavailableError,
+    ConfigurationError,
+    ConvhubError,
+    DtypeError,
+    MixedArraysError,
+    PluginError,
+    ShapeError,
+    UnknownBackendError,
+    UnsupportedProblemError,
+)
+from .explain import Explanation, explain
+from .problem import Problem
+
+__all__ = [
+    "ArgumentError",
+    "ArgumentTypeError",
+    "BackendContractError",
+    "BackendError",
+    "BackendUnavailableError",
+    "ConfigurationError",
+    "ConvhubError",
+    "DtypeError",
+    "Explanation",
+    "Gradients",
+    "MixedArraysError",
+    "PluginError",
+    "Problem",
+    "ShapeError",
+    "UnknownBackendError",
+    "UnsupportedProblemError",
+    "available_backends",
+    "conv2d",
+    "conv2d_backward",
+    "conv_transpose2d",
+    "conv_transpose2d_backward",
+    "explain",
+    "use_backend",
+]

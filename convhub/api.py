@@ -1,0 +1,312 @@
+"""The four functions: check, choose, run, hand back."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from . import arguments, arrays
+from .arrays import Array
+from .dispatch import request
+from .problem import with_primitive
+from .run import run
+
+__all__ = ["Gradients", "conv2d", "conv2d_backward", "conv_transpose2d", "conv_transpose2d_backward"]
+
+
+class Gradients(NamedTuple):
+    """Gradients for input, weight and bias; None where `output_mask` is False."""
+
+    input: Array | None
+    weight: Array | None
+    bias: Array | None
+
+
+def conv2d(
+    input: Array,
+    weight: Array,
+    bias: Array | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    *,
+    backend: str | None = None,
+) -> Array:
+    """Correlate a batch of images with a bank of filters, as `torch.nn.functional.conv2d` does.
+
+    Parameters
+    ----------
+    input : array, shape (N, C, H, W) or (C, H, W)
+        Of NumPy, torch or CuPy; any strides. N may be 0.
+    weight : array, shape (K, C / groups, R, S)
+        The filters; of the library, dtype and device of `input`.
+    bias : array, shape (K,), optional
+        Added to each output channel.
+    stride : int or (int, int)
+        Rows and columns from one window to the next.
+    padding : int, (int, int), ((int, int), (int, int)), 'same' or 'valid'
+        Zeros around the image: on all sides; at the top and bottom, and at the left and right; at
+        ((top, bottom), (left, right)); as many as keep the size at stride 1 (an odd one at the end); none.
+    dilation : int or (int, int)
+        Rows and columns from one element of the kernel to the next.
+    groups : int
+        Channels are split into that many parts, convolved each on its own; with ``groups = C`` depthwise.
+    backend : str, optional
+        The backend that shall run this; by default as configured. See `convhub.available_backends`.
+
+    Returns
+    -------
+    array, shape (N, K, P, Q) or (K, P, Q)
+        Of the library, dtype and device of `input`; with
+        ``P = (H + top + bottom - dilation * (R - 1) - 1) // stride + 1``, and Q likewise. A torch tensor
+        takes part in autograd, to any order.
+
+    Raises
+    ------
+    ArgumentError, ArgumentTypeError, MixedArraysError
+        If an argument is wrong; these are `ValueError` and `TypeError`.
+    BackendError
+        If the named backend, or every backend, cannot run it; the message says why.
+
+    Examples
+    --------
+    >>> import numpy as np, convhub
+    >>> image = np.arange(12.0).reshape(1, 1, 3, 4)
+    >>> edges = np.array([[[[-1.0, 1.0]]]])
+    >>> convhub.conv2d(image, edges, padding=((0, 0), (1, 0)))[0, 0]
+    array([[0., 1., 1., 1.],
+           [4., 1., 1., 1.],
+           [8., 1., 1., 1.]])
+    """
+    wanted = request(backend)
+    call, facts = arguments.conv2d_call(
+        {"input": input, "weight": weight, "bias": bias}, stride, padding, dilation, groups
+    )
+    if not call.unbatched:
+        return run(call.problem, (input, weight, bias), wanted, facts.library)
+    return run(call.problem, (input[None], weight, bias), wanted, facts.library)[0]
+
+
+def conv2d_backward(
+    grad_output: Array,
+    input: Array,
+    weight: Array,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    *,
+    output_mask: tuple[bool, bool, bool] = (True, True, True),
+    backend: str | None = None,
+) -> Gradients:
+    """Return the gradients of `conv2d` for its input, weight and bias.
+
+    Parameters
+    ----------
+    grad_output : array, shape (N, K, P, Q) or (K, P, Q)
+        The gradient for what `conv2d` returned.
+    input, weight, stride, padding, dilation, groups
+        As they were given to `conv2d`.
+    output_mask : three bools
+        Which of the gradients are wanted; the others are not computed.
+    backend : str, optional
+        As for `conv2d`.
+
+    Returns
+    -------
+    Gradients
+        `input` and `weight` of the shapes of these; `bias` of shape (K,), the sum of `grad_output` over
+        batch and space. For complex arrays they are conjugate Wirtinger derivatives, as torch's are.
+
+    Raises
+    ------
+    ArgumentError, ArgumentTypeError, MixedArraysError, BackendError
+        As for `conv2d`.
+
+    Examples
+    --------
+    >>> import numpy as np, convhub
+    >>> image, weight = np.ones((1, 1, 3, 3)), np.full((1, 1, 2, 2), 2.0)
+    >>> grads = convhub.conv2d_backward(np.ones((1, 1, 2, 2)), image, weight)
+    >>> grads.input[0, 0]
+    array([[2., 4., 2.],
+           [4., 8., 4.],
+           [2., 4., 2.]])
+    >>> grads.weight[0, 0, 0, 0], grads.bias[0]
+    (np.float64(4.0), np.float64(4.0))
+    """
+    wanted = request(backend)
+    mask = arguments.mask_of_three(output_mask)
+    call, facts = arguments.conv2d_call(
+        {"input": input, "weight": weight, "grad_output": grad_output}, stride, padding, dilation, groups
+    )
+    problem, unbatched = call
+    arguments.check_grad_output(grad_output, problem.output_shape, unbatched)
+    image = input
+    if unbatched:
+        grad_output, image = grad_output[None], input[None]
+    grad_input = grad_weight = grad_bias = None
+    if mask[0]:
+        grad_input = run(
+            with_primitive(problem, "grad_input"),
+            (grad_output, arrays.conjugate(weight), None),
+            wanted,
+            facts.library,
+        )
+    if mask[1]:
+        grad_weight = run(
+            with_primitive(problem, "grad_weight"),
+            (grad_output, arrays.conjugate(image)),
+            wanted,
+            facts.library,
+        )
+    if mask[2]:
+        grad_bias = arrays.channel_sum(grad_output)
+    if unbatched and grad_input is not None:
+        grad_input = grad_input[0]
+    return Gradients(grad_input, grad_weight, grad_bias)
+
+
+def conv_transpose2d(
+    input: Array,
+    weight: Array,
+    bias: Array | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+    *,
+    backend: str | None = None,
+) -> Array:
+    """Spread each pixel by a filter, as `torch.nn.functional.conv_transpose2d` does.
+
+    This is the adjoint of the `conv2d` that takes ``K = weight.shape[1] * groups`` channels to C; it is
+    also called fractionally strided convolution, and, wrongly, deconvolution.
+
+    Parameters
+    ----------
+    input : array, shape (N, C, H, W) or (C, H, W)
+        Of NumPy, torch or CuPy; any strides. N may be 0.
+    weight : array, shape (C, K / groups, R, S)
+        The filters; of the library, dtype and device of `input`.
+    bias : array, shape (K,), optional
+        Added to each output channel.
+    stride : int or (int, int)
+        Rows and columns between the filters that two neighbouring pixels spread.
+    padding : int or (int, int)
+        Rows and columns cut off on each side of the result.
+    output_padding : int or (int, int)
+        Rows and columns added at the bottom and right; smaller than stride or dilation.
+    groups : int
+        Channels are split into that many parts, each on its own.
+    dilation : int or (int, int)
+        Rows and columns from one element of the kernel to the next.
+    backend : str, optional
+        As for `conv2d`.
+
+    Returns
+    -------
+    array, shape (N, K, P, Q) or (K, P, Q)
+        With ``P = (H - 1) * stride - 2 * padding + dilation * (R - 1) + output_padding + 1``, and Q likewise.
+
+    Raises
+    ------
+    ArgumentError, ArgumentTypeError, MixedArraysError, BackendError
+        As for `conv2d`.
+
+    Examples
+    --------
+    >>> import numpy as np, convhub
+    >>> convhub.conv_transpose2d(np.array([[[1.0, 2.0]]]), np.ones((1, 1, 1, 2)), stride=(1, 3))
+    array([[[1., 1., 0., 2., 2.]]])
+    """
+    wanted = request(backend)
+    call, facts = arguments.conv_transpose2d_call(
+        {"input": input, "weight": weight, "bias": bias}, stride, padding, output_padding, groups, dilation
+    )
+    if not call.unbatched:
+        return run(call.problem, (input, weight, bias), wanted, facts.library)
+    return run(call.problem, (input[None], weight, bias), wanted, facts.library)[0]
+
+
+def conv_transpose2d_backward(
+    grad_output: Array,
+    input: Array,
+    weight: Array,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+    *,
+    output_mask: tuple[bool, bool, bool] = (True, True, True),
+    backend: str | None = None,
+) -> Gradients:
+    """Return the gradients of `conv_transpose2d` for its input, weight and bias.
+
+    Parameters
+    ----------
+    grad_output : array, shape (N, K, P, Q) or (K, P, Q)
+        The gradient for what `conv_transpose2d` returned.
+    input, weight, stride, padding, output_padding, groups, dilation
+        As they were given to `conv_transpose2d`.
+    output_mask : three bools
+        Which of the gradients are wanted; the others are not computed.
+    backend : str, optional
+        As for `conv2d`.
+
+    Returns
+    -------
+    Gradients
+        As for `conv2d_backward`.
+
+    Raises
+    ------
+    ArgumentError, ArgumentTypeError, MixedArraysError, BackendError
+        As for `conv2d`.
+
+    Examples
+    --------
+    >>> import numpy as np, convhub
+    >>> pixels, weight = np.array([[[1.0, 2.0]]]), np.ones((1, 1, 1, 2))
+    >>> grad_output = np.array([[[1.0, 10.0, 100.0]]])
+    >>> grads = convhub.conv_transpose2d_backward(grad_output, pixels, weight)
+    >>> grads.input, grads.weight.ravel(), grads.bias
+    (array([[[ 11., 110.]]]), array([ 21., 210.]), array([111.]))
+    """
+    wanted = request(backend)
+    mask = arguments.mask_of_three(output_mask)
+    call, facts = arguments.conv_transpose2d_call(
+        {"input": input, "weight": weight, "grad_output": grad_output},
+        stride,
+        padding,
+        output_padding,
+        groups,
+        dilation,
+    )
+    problem, unbatched = call
+    arguments.check_grad_output(grad_output, problem.input_shape, unbatched)
+    image = input
+    if unbatched:
+        grad_output, image = grad_output[None], input[None]
+    grad_input = grad_weight = grad_bias = None
+    if mask[0]:
+        grad_input = run(
+            with_primitive(problem, "forward"),
+            (grad_output, arrays.conjugate(weight), None),
+            wanted,
+            facts.library,
+        )
+    if mask[1]:
+        grad_weight = run(
+            with_primitive(problem, "grad_weight"),
+            (arrays.conjugate(image), grad_output),
+            wanted,
+            facts.library,
+        )
+    if mask[2]:
+        grad_bias = arrays.channel_sum(grad_output)
+    if unbatched and grad_input is not None:
+        grad_input = grad_input[0]
+    return Gradients(grad_input, grad_weight, grad_bias)

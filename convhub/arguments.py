@@ -1,0 +1,365 @@
+"""From the arguments of a call to a `Problem`, refusing every bad one before any backend is asked.
+
+What a caller wrote is brought into one form first (`pair`, `padding_sides`), by type, since ``True == 1 ==
+1.0`` would otherwise pass; then everything that depends on sizes is computed and checked once per
+combination, and remembered.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .arrays import Array, Facts, common_facts, describe
+from .errors import ArgumentError, ArgumentTypeError, ShapeError
+from .problem import Pair, Problem, transposed_output_size
+
+__all__ = ["Call", "check_grad_output", "conv2d_call", "conv_transpose2d_call", "mask_of_three"]
+
+Shape = tuple[int, ...]
+Sides = tuple[Pair, Pair]
+
+# Parameters beyond 31 bits have no use, and would overflow the offsets of compiled kernels.
+LARGEST = 2**31 - 1
+
+
+class Call(NamedTuple):
+    """A checked call: its problem, the shape its result has, and whether a batch axis must be added."""
+
+    problem: Problem
+    unbatched: bool
+
+
+# --- one form for each parameter -------------------------------------------------------------------------
+
+
+def integer(name: str, value: Any, whole: Any) -> int:
+    """Return `value`, part of the argument `name`, as an int; `whole` is what the caller wrote."""
+    if type(value) is int:
+        return value
+    # A boolean is an int to Python, and a mistake here; floats have no __index__.
+    if not _is_boolean(value) and hasattr(value, "__index__"):
+        try:
+            return operator.index(value)
+        except TypeError:
+            pass  # an array of more than one element has __index__ too; the error below says so
+    raise ArgumentTypeError(f"{name} is {_short(whole)}; it must be an integer or a pair of integers")
+
+
+def pair(name: str, value: Any, least: int) -> Pair:
+    """Return an integer or a pair of them as a pair, each between `least` and 2**31 - 1."""
+    if type(value) is int:
+        found = (value, value)
+    elif isinstance(value, tuple | list):
+        if len(value) not in (1, 2):
+            raise ArgumentError(
+                f"{name} is {_short(value)}, of length {len(value)}; it must be one integer or two"
+            )
+        found = (integer(name, value[0], value), integer(name, value[-1], value))
+    else:
+        single = integer(name, value, value)
+        found = (single, single)
+    if not (least <= found[0] <= LARGEST and least <= found[1] <= LARGEST):
+        raise ArgumentError(f"{name} is {_short(value)}; it must be between {least} and {LARGEST}")
+    return found
+
+
+def padding_sides(value: Any) -> Sides | str:
+    """Return padding as ((top, bottom), (left, right)), or ``"same"``."""
+    if type(value) is int and 0 <= value <= LARGEST:
+        return ((value, value), (value, value))
+    if isinstance(value, str):
+        if value == "valid":
+            return ((0, 0), (0, 0))
+        if value == "same":
+            return value
+        raise ArgumentError(
+            f"padding is {value!r}; it must be an integer, a pair, ((top, bottom), (left, right)), "
+            "'same' or 'valid'"
+        )
+    if isinstance(value, tuple | list) and any(isinstance(side, tuple | list) for side in value):
+        if len(value) != 2 or not all(isinstance(side, tuple | list) and len(side) == 2 for side in value):
+            raise ArgumentError(
+                f"padding is {_short(value)}; of four sides it must be ((top, bottom), (left, right))"
+            )
+        return (pair("padding", value[0], 0), pair("padding", value[1], 0))
+    vertical, horizontal = pair("padding", value, 0)
+    return ((vertical, vertical), (horizontal, horizontal))
+
+
+def group_count(value: Any) -> int:
+    """Return `groups` as an int of 1 or more."""
+    if type(value) is not int:
+        if isinstance(value, tuple | list):
+            raise ArgumentTypeError(f"groups is {_short(value)}; it must be an integer of 1 or more")
+        value = integer("groups", value, value)
+    if not 1 <= value <= LARGEST:
+        raise ArgumentError(f"groups is {_short(value)}; it must be between 1 and {LARGEST}")
+    return int(value)
+
+
+def mask_of_three(value: Any) -> tuple[bool, bool, bool]:
+    """Return `output_mask` as three booleans, for input, weight and bias.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it is not a sequence of three booleans.
+    """
+    if isinstance(value, tuple | list) and len(value) == 3 and all(map(_is_boolean, value)):
+        return (bool(value[0]), bool(value[1]), bool(value[2]))
+    raise ArgumentTypeError(
+        f"output_mask is {_short(value)}; it must be three booleans, for input, weight and bias"
+    )
+
+
+def _is_boolean(value: Any) -> bool:
+    return isinstance(value, bool | np.bool_)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+# --- the two operations ----------------------------------------------------------------------------------
+
+
+def conv2d_call(
+    arrays: dict[str, Array | None],
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+) -> tuple[Call, Facts]:
+    """Return the checked call of a convolution, and the facts of its input.
+
+    Parameters
+    ----------
+    arrays : dict
+        ``input``, ``weight``, and ``bias`` or ``grad_output`` or neither, in this order.
+    """
+    input_facts, weight_facts, *others = _facts(arrays)
+    call = _conv2d(
+        input_facts.shape,
+        weight_facts.shape,
+        others[0].shape if others and arrays.get("bias") is not None else None,
+        pair("stride", stride, 1),
+        padding_sides(padding),
+        pair("dilation", dilation, 1),
+        group_count(groups),
+        input_facts.dtype,
+        input_facts.device.partition(":")[0],
+    )
+    return call, input_facts
+
+
+def conv_transpose2d_call(
+    arrays: dict[str, Array | None],
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: Any,
+    dilation: Any,
+) -> tuple[Call, Facts]:
+    """Return the checked call of a transposed convolution, and the facts of its input."""
+    input_facts, weight_facts, *others = _facts(arrays)
+    if isinstance(padding, str):
+        raise ArgumentError(
+            f"padding is {padding!r}; for a transposed convolution it must be an integer or a pair"
+        )
+    call = _conv_transpose2d(
+        input_facts.shape,
+        weight_facts.shape,
+        others[0].shape if others and arrays.get("bias") is not None else None,
+        pair("stride", stride, 1),
+        pair("padding", padding, 0),
+        pair("output_padding", output_padding, 0),
+        group_count(groups),
+        pair("dilation", dilation, 1),
+        input_facts.dtype,
+        input_facts.device.partition(":")[0],
+    )
+    return call, input_facts
+
+
+def _facts(arrays: dict[str, Array | None]) -> tuple[Facts, ...]:
+    for name, array in arrays.items():
+        if array is None and name != "bias":
+            raise ArgumentTypeError(f"{name} is None; it must be an array of NumPy, torch or CuPy")
+    return common_facts(arrays)
+
+
+def check_grad_output(grad_output: Array, shape: Shape, unbatched: bool) -> None:
+    """Refuse a gradient whose shape is not that of the result it belongs to."""
+    wanted = shape[1:] if unbatched else shape
+    if tuple(grad_output.shape) != wanted:
+        raise ShapeError(
+            f"grad_output is {describe(grad_output)}; it must have the shape of the output, {wanted}"
+        )
+
+
+@functools.lru_cache(maxsize=4096)
+def _conv2d(
+    input_shape: Shape,
+    weight_shape: Shape,
+    bias_shape: Shape | None,
+    stride: Pair,
+    padding: Sides | str,
+    dilation: Pair,
+    groups: int,
+    dtype: str,
+    device: str,
+) -> Call:
+    batch, in_channels, height, width = _check_ranks(input_shape, weight_shape)
+    out_channels, group_channels, *kernel = weight_shape
+    if in_channels % groups:
+        raise ShapeError(
+            f"input of shape {input_shape} has {in_channels} channels; they must be a multiple of "
+            f"groups, which is {groups}"
+        )
+    if group_channels != in_channels // groups:
+        raise ShapeError(
+            f"weight of shape {weight_shape} has {group_channels} in dimension 1; with input of shape "
+            f"{input_shape} and groups {groups} it must have {in_channels // groups}"
+        )
+    if out_channels % groups:
+        raise ShapeError(
+            f"weight of shape {weight_shape} has {out_channels} in dimension 0; it must be a multiple of "
+            f"groups, which is {groups}"
+        )
+    _check_bias(bias_shape, out_channels, weight_shape)
+    if isinstance(padding, str):  # 'same'; 'valid' has become zeros before
+        if stride != (1, 1):
+            raise ArgumentError(f"padding is 'same' with stride {stride}; 'same' needs a stride of 1")
+        padding = (_same_sides(kernel[0], dilation[0]), _same_sides(kernel[1], dilation[1]))
+    problem = Problem(
+        "forward",
+        batch,
+        in_channels,
+        out_channels,
+        (height, width),
+        (kernel[0], kernel[1]),
+        stride,
+        padding,
+        dilation,
+        groups,
+        dtype,
+        device,
+    )
+    _check_result_size(problem.output_shape)
+    return Call(problem, len(input_shape) == 3)
+
+
+@functools.lru_cache(maxsize=4096)
+def _conv_transpose2d(
+    input_shape: Shape,
+    weight_shape: Shape,
+    bias_shape: Shape | None,
+    stride: Pair,
+    padding: Pair,
+    output_padding: Pair,
+    groups: int,
+    dilation: Pair,
+    dtype: str,
+    device: str,
+) -> Call:
+    batch, in_channels, height, width = _check_ranks(input_shape, weight_shape)
+    weight_channels, group_channels, *kernel = weight_shape
+    if weight_channels != in_channels:
+        raise ShapeError(
+            f"weight of shape {weight_shape} has {weight_channels} in dimension 0; with input of shape "
+            f"{input_shape} it must have {in_channels}"
+        )
+    if in_channels % groups:
+        raise ShapeError(
+            f"input of shape {input_shape} has {in_channels} channels; they must be a multiple of "
+            f"groups, which is {groups}"
+        )
+    out_channels = group_channels * groups
+    _check_bias(bias_shape, out_channels, weight_shape)
+    for axis in (0, 1):
+        if output_padding[axis] >= max(stride[axis], dilation[axis]):
+            raise ArgumentError(
+                f"output_padding is {output_padding}; it must be smaller than stride {stride} or "
+                f"dilation {dilation} on each axis"
+            )
+    sizes = tuple(
+        transposed_output_size(
+            (height, width)[axis],
+            kernel[axis],
+            stride[axis],
+            padding[axis],
+            output_padding[axis],
+            dilation[axis],
+        )
+        for axis in (0, 1)
+    )
+    if min(sizes) < 1:
+        raise ShapeError(
+            f"padding is {padding}; it cuts the output of input {input_shape} and weight {weight_shape} down "
+            f"to {sizes}, and each must be 1 or more"
+        )
+    problem = Problem(
+        "grad_input",
+        batch,
+        out_channels,
+        in_channels,
+        (sizes[0], sizes[1]),
+        (kernel[0], kernel[1]),
+        stride,
+        ((padding[0], padding[0]), (padding[1], padding[1])),
+        dilation,
+        groups,
+        dtype,
+        device,
+        (height, width),
+    )
+    _check_result_size(problem.input_shape)
+    return Call(problem, len(input_shape) == 3)
+
+
+def _check_ranks(input_shape: Shape, weight_shape: Shape) -> tuple[int, int, int, int]:
+    if len(input_shape) not in (3, 4):
+        raise ShapeError(
+            f"input has shape {input_shape}; it must have 4 dimensions (batch, channels, height, width), or "
+            "3 without a batch"
+        )
+    if len(weight_shape) != 4:
+        raise ShapeError(
+            f"weight has shape {weight_shape}; it must have 4 dimensions (channels, channels / groups, "
+            "kernel height, kernel width)"
+        )
+    batch, channels, height, width = (1, *input_shape) if len(input_shape) == 3 else input_shape
+    if min(channels, height, width) < 1:
+        raise ShapeError(f"input has shape {input_shape}; only the batch may be 0")
+    if min(weight_shape) < 1:
+        raise ShapeError(f"weight has shape {weight_shape}; every dimension must be 1 or more")
+    return batch, channels, height, width
+
+
+def _check_bias(bias_shape: Shape | None, channels: int, weight_shape: Shape) -> None:
+    if bias_shape is not None and bias_shape != (channels,):
+        raise ShapeError(
+            f"bias has shape {bias_shape}; with weight of shape {weight_shape} it must have shape "
+            f"({channels},)"
+        )
+
+
+def _check_result_size(shape: Shape) -> None:
+    # 2**47 bytes is what one process can address on today's 64-bit machines.
+    elements = functools.reduce(operator.mul, shape)
+    if elements > 2**45:
+        raise ShapeError(
+            f"output would have shape {shape}, which is {elements} elements and more than fit in memory; "
+            "check padding, stride and the sizes of input and weight"
+        )
+
+
+def _same_sides(kernel: int, dilation: int) -> Pair:
+    """Return the sides of 'same' padding; an odd one goes to the end, as in torch."""
+    total = dilation * (kernel - 1)
+    return (total // 2, total - total // 2)

@@ -1,0 +1,301 @@
+"""Arrays of NumPy, torch and CuPy: what they are, and how one library's become another's without a copy.
+
+No array library but NumPy is ever imported here before the caller has imported it: an array of torch can
+only exist where torch has been imported, so `sys.modules` answers.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .errors import ArgumentError, ArgumentTypeError, DtypeError, MixedArraysError
+
+__all__ = [
+    "Facts",
+    "channel_sum",
+    "common_facts",
+    "conjugate",
+    "converter",
+    "describe",
+    "facts",
+    "numpy_dtype",
+]
+
+Array = Any
+
+
+class Facts(NamedTuple):
+    """What convhub needs to know of an array.
+
+    `device` is ``"cpu"`` or ``"cuda:0"``; `dtype` is NumPy's name of it, or ``"bfloat16"``.
+    """
+
+    library: str
+    shape: tuple[int, ...]
+    dtype: str
+    device: str
+
+
+# A dictionary, since `numpy.dtype.name` is computed anew at each access and costs a microsecond.
+_NUMPY_NAMES: dict[np.dtype[Any], str] = {
+    np.dtype(code): np.dtype(code).name
+    for code in "efdFDbhilqBHILQ" + ("gG" if np.dtype("g").itemsize > 8 else "")
+}
+_TORCH_NAMES: dict[Any, str] = {}
+
+
+def describe(array: Array) -> str:
+    """Return a short text for an error message: what the thing is, with its shape if it has one."""
+    if isinstance(array, np.ndarray) or _is_torch(array) or _is_cupy(array):
+        kind = type(array)
+        return f"a {kind.__module__.split('.')[0]}.{kind.__name__} of shape {tuple(array.shape)}"
+    text = repr(array)
+    return f"{text if len(text) <= 60 else text[:57] + '...'} of type {type(array).__name__}"
+
+
+def facts(name: str, array: Array) -> Facts:
+    """Return what convhub needs to know of `array`, the argument called `name`.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it is no array of NumPy, torch or CuPy, or one that does not lie plainly in memory.
+    DtypeError
+        If its elements cannot be convolved.
+    """
+    if type(array) is np.ndarray:
+        dtype = _NUMPY_NAMES.get(array.dtype)
+        if dtype is not None:
+            return Facts("numpy", array.shape, dtype, "cpu")
+    return _facts_with_checks(name, array)
+
+
+def common_facts(arrays: Mapping[str, Array | None]) -> tuple[Facts, ...]:
+    """Return the facts of each array that is not None, all of one library, dtype and device.
+
+    Parameters
+    ----------
+    arrays : mapping of argument name to array or None
+
+    Raises
+    ------
+    MixedArraysError
+        Naming both sides, if two arrays differ in library, dtype or device.
+    """
+    found: list[Facts] = []
+    first_name = ""
+    for name, array in arrays.items():
+        if array is None:
+            continue
+        fact = facts(name, array)
+        if not found:
+            first_name = name
+        elif (
+            fact.library != found[0].library or fact.dtype != found[0].dtype or fact.device != found[0].device
+        ):
+            raise _mixed(first_name, found[0], name, fact)
+        found.append(fact)
+    return tuple(found)
+
+
+def _mixed(first_name: str, first: Facts, name: str, other: Facts) -> MixedArraysError:
+    aspect = next(a for a in ("library", "device", "dtype") if getattr(first, a) != getattr(other, a))
+    return MixedArraysError(
+        f"{name} of shape {other.shape} has {aspect} {getattr(other, aspect)}, but {first_name} of shape "
+        f"{first.shape} has {aspect} {getattr(first, aspect)}; all arrays of a call must agree"
+    )
+
+
+def _facts_with_checks(name: str, array: Array) -> Facts:
+    if isinstance(array, np.ndarray):
+        if isinstance(array, np.ma.MaskedArray):
+            raise ArgumentTypeError(
+                f"{name} is {describe(array)}; a mask would be lost, so pass {name}.filled(...) or .data"
+            )
+        return Facts("numpy", array.shape, _numpy_dtype_name(name, array), "cpu")
+    if _is_torch(array):
+        return _torch_facts(name, array)
+    if _is_cupy(array):
+        return Facts("cupy", tuple(array.shape), _numpy_dtype_name(name, array), f"cuda:{array.device.id}")
+    raise ArgumentTypeError(f"{name} is {describe(array)}; it must be an array of NumPy, torch or CuPy")
+
+
+def _numpy_dtype_name(name: str, array: Array) -> str:
+    dtype: np.dtype[Any] = array.dtype
+    known = _NUMPY_NAMES.get(dtype)
+    if known is None and dtype.name == "bfloat16":  # of ml_dtypes, which need not be imported
+        known = _NUMPY_NAMES[dtype] = "bfloat16"
+    if known is not None:
+        return known
+    if dtype.newbyteorder("=") in _NUMPY_NAMES:
+        raise DtypeError(
+            f"{name} of shape {array.shape} has dtype {dtype.str!r}, of foreign byte order; convert it with "
+            f"{name}.astype({name}.dtype.newbyteorder('='))"
+        )
+    raise DtypeError(
+        f"{name} of shape {array.shape} has dtype {dtype}; it must be a floating, complex or integer type"
+    )
+
+
+def _torch() -> ModuleType | None:
+    return sys.modules.get("torch")
+
+
+def _is_torch(array: Array) -> bool:
+    tensor = getattr(_torch(), "Tensor", None)
+    return tensor is not None and isinstance(array, tensor)
+
+
+def _is_cupy(array: Array) -> bool:
+    ndarray = getattr(sys.modules.get("cupy"), "ndarray", None)
+    return ndarray is not None and isinstance(array, ndarray)
+
+
+def _torch_facts(name: str, tensor: Array) -> Facts:
+    torch: Any = _torch()
+    if not _TORCH_NAMES:
+        names = ("bfloat16", *_NUMPY_NAMES.values())
+        _TORCH_NAMES.update({getattr(torch, n): n for n in names if hasattr(torch, n)})
+    if tensor.layout is not torch.strided:
+        raise ArgumentTypeError(
+            f"{name} is {describe(tensor)} of layout {tensor.layout}; it must be dense: {name}.to_dense()"
+        )
+    dtype = _TORCH_NAMES.get(tensor.dtype)
+    if dtype is None:
+        raise DtypeError(
+            f"{name} of shape {tuple(tensor.shape)} has dtype {tensor.dtype}; it must be a floating, complex "
+            "or integer type"
+        )
+    device = tensor.device
+    if device.type == "cpu":
+        return Facts("torch", tuple(tensor.shape), dtype, "cpu")
+    if device.type == "cuda":
+        return Facts("torch", tuple(tensor.shape), dtype, f"cuda:{device.index}")
+    raise ArgumentError(
+        f"{name} of shape {tuple(tensor.shape)} is on device {str(device)!r}; it must be on cpu or cuda"
+    )
+
+
+# --- from one library to another -----------------------------------------------------------------------
+
+
+def converter(source: str, target: str) -> Callable[[Array], Array] | None:
+    """Return the function that makes an array of library `target` from one of `source`, sharing memory.
+
+    Only where memory cannot be shared (torch knows no negative strides) is there a copy, on the same
+    device. None where the libraries are the same.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If one of the libraries lives on the CPU only, and the other on GPUs only.
+    """
+    if source == target:
+        return None
+    function = _CONVERTERS.get((source, target))
+    if function is None:
+        raise ArgumentTypeError(
+            f"an array of {source} cannot become one of {target} without leaving its device; "
+            "convhub never moves arrays between devices"
+        )
+    return function
+
+
+def _torch_to_numpy(tensor: Array) -> Array:
+    torch: Any = _torch()
+    plain = tensor.detach().resolve_conj().resolve_neg()
+    if plain.dtype is torch.bfloat16:
+        return plain.view(torch.int16).numpy().view(_numpy_bfloat16())
+    return plain.numpy()
+
+
+def _numpy_to_torch(array: Array) -> Array:
+    import torch
+
+    itemsize = array.dtype.itemsize
+    if not array.flags.aligned or any(step < 0 or step % itemsize for step in array.strides):
+        array = np.array(array, order="C")  # strides that torch cannot express
+    elif not array.flags.writeable:
+        array = np.asarray(_Writable(array))
+    if array.dtype.name == "bfloat16":
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
+class _Writable:
+    """The memory of a read-only array, for torch, which warns at every array that is read-only."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array  # kept alive as long as the view is
+        view = array.view(np.int16) if array.dtype.name == "bfloat16" else array
+        interface = dict(view.__array_interface__)
+        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
+
+
+def _torch_to_cupy(tensor: Array) -> Array:
+    import cupy
+
+    return cupy.from_dlpack(tensor.detach().resolve_conj().resolve_neg())
+
+
+def _cupy_to_torch(array: Array) -> Array:
+    import torch
+
+    return torch.utils.dlpack.from_dlpack(array)
+
+
+_CONVERTERS: dict[tuple[str, str], Callable[[Array], Array]] = {
+    ("torch", "numpy"): _torch_to_numpy,
+    ("numpy", "torch"): _numpy_to_torch,
+    ("torch", "cupy"): _torch_to_cupy,
+    ("cupy", "torch"): _cupy_to_torch,
+}
+
+
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """Return NumPy's dtype of that name, ``"bfloat16"`` included.
+
+    Raises
+    ------
+    DtypeError
+        If that is bfloat16 and ml_dtypes is not installed.
+    """
+    return _numpy_bfloat16() if name == "bfloat16" else np.dtype(name)
+
+
+def _numpy_bfloat16() -> np.dtype[Any]:
+    try:
+        import ml_dtypes
+    except ImportError as error:
+        raise DtypeError(
+            "dtype is bfloat16, which NumPy knows through ml_dtypes only: pip install ml_dtypes"
+        ) from error
+    dtype: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+    return dtype
+
+
+# --- the little arithmetic that is not a primitive -------------------------------------------------------
+
+
+def conjugate(array: Array) -> Array:
+    """Return the complex conjugate; the array itself where it is real."""
+    kind = facts("array", array).dtype
+    return array.conj() if kind.startswith("complex") else array
+
+
+def channel_sum(array: Array) -> Array:
+    """Return the sum over batch, height and width of an (N, C, H, W) array: the gradient of a bias.
+
+    float16 and float32 are accumulated in double the width, since NumPy adds strided axes one by one.
+    """
+    fact = facts("grad_output", array)
+    if fact.library == "torch":
+        return array.sum((0, 2, 3), dtype=array.dtype)
+    wider = {"float16": "float32", "bfloat16": "float32", "float32": "float64", "complex64": "complex128"}
+    total = array.sum(axis=(0, 2, 3), dtype=wider.get(fact.dtype, array.dtype))
+    return total.astype(array.dtype, copy=False)

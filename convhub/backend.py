@@ -1,0 +1,237 @@
+"""What a backend is. Whoever writes one reads this file, and needs no other.
+
+A backend is three functions and one declaration, handed to convhub by a plugin::
+
+    # convhub_mine/__init__.py
+    import numpy as np
+    from convhub.backend import Backend, Capabilities, hookimpl
+
+    def forward(x, w, bias, problem, options): ...
+    def grad_input(dy, w, bias, problem, options): ...
+    def grad_weight(dy, x, problem, options): ...
+
+    @hookimpl
+    def convhub_backends():
+        capabilities = Capabilities(dtypes=("float32", "float64"))
+        return [Backend("mine", capabilities, forward, grad_input, grad_weight)]
+
+    # pyproject.toml
+    [project.entry-points.convhub]
+    mine = "convhub_mine"
+
+Everything is one correlation ``y[n,k,p,q] = Σ w[k,c,r,s] · x[n,c, p·stride+r·dilation−top, …]`` and its
+two adjoints (the formula with every index is in `convhub.problem`):
+
+===========================================  =======================================================
+``forward(x, w, bias, problem, options)``     returns ``y``; `bias` is None or has K elements, added to
+                                              each output channel
+``grad_input(dy, w, bias, problem, options)`` returns ``dx[n,c,h,w]``, the sum of ``dy·w`` over every place
+                                              where that pixel was used; it is also the transposed
+                                              convolution, so `bias` is None or has C elements
+``grad_weight(dy, x, problem, options)``      returns ``dw[k,c,r,s]``, the sum of ``dy·x`` over every place
+                                              where that weight was used
+===========================================  =======================================================
+
+What convhub promises to a backend
+    The problem is valid, and the backend's own `Capabilities` and `supports` admit it. Arrays are of
+    the library that it asked for, of ``problem.dtype`` in native byte order and of exactly the shapes
+    ``problem.input_shape``, ``weight_shape`` and ``output_shape``. They may be views of any strides
+    (reversed, broadcast, Fortran order), unaligned, and read-only. N may be 0. Complex operands are used
+    as they are: nothing is conjugated here. Calls come from several threads at once.
+
+What a backend promises
+    It returns a new array of ``problem.result_shape`` and ``problem.dtype`` on the same device, C
+    contiguous, sharing no memory with what came in, and leaves its inputs as they were. float16 and
+    bfloat16 accumulate in float32 at least; integers wrap around, as NumPy's do. The same call gives the
+    same bits every time and for any number of threads, or the declaration says ``deterministic=False``.
+    It imports heavy libraries when first called, not when its plugin is imported.
+
+``convhub verify --random 100 --backend mine`` and ``pytest --pyargs convhub.conformance`` tell whether
+the promises are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from .hookspecs import hookimpl
+from .problem import PRIMITIVES, Primitive, Problem
+
+__all__ = [
+    "Accuracy",
+    "Answer",
+    "Array",
+    "ArrayLibrary",
+    "Backend",
+    "Capabilities",
+    "Problem",
+    "RunOptions",
+    "hookimpl",
+]
+
+Array: TypeAlias = Any
+"""An array of the library that the backend asked for."""
+
+Answer: TypeAlias = Literal[True] | str
+"""True, or one line saying why not."""
+
+ArrayLibrary = Literal["numpy", "torch", "cupy"]
+
+Accuracy = Literal["componentwise", "normwise"]
+"""The bound to which the conformance suite holds a backend, eps being that of the accumulator:
+
+componentwise
+    ``|y − y*| ≤ (8 + √terms) · eps · (|x| ⋆ |w|)`` for each element: what summing in any order gives.
+normwise
+    The same with the largest element of ``|x| ⋆ |w|`` in place of each: what algorithms give that
+    transform their operands (Winograd, FFT). ``accuracy = "strict"`` keeps these from being chosen.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How a primitive is to be run: the user's settings that concern the arithmetic.
+
+    Parameters
+    ----------
+    threads : int
+        How many threads may work at once, the calling one included.
+    workspace_limit : int
+        The most memory, in bytes, to hold beyond operands and result.
+    accuracy : {"standard", "strict"}
+        With ``"strict"`` only algorithms of the componentwise class may run.
+    allow_tf32 : bool
+        Whether float32 products may be rounded to TF32 on a GPU.
+    backend : object
+        An instance of the backend's own `Backend.options` type, or None.
+    """
+
+    threads: int = 1
+    workspace_limit: int = 64 * 2**20
+    accuracy: Literal["standard", "strict"] = "standard"
+    allow_tf32: bool = False
+    backend: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a backend can do. Dispatch, `explain`, the documentation and the suite's skips read this.
+
+    Parameters
+    ----------
+    dtypes : tuple of str, or mapping of primitive to tuple of str
+        By NumPy's names; for all primitives alike, or for each its own.
+    devices : tuple of str
+        Device types: ``"cpu"``, ``"cuda"``.
+    arrays : {"numpy", "torch", "cupy"}
+        The library whose arrays the functions take. convhub hands over the others' without a copy where
+        memory can be shared.
+    groups, stride, dilation, padding, asymmetric_padding : bool
+        Whether values other than 1 (0 for padding; equal on both sides) are taken.
+    accuracy : {"componentwise", "normwise"}
+        See `Accuracy`.
+    deterministic : bool
+        Whether equal calls give equal bits.
+
+    Examples
+    --------
+    >>> only_dense = Capabilities(dtypes=("float32",), groups=False)
+    >>> only_dense.refusal(Problem.parse("forward_n1c4h8w8_k4r3s3_groups2"))
+    'takes groups = 1 only, not 2'
+    """
+
+    dtypes: tuple[str, ...] | Mapping[Primitive, tuple[str, ...]]
+    devices: tuple[str, ...] = ("cpu",)
+    arrays: ArrayLibrary = "numpy"
+    groups: bool = True
+    stride: bool = True
+    dilation: bool = True
+    padding: bool = True
+    asymmetric_padding: bool = True
+    accuracy: Accuracy = "componentwise"
+    deterministic: bool = True
+
+    def dtypes_of(self, primitive: Primitive) -> tuple[str, ...]:
+        """Return the dtypes that `primitive` takes."""
+        if isinstance(self.dtypes, Mapping):
+            return self.dtypes.get(primitive, ())
+        return self.dtypes
+
+    def refusal(self, problem: Problem) -> str | None:
+        """Return in one line what about `problem` is not covered, or None if all is."""
+        (top, bottom), (left, right) = problem.padding
+        dtypes = self.dtypes_of(problem.primitive)
+        if problem.device not in self.devices:
+            return f"runs on {' and '.join(self.devices)} only, not on {problem.device}"
+        if problem.dtype not in dtypes:
+            return f"takes {', '.join(dtypes) or 'no dtype'} in {problem.primitive}, not {problem.dtype}"
+        if not self.groups and problem.groups != 1:
+            return f"takes groups = 1 only, not {problem.groups}"
+        if not self.stride and problem.stride != (1, 1):
+            return f"takes stride = 1 only, not {problem.stride}"
+        if not self.dilation and problem.dilation != (1, 1):
+            return f"takes dilation = 1 only, not {problem.dilation}"
+        if not self.padding and problem.padding != ((0, 0), (0, 0)):
+            return f"takes padding = 0 only, not {problem.padding}"
+        if not self.asymmetric_padding and (top, left) != (bottom, right):
+            return f"takes equal padding on both sides only, not {problem.padding}"
+        return None
+
+
+def _always(*_: object) -> Answer:
+    return True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Backend:
+    """One engine: its name, its declaration and its functions.
+
+    Parameters
+    ----------
+    name : str
+        By which users choose it.
+    capabilities : Capabilities
+        What it can do.
+    forward, grad_input, grad_weight : callable, optional
+        The primitives, as the module's text describes them; one that is None is not offered.
+    availability : callable, optional
+        ``availability()`` returns True, or one line saying what is missing on this machine ("CUDA driver
+        not found"). Asked late and once. Being importable is not being available.
+    supports : callable, optional
+        ``supports(problem)`` returns True, or one line saying why not; for what `Capabilities` cannot say.
+    algorithm : callable, optional
+        ``algorithm(problem, options)`` names what would run, for `explain` and the verbose log.
+    options : type, optional
+        A dataclass with the backend's own settings, each with a default, from ``[options.NAME]`` in a
+        configuration file; handed over as ``options.backend``.
+    preference : mapping of device type to int, optional
+        Where the backend stands when nobody names one: of those that can run a problem, the highest does.
+        On a device that is not listed it runs only when it is named, by a call or by configuration; so
+        installing a package changes no result.
+    summary : str
+        One line for tables.
+
+    Examples
+    --------
+    >>> Backend("mine", Capabilities(dtypes=("float32",))).primitives
+    ()
+    """
+
+    name: str
+    capabilities: Capabilities
+    forward: Callable[[Array, Array, Array | None, Problem, RunOptions], Array] | None = None
+    grad_input: Callable[[Array, Array, Array | None, Problem, RunOptions], Array] | None = None
+    grad_weight: Callable[[Array, Array, Problem, RunOptions], Array] | None = None
+    availability: Callable[[], Answer] = field(default=_always, kw_only=True)
+    supports: Callable[[Problem], Answer] = field(default=_always, kw_only=True)
+    algorithm: Callable[[Problem, RunOptions], str] | None = field(default=None, kw_only=True)
+    options: type | None = field(default=None, kw_only=True)
+    preference: Mapping[str, int] = field(default_factory=dict, kw_only=True)
+    summary: str = field(default="", kw_only=True)
+
+    @property
+    def primitives(self) -> tuple[Primitive, ...]:
+        """The primitives that this backend offers."""
+        return tuple(name for name in PRIMITIVES if getattr(self, name) is not None)

@@ -1,0 +1,206 @@
+"""What each registered backend says to a problem: whether it can run it, and if not, why."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from . import config, plugins
+from .backend import Answer, Backend, RunOptions
+from .config import Resolved
+from .errors import ArgumentTypeError, ConfigurationError, UnknownBackendError, did_you_mean
+from .plugins import Registry
+from .problem import Problem
+
+__all__ = [
+    "Verdict",
+    "automatic",
+    "availability",
+    "available_backends",
+    "check_options",
+    "current_registry",
+    "reason_against",
+    "run_options",
+    "unknown",
+    "verdicts",
+]
+
+
+class Verdict(NamedTuple):
+    """What became of one backend for one problem: `reason` is None if it can run it."""
+
+    name: str
+    reason: str | None
+
+
+def current_registry(resolved: Resolved | None = None) -> Registry:
+    """Return the plugins' backends under the settings in force."""
+    settings = (resolved or config.current()).settings
+    return plugins.registry(settings.plugins, settings.disable_plugins)
+
+
+def available_backends(device: str | None = None) -> list[str]:
+    """Return the backends that can run on this machine, in the order in which they would be tried.
+
+    Those that run only when they are named stand last.
+
+    Parameters
+    ----------
+    device : {"cpu", "cuda"}, optional
+        By default, backends of any device.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    ArgumentTypeError
+        If `device` is not one of these.
+
+    Examples
+    --------
+    >>> import convhub
+    >>> "numpy" in convhub.available_backends("cpu")
+    True
+    """
+    if device is not None and device not in ("cpu", "cuda"):
+        raise ArgumentTypeError(f"device is {device!r}; it must be 'cpu', 'cuda' or None")
+    resolved = config.current()
+    registry = current_registry(resolved)
+    names: list[str] = []
+    for kind in ("cpu", "cuda") if device is None else (device,):
+        tried = automatic(kind, registry, resolved)
+        others = [n for n in registry.backends if n not in tried]
+        for name in [*tried, *others]:
+            backend = registry.backends[name].backend
+            fits = kind in backend.capabilities.devices and name not in names
+            if fits and availability(backend, resolved) is None:
+                names.append(name)
+    return names
+
+
+def verdicts(problem: Problem, resolved: Resolved | None = None) -> tuple[Verdict, ...]:
+    """Return what each registered backend says to `problem`, those first that would be tried first."""
+    resolved = resolved or config.current()
+    registry = current_registry(resolved)
+    tried = automatic(problem.device, registry, resolved)
+    others = sorted(name for name in registry.backends if name not in tried)
+    return tuple(
+        Verdict(name, reason_against(registry.backends[name].backend, problem, resolved))
+        for name in [*tried, *others]
+    )
+
+
+def automatic(device: str, registry: Registry, resolved: Resolved) -> list[str]:
+    """Return the names that are tried where none is asked for, in order."""
+    configured = resolved.priority_for(device)
+    for name in configured:
+        if name not in registry.backends:
+            raise UnknownBackendError(unknown(name, resolved.sources["priority"], registry))
+    if configured:
+        return list(configured)
+    preferences = {n: r.backend.preference.get(device) for n, r in registry.backends.items()}
+    ranked = [(-preference, name) for name, preference in preferences.items() if preference is not None]
+    return [name for _, name in sorted(ranked)]
+
+
+def availability(backend: Backend, resolved: Resolved) -> str | None:
+    """Return why a backend cannot run on this machine, or None; asked once for each set of settings."""
+    key = ("availability", backend)
+    if key not in resolved.memory:
+        resolved.memory[key] = _ask(backend, "availability", backend.availability)
+    return resolved.memory[key]  # type: ignore[no-any-return]
+
+
+def reason_against(backend: Backend, problem: Problem, resolved: Resolved) -> str | None:
+    """Return why `backend` does not run `problem`, or None."""
+    declined = backend.capabilities.refusal(problem)
+    if problem.device in backend.capabilities.devices:
+        missing = availability(backend, resolved)
+        if missing is not None:
+            return f"not available: {missing}"
+        if getattr(backend, problem.primitive) is None:
+            return f"has no {problem.primitive}; it offers {', '.join(backend.primitives) or 'nothing'}"
+    if declined is not None:
+        return declined
+    if resolved.settings.accuracy == "strict" and backend.capabilities.accuracy != "componentwise":
+        return f"is of the accuracy class {backend.capabilities.accuracy}, and accuracy is strict"
+    return _ask(backend, "supports", lambda: backend.supports(problem))
+
+
+def _ask(backend: Backend, question: str, function: Callable[[], Answer]) -> str | None:
+    """Return the reason that a backend gives against itself, or None."""
+    try:
+        answer = function()
+    # A stranger's code: what it raises is its answer, and is shown wherever reasons are.
+    except Exception as error:  # noqa: BLE001
+        return f"its {question} raised {type(error).__name__}: {error}"
+    if answer is True:
+        return None
+    if isinstance(answer, str) and answer:
+        return answer
+    return f"its {question} gave {answer!r}, where the contract wants True or a reason"
+
+
+def check_options(registry: Registry, resolved: Resolved) -> None:
+    """Refuse a table of options for a backend that does not exist.
+
+    Raises
+    ------
+    ConfigurationError
+        If ``[options.NAME]`` has a name that no plugin has.
+    """
+    known = {*registry.backends, *(failure.name for failure in registry.failures)}
+    known.update(resolved.settings.disable_plugins)
+    for name in sorted(resolved.settings.options.keys() - known):
+        raise ConfigurationError(
+            f"{resolved.sources['options']}: [options.{name}] is for no backend; registered are "
+            f"{', '.join(registry.backends)}.{did_you_mean(name, known)}"
+        )
+
+
+def run_options(backend: Backend, resolved: Resolved) -> RunOptions:
+    """Return the settings that concern the arithmetic of `backend`, with its own options typed by it.
+
+    Raises
+    ------
+    ConfigurationError
+        If ``[options.NAME]`` holds what the backend does not know.
+    """
+    own: Any = None
+    table = resolved.settings.options.get(backend.name, {})
+    known = {field.name for field in dataclasses.fields(backend.options)} if backend.options else set()
+    for word in sorted(table.keys() - known):
+        raise ConfigurationError(
+            f"{resolved.sources['options']}: [options.{backend.name}] has {word!r}; that backend has "
+            f"{', '.join(sorted(known)) or 'no options'}.{did_you_mean(word, known)}"
+        )
+    if backend.options is not None:
+        import msgspec
+
+        try:
+            own = msgspec.convert(table, backend.options)
+        except msgspec.ValidationError as error:
+            raise ConfigurationError(
+                f"{resolved.sources['options']}: [options.{backend.name}] is {table!r}: {error}"
+            ) from error
+    return RunOptions(
+        threads=resolved.threads,
+        workspace_limit=resolved.workspace_limit,
+        accuracy=resolved.settings.accuracy,
+        allow_tf32=resolved.settings.allow_tf32,
+        backend=own,
+    )
+
+
+def unknown(name: str, source: str, registry: Registry) -> str:
+    """Return the message for a name that no backend has, with the reason if its plugin failed."""
+    for failure in registry.failures:
+        if failure.name == name or failure.origin.plugin == name:
+            return f"backend {name!r} (from {source}): {failure.origin} could not be loaded: {failure.reason}"
+    return (
+        f"backend is {name!r} (from {source}); registered are {', '.join(registry.backends) or 'none'}."
+        + did_you_mean(name, registry.backends)
+    )

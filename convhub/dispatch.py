@@ -1,0 +1,219 @@
+"""From a problem to a backend, and why.
+
+A backend that is named (by argument, then `use_backend`, then configuration) is used, or refused with its
+reason; it is replaced only where ``fallback = true`` allows it, and then with a warning. Where none is
+named, plugins' policies are asked, then measurements where tuning is on, then the backends' order.
+
+A choice is remembered until a setting changes: see `convhub.config.Resolved`.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from . import config
+from .arrays import describe
+from .backend import Backend, RunOptions
+from .candidates import (
+    automatic,
+    availability,
+    check_options,
+    current_registry,
+    reason_against,
+    run_options,
+    unknown,
+    verdicts,
+)
+from .config import Resolved
+from .errors import (
+    ArgumentTypeError,
+    BackendContractError,
+    BackendUnavailableError,
+    UnknownBackendError,
+    UnsupportedProblemError,
+)
+from .plugins import Origin, Registered, Registry
+from .problem import Problem
+
+__all__ = ["Choice", "Request", "check_name", "choose", "make_choice", "named_in_context", "request"]
+
+
+class Request(NamedTuple):
+    """The backend that somebody named, and where: "argument" or "context". None: see the configuration."""
+
+    name: str | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The backend that runs a problem, and everything needed to call it."""
+
+    backend: Backend
+    origin: Origin
+    function: Callable[..., Any]
+    options: RunOptions
+    algorithm: str
+    source: str
+    observers: tuple[Callable[..., Any], ...]
+    verbose: bool
+
+
+named_in_context: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar(
+    "convhub_backend", default=()
+)
+
+
+def request(backend: str | None) -> Request:
+    """Return who is asked for: the `backend` argument of a call, or else the innermost `use_backend`.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If `backend` is neither a text nor None.
+    """
+    if backend is None:
+        names = named_in_context.get()
+        return Request(names[-1], "context") if names else _NOBODY
+    if type(backend) is not str:
+        raise ArgumentTypeError(f"backend is {describe(backend)}; it must be the name of a backend, or None")
+    return Request(backend, "argument")
+
+
+_NOBODY = Request(None, "default")
+
+
+def check_name(name: str, source: str) -> None:
+    """Raise `UnknownBackendError` unless a backend of that name is registered."""
+    registry = current_registry()
+    if name not in registry.backends:
+        raise UnknownBackendError(unknown(name, source, registry))
+
+
+def choose(problem: Problem, wanted: Request) -> Choice:
+    """Return the backend that runs `problem`.
+
+    Raises
+    ------
+    UnknownBackendError
+        If the named backend is not registered.
+    BackendUnavailableError
+        If the named backend cannot run on this machine.
+    UnsupportedProblemError
+        If the named backend, or every backend, declines the problem; with the reason of each.
+    """
+    resolved = config.current()
+    choice = resolved.memory.get((problem, wanted))
+    if choice is None:
+        choice = _decide(problem, wanted, resolved)
+        if len(resolved.memory) > 4096:  # each is small, but shapes may vary without end
+            resolved.memory.clear()
+        resolved.memory[problem, wanted] = choice
+    return choice
+
+
+def _decide(problem: Problem, wanted: Request, resolved: Resolved) -> Choice:
+    name, source = wanted
+    if name is None:
+        name = resolved.backend_for(problem.device)
+        source = resolved.sources["backend"]
+    registry = current_registry(resolved)
+    check_options(registry, resolved)
+    if name is None:
+        name, source = _pick(problem, _able(problem, registry, resolved), registry, resolved)
+        return make_choice(registry.backends[name], problem, resolved, source)
+    if name not in registry.backends:
+        raise UnknownBackendError(unknown(name, source, registry))
+    # Only the named one is asked: another may need a driver to answer, and takes its time.
+    backend = registry.backends[name].backend
+    reason = reason_against(backend, problem, resolved)
+    if reason is None:
+        return make_choice(registry.backends[name], problem, resolved, source)
+    if not resolved.settings.fallback:
+        message = f"backend {name!r} (from {source}) does not run {problem}: {reason}"
+        if availability(backend, resolved) is not None:
+            raise BackendUnavailableError(message)
+        raise UnsupportedProblemError(message)
+    instead = _able(problem, registry, resolved)[0]
+    _warn_once(name, instead, reason, problem, resolved)
+    return make_choice(registry.backends[instead], problem, resolved, f"fallback from {name}")
+
+
+def _able(problem: Problem, registry: Registry, resolved: Resolved) -> list[str]:
+    """Return the backends that may be chosen by themselves and can run `problem`, in order.
+
+    Raises
+    ------
+    UnsupportedProblemError
+        If there are none, with what each backend says.
+    """
+    tried = automatic(problem.device, registry, resolved)
+    able = [n for n in tried if reason_against(registry.backends[n].backend, problem, resolved) is None]
+    if able:
+        return able
+    lines = [f"no backend that may be chosen by itself runs {problem}:"]
+    lines += [
+        f"  {name}: {reason or 'could, but runs only when it is named'}"
+        for name, reason in verdicts(problem, resolved)
+    ]
+    raise UnsupportedProblemError("\n".join(lines))
+
+
+def make_choice(registered: Registered, problem: Problem, resolved: Resolved, source: str) -> Choice:
+    """Return the choice of a backend that is known to be able to run `problem`."""
+    backend, origin = registered
+    options = run_options(backend, resolved)
+    algorithm = ""
+    if backend.algorithm is not None:
+        try:
+            algorithm = backend.algorithm(problem, options)
+        except Exception as error:
+            raise BackendContractError(
+                f"backend {backend.name!r} ({origin}) could not name its algorithm for {problem}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+    function = getattr(backend, problem.primitive)
+    observers = current_registry(resolved).observers
+    return Choice(backend, origin, function, options, algorithm, source, observers, resolved.settings.verbose)
+
+
+def _pick(problem: Problem, candidates: list[str], registry: Registry, resolved: Resolved) -> tuple[str, str]:
+    """Return the name that policies, measurements or the order give, and which of these it was."""
+    for chooser in registry.choosers:
+        try:
+            name = chooser(problem=problem, candidates=tuple(candidates))
+        except Exception as error:
+            raise BackendContractError(
+                f"convhub_choose of {chooser.__module__} raised {type(error).__name__} for {problem}: {error}"
+            ) from error
+        if name is None:
+            continue
+        if name not in candidates:
+            raise BackendContractError(
+                f"convhub_choose of {chooser.__module__} gave {name!r}; it must give one of {candidates}, "
+                "or None"
+            )
+        return name, f"plugin {chooser.__module__}"
+    # Work on a GPU is queued, so that timing it is a matter of its own.
+    if resolved.settings.tune and len(candidates) > 1 and problem.device == "cpu":
+        from .tuning import fastest
+
+        return fastest(problem, candidates, registry, resolved), "tuned"
+    if resolved.priority_for(problem.device):
+        return candidates[0], resolved.sources["priority"]
+    return candidates[0], "default order"
+
+
+def _warn_once(name: str, instead: str, reason: str, problem: Problem, resolved: Resolved) -> None:
+    key = ("warned", name, problem.primitive, reason)
+    if key not in resolved.memory:
+        resolved.memory[key] = True
+        warnings.warn(
+            f"backend {name!r} does not run {problem}: {reason}; {instead!r} runs it, since fallback is on",
+            RuntimeWarning,
+            stacklevel=7,  # the line that called convhub
+        )

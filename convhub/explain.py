@@ -1,0 +1,166 @@
+"""`explain`: which backend would run a call, and why each other one would not."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from . import api, arguments, config, dispatch
+from .arrays import describe
+from .candidates import Verdict, automatic, current_registry, verdicts
+from .dispatch import Request
+from .errors import ArgumentTypeError, BackendError
+from .plugins import Failure
+from .problem import Problem, with_primitive
+
+__all__ = ["Explanation", "Part", "explain"]
+
+
+class Part(NamedTuple):
+    """What would happen to one problem.
+
+    `backend`, `algorithm` and `source` (of the choice) are empty where it would be refused; `refusal` is
+    then the message of the error.
+    """
+
+    problem: Problem
+    backend: str
+    algorithm: str
+    source: str
+    verdicts: tuple[Verdict, ...]
+    refusal: str
+
+
+class Explanation(NamedTuple):
+    """What would happen in one call: a part for each primitive that it needs.
+
+    Its text, ``str(explanation)``, is a table for people.
+    """
+
+    parts: tuple[Part, ...]
+    failures: tuple[Failure, ...]
+
+    @property
+    def backend(self) -> str:
+        """The backend of the first part; empty where it would be refused."""
+        return self.parts[0].backend
+
+    def __str__(self) -> str:
+        lines: list[str] = []
+        for part in self.parts:
+            lines.append(str(part.problem))
+            if part.backend:
+                algorithm = f" ({part.algorithm})" if part.algorithm else ""
+                lines.append(f"  would run on {part.backend}{algorithm}, by {part.source}")
+            else:
+                lines.append(f"  would be refused: {part.refusal.splitlines()[0]}")
+            lines += [
+                f"  {name}: {reason or _why_not(name, part)}"
+                for name, reason in part.verdicts
+                if name != part.backend
+            ]
+        lines += [f"  {f.name}: could not be loaded from {f.origin}: {f.reason}" for f in self.failures]
+        return "\n".join(lines)
+
+
+def explain(what: Problem | str | Callable[..., Any], /, *args: Any, **kwargs: Any) -> Explanation:
+    """Tell which backend (and algorithm) would run a call, and why each other one would not.
+
+    Nothing is computed.
+
+    Parameters
+    ----------
+    what : Problem, str or function
+        A problem, its text, or one of the four functions of convhub.
+    *args, **kwargs
+        With a function: the arguments of the call. With a problem: at most ``backend=``.
+
+    Returns
+    -------
+    Explanation
+        Print it, or read its parts.
+
+    Raises
+    ------
+    ArgumentError, ArgumentTypeError
+        If the problem or the call is wrong in itself.
+
+    Examples
+    --------
+    >>> import numpy as np, convhub
+    >>> x, w = np.ones((1, 3, 8, 8)), np.ones((4, 3, 3, 3))
+    >>> convhub.explain(convhub.conv2d, x, w, padding=1, backend="naive").backend
+    'naive'
+    >>> print(convhub.explain("forward_n1c3h8w8_k4r3s3_dilation9"))
+    Traceback (most recent call last):
+    ...
+    convhub.errors.ShapeError: weight has a kernel of (3, 3), which with dilation (9, 9) spans 19 in height; \
+the padded input (8, 8) with padding ((0, 0), (0, 0)) has only 8, and must have 19 or more
+    """
+    if isinstance(what, str):
+        what = Problem.parse(what)
+    if isinstance(what, Problem):
+        if args or kwargs.keys() - {"backend"}:
+            raise ArgumentTypeError(
+                f"explain of a problem was given {[*args, *kwargs]}; it takes only backend="
+            )
+        problems = [what]
+    elif what in _PROBLEMS:
+        problems = _PROBLEMS[what](inspect.signature(what).bind(*args, **kwargs))
+    else:
+        raise ArgumentTypeError(
+            f"what is {describe(what)}; it must be a Problem, its text, or one of convhub's four functions"
+        )
+    wanted = dispatch.request(kwargs.get("backend"))
+    parts = tuple(_part(problem, wanted) for problem in problems)
+    return Explanation(parts, current_registry().failures)
+
+
+def _why_not(name: str, part: Part) -> str:
+    tried = automatic(part.problem.device, current_registry(), config.current())
+    return "could run it, but is not chosen" if name in tried else "could run it, but only when it is named"
+
+
+def _part(problem: Problem, wanted: Request) -> Part:
+    said = verdicts(problem)
+    try:
+        choice = dispatch.choose(problem, wanted)
+    except BackendError as error:
+        return Part(problem, "", "", "", said, str(error))
+    return Part(problem, choice.backend.name, choice.algorithm, choice.source, said, "")
+
+
+def _conv2d(bound: inspect.BoundArguments, extra: str) -> Problem:
+    bound.apply_defaults()
+    given = bound.arguments
+    call, _ = arguments.conv2d_call(
+        {name: given[name] for name in ("input", "weight", extra)},
+        *(given[name] for name in ("stride", "padding", "dilation", "groups")),
+    )
+    return call.problem
+
+
+def _conv_transpose2d(bound: inspect.BoundArguments, extra: str) -> Problem:
+    bound.apply_defaults()
+    given = bound.arguments
+    call, _ = arguments.conv_transpose2d_call(
+        {name: given[name] for name in ("input", "weight", extra)},
+        *(given[name] for name in ("stride", "padding", "output_padding", "groups", "dilation")),
+    )
+    return call.problem
+
+
+def _gradients(problem: Problem, bound: inspect.BoundArguments) -> list[Problem]:
+    mask = arguments.mask_of_three(bound.arguments["output_mask"])
+    for_input = with_primitive(problem, "grad_input" if problem.primitive == "forward" else "forward")
+    candidates = (for_input, with_primitive(problem, "grad_weight"))
+    return [candidate for candidate, is_wanted in zip(candidates, mask, strict=False) if is_wanted]
+
+
+_PROBLEMS: dict[Any, Callable[[inspect.BoundArguments], list[Problem]]] = {
+    api.conv2d: lambda bound: [_conv2d(bound, "bias")],
+    api.conv2d_backward: lambda bound: _gradients(_conv2d(bound, "grad_output"), bound),
+    api.conv_transpose2d: lambda bound: [_conv_transpose2d(bound, "bias")],
+    api.conv_transpose2d_backward: lambda bound: _gradients(_conv_transpose2d(bound, "grad_output"), bound),
+}

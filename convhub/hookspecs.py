@@ -1,0 +1,39 @@
+"""The hooks that a plugin may implement, by pluggy.
+
+A plugin is a module (or any object) named in the entry-point group ``convhub``; it implements any of
+these with ``@convhub.backend.hookimpl``. Hooks are asked when plugins are loaded and when a choice is
+made, never once a convolution: see `convhub.plugins`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from .backend import Backend
+    from .problem import Problem
+    from .run import CallEvent
+
+__all__ = ["convhub_backends", "convhub_called", "convhub_choose", "hookimpl", "hookspec"]
+
+hookspec = pluggy.HookspecMarker("convhub")
+hookimpl = pluggy.HookimplMarker("convhub")
+
+
+@hookspec
+def convhub_backends() -> Sequence[Backend]:
+    """Return the backends that this plugin brings."""
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def convhub_choose(problem: Problem, candidates: Sequence[str]) -> str | None:
+    """Return the one of `candidates`, all able to run `problem`, that shall run it, or None to pass."""
+
+
+@hookspec
+def convhub_called(event: CallEvent) -> None:
+    """Observe one primitive that has just run."""

@@ -1,0 +1,321 @@
+r"""One convolution with all its sizes, and the only place that knows the size formulas.
+
+Everything convhub computes is one correlation and its two adjoints. With ``g = k // (K / groups)``
+the group of output channel ``k``:
+
+.. math::
+
+    y[n,k,p,q] = \sum_{c,r,s} w[k,c,r,s] \cdot x[n, g C/groups + c,\;
+                 p \cdot stride_h + r \cdot dilation_h - top,\;
+                 q \cdot stride_w + s \cdot dilation_w - left]
+
+A `Problem` always describes that correlation: ``x`` is its input, ``y`` its output, whichever of the
+three is being computed. The size formulas are those of Dumoulin and Visin, *A guide to convolution
+arithmetic for deep learning* (2016), arXiv:1603.07285, and of torch's documentation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from typing import Literal, get_args
+
+from .errors import ArgumentError, ShapeError, did_you_mean
+
+__all__ = [
+    "PRIMITIVES",
+    "Pair",
+    "Primitive",
+    "Problem",
+    "full_output_size",
+    "transposed_output_size",
+    "with_primitive",
+]
+
+Primitive = Literal["forward", "grad_input", "grad_weight"]
+PRIMITIVES: tuple[Primitive, ...] = get_args(Primitive)
+Pair = tuple[int, int]
+
+# Integer types are named in full too: the text of a problem must be readable without a table.
+ITEM_BYTES = {
+    "bfloat16": 2,
+    "float16": 2,
+    "float32": 4,
+    "float64": 8,
+    "float128": 16,
+    "complex64": 8,
+    "complex128": 16,
+    "complex256": 32,
+    "int8": 1,
+    "int16": 2,
+    "int32": 4,
+    "int64": 8,
+    "uint8": 1,
+    "uint16": 2,
+    "uint32": 4,
+    "uint64": 8,
+}
+
+#: Offsets are 64-bit signed; a size beyond this cannot be addressed by anyone.
+MAX_ELEMENTS = 2**63 - 1
+
+
+def full_output_size(input_size: int, kernel_size: int, stride: int, padding: Pair, dilation: int) -> int:
+    """Return how many outputs fit along one axis (zero or less: the kernel does not fit).
+
+    Relationship 15 of arXiv:1603.07285, with a padding of its own on each side.
+
+    Parameters
+    ----------
+    input_size, kernel_size, stride, dilation : int
+        In elements.
+    padding : (int, int)
+        Zeros before and after.
+
+    Examples
+    --------
+    >>> full_output_size(5, kernel_size=3, stride=2, padding=(1, 1), dilation=1)
+    3
+    """
+    reach = dilation * (kernel_size - 1) + 1
+    return (input_size + sum(padding) - reach) // stride + 1
+
+
+def transposed_output_size(
+    size: int, kernel_size: int, stride: int, padding: int, output_padding: int, dilation: int
+) -> int:
+    """Return the size that a transposed convolution makes of `size` along one axis.
+
+    Relationship 14 of arXiv:1603.07285, with torch's `output_padding` and dilation.
+
+    Examples
+    --------
+    >>> transposed_output_size(3, 3, stride=2, padding=1, output_padding=1, dilation=1)
+    6
+    """
+    return (size - 1) * stride - 2 * padding + dilation * (kernel_size - 1) + output_padding + 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Problem:
+    """One convolution, or one of its adjoints, with every size.
+
+    Parameters
+    ----------
+    primitive : {"forward", "grad_input", "grad_weight"}
+        Which of the three operands ``y``, ``x`` and ``w`` is computed from the other two.
+    batch : int
+        N, zero or more images.
+    in_channels, out_channels : int
+        C and K, the channels of ``x`` and of ``y``, over all groups.
+    input_size : (int, int)
+        H and W, the rows and columns of ``x``.
+    kernel_size : (int, int)
+        R and S.
+    stride, dilation : (int, int)
+        Per axis, one or more.
+    padding : ((int, int), (int, int))
+        Zeros at (top, bottom) and (left, right) of ``x``.
+    groups : int
+        Divides both C and K.
+    dtype : str
+        Of every operand, by NumPy's name, or ``"bfloat16"``.
+    device : str
+        Device type: ``"cpu"`` or ``"cuda"``.
+    output_size : (int, int), optional
+        P and Q, the rows and columns of ``y``; by default as many as fit. Fewer than that occur where
+        a transposed convolution has an `output_padding` of its stride or more.
+
+    Raises
+    ------
+    ArgumentError
+        If a size is negative, zero where it may not be, or the parts do not fit.
+
+    Examples
+    --------
+    >>> problem = Problem("forward", 1, 3, 8, (32, 32), (3, 3), padding=((1, 1), (1, 1)))
+    >>> problem.output_size
+    (32, 32)
+    >>> print(problem)
+    forward_float32_n1c3h32w32_k8r3s3_pad1x1
+    >>> Problem.parse(str(problem)) == problem
+    True
+    """
+
+    primitive: Primitive
+    batch: int
+    in_channels: int
+    out_channels: int
+    input_size: Pair
+    kernel_size: Pair
+    stride: Pair = (1, 1)
+    padding: tuple[Pair, Pair] = ((0, 0), (0, 0))
+    dilation: Pair = (1, 1)
+    groups: int = 1
+    dtype: str = "float32"
+    device: str = "cpu"
+    output_size: Pair = (0, 0)
+
+    def __post_init__(self) -> None:
+        _check_values(self)
+        full = tuple(
+            full_output_size(
+                self.input_size[axis],
+                self.kernel_size[axis],
+                self.stride[axis],
+                self.padding[axis],
+                self.dilation[axis],
+            )
+            for axis in (0, 1)
+        )
+        if self.output_size == (0, 0):
+            object.__setattr__(self, "output_size", full)
+        for axis, name in enumerate(("height", "width")):
+            if full[axis] < 1:
+                raise ShapeError(_kernel_too_large(self, axis, name))
+            if not 1 <= self.output_size[axis] <= full[axis]:
+                raise ShapeError(
+                    f"output_size {self.output_size} has a {name} outside 1..{full[axis]}, "
+                    f"which is what fits an input of {self.input_size}"
+                )
+        for operand in ("input", "weight", "output"):
+            if math.prod(getattr(self, f"{operand}_shape")) > MAX_ELEMENTS:
+                raise ShapeError(
+                    f"{operand} of shape {getattr(self, f'{operand}_shape')} has more than "
+                    "2**63 - 1 elements, which no 64-bit offset can address"
+                )
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        """Shape of ``x``: (N, C, H, W)."""
+        return (self.batch, self.in_channels, *self.input_size)
+
+    @property
+    def weight_shape(self) -> tuple[int, int, int, int]:
+        """Shape of ``w``: (K, C / groups, R, S)."""
+        return (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+
+    @property
+    def output_shape(self) -> tuple[int, int, int, int]:
+        """Shape of ``y``: (N, K, P, Q)."""
+        return (self.batch, self.out_channels, *self.output_size)
+
+    @property
+    def result_shape(self) -> tuple[int, int, int, int]:
+        """Shape of what the primitive returns."""
+        return {
+            "forward": self.output_shape,
+            "grad_input": self.input_shape,
+            "grad_weight": self.weight_shape,
+        }[self.primitive]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates, those on padding included; one is two floating-point operations."""
+        return math.prod(self.output_shape) * math.prod(self.weight_shape[1:])
+
+    @property
+    def terms(self) -> int:
+        """The most products that are summed for one element of the result."""
+        if self.primitive == "forward":
+            return math.prod(self.weight_shape[1:])
+        if self.primitive == "grad_input":
+            return self.out_channels // self.groups * math.prod(self.kernel_size)
+        return self.batch * math.prod(self.output_size)
+
+    @property
+    def input_bytes(self) -> int:
+        """Size of ``x`` in bytes."""
+        return math.prod(self.input_shape) * ITEM_BYTES[self.dtype]
+
+    @property
+    def weight_bytes(self) -> int:
+        """Size of ``w`` in bytes."""
+        return math.prod(self.weight_shape) * ITEM_BYTES[self.dtype]
+
+    @property
+    def output_bytes(self) -> int:
+        """Size of ``y`` in bytes."""
+        return math.prod(self.output_shape) * ITEM_BYTES[self.dtype]
+
+    def replace(self, **changes: object) -> Problem:
+        """Return the same problem with some fields changed, as `dataclasses.replace` does."""
+        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        """Return the one text form, which `parse` reads back."""
+        from .problem_text import print_problem
+
+        return print_problem(self)
+
+    @classmethod
+    def parse(cls, text: str) -> Problem:
+        """Read a problem from its text form.
+
+        Parts stand in any order, divided by underscores, spaces or commas; what is left out has its
+        default (``forward``, ``float32``, ``cpu``, stride 1, no padding …). One number serves for both
+        axes: ``stride2`` is ``stride2x2``.
+
+        Parameters
+        ----------
+        text : str
+            For example ``"grad_input_float64_n2c4h9w8_k6r3s2_stride2x1_pad1-2x0_dilation1x2_groups2"``:
+            two images of 4 channels, 9 by 8 pixels; 6 output channels, kernel 3 by 2; 1 row of padding
+            above, 2 below, none at the sides.
+
+        Raises
+        ------
+        ArgumentError
+            If a part is not understood, stands twice, or the sizes do not fit.
+        """
+        from .problem_text import parse_fields
+
+        return cls(**parse_fields(text))
+
+
+def _check_values(problem: Problem) -> None:
+    if problem.primitive not in PRIMITIVES:
+        raise ArgumentError(f"primitive is {problem.primitive!r}; it must be one of {', '.join(PRIMITIVES)}")
+    if problem.dtype not in ITEM_BYTES:
+        raise ArgumentError(
+            f"dtype is {problem.dtype!r}; it must be one of {', '.join(ITEM_BYTES)}"
+            + did_you_mean(str(problem.dtype), ITEM_BYTES)
+        )
+    for name, value, least in (
+        ("batch", problem.batch, 0),
+        ("in_channels", problem.in_channels, 1),
+        ("out_channels", problem.out_channels, 1),
+        ("groups", problem.groups, 1),
+        *((f"input_size[{i}]", problem.input_size[i], 1) for i in (0, 1)),
+        *((f"kernel_size[{i}]", problem.kernel_size[i], 1) for i in (0, 1)),
+        *((f"stride[{i}]", problem.stride[i], 1) for i in (0, 1)),
+        *((f"dilation[{i}]", problem.dilation[i], 1) for i in (0, 1)),
+        *((f"padding[{i}][{j}]", problem.padding[i][j], 0) for i in (0, 1) for j in (0, 1)),
+    ):
+        if type(value) is not int or not least <= value <= MAX_ELEMENTS:
+            raise ArgumentError(f"{name} is {value!r}; it must be an integer from {least} to 2**63 - 1")
+    for name, channels in (
+        ("in_channels", problem.in_channels),
+        ("out_channels", problem.out_channels),
+    ):
+        if channels % problem.groups:
+            raise ArgumentError(
+                f"{name} is {channels}; it must be a multiple of groups, which is {problem.groups}"
+            )
+
+
+def _kernel_too_large(problem: Problem, axis: int, name: str) -> str:
+    reach = problem.dilation[axis] * (problem.kernel_size[axis] - 1) + 1
+    padded = problem.input_size[axis] + sum(problem.padding[axis])
+    return (
+        f"weight has a kernel of {problem.kernel_size}, which with dilation {problem.dilation} spans "
+        f"{reach} in {name}; the padded input {problem.input_size} with padding {problem.padding} "
+        f"has only {padded}, and must have {reach} or more"
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def with_primitive(problem: Problem, primitive: Primitive) -> Problem:
+    """Return the same convolution, with another of its three operands computed from the other two."""
+    return problem.replace(primitive=primitive)

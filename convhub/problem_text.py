@@ -1,0 +1,140 @@
+"""The one text form of a problem: printed in logs, errors and test names, read by every command.
+
+In the manner of oneDNN's benchdnn descriptors: letters of the literature with a number each, then the
+parameters that differ from their default. `Problem.parse` documents the form for users.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from .errors import ArgumentError, did_you_mean
+from .problem import ITEM_BYTES, PRIMITIVES
+
+if TYPE_CHECKING:
+    from .problem import Problem
+
+__all__ = ["parse_fields", "print_problem"]
+
+
+def print_problem(problem: Problem) -> str:
+    """Return the canonical text of `problem`."""
+    height, width = problem.input_size
+    parts = [
+        problem.primitive,
+        problem.dtype,
+        f"n{problem.batch}c{problem.in_channels}h{height}w{width}",
+        f"k{problem.out_channels}r{problem.kernel_size[0]}s{problem.kernel_size[1]}",
+    ]
+    if problem.stride != (1, 1):
+        parts.append("stride{}x{}".format(*problem.stride))
+    if problem.padding != ((0, 0), (0, 0)):
+        sides = [str(a) if a == b else f"{a}-{b}" for a, b in problem.padding]
+        parts.append("pad{}x{}".format(*sides))
+    if problem.dilation != (1, 1):
+        parts.append("dilation{}x{}".format(*problem.dilation))
+    if problem.groups != 1:
+        parts.append(f"groups{problem.groups}")
+    full = problem.replace(output_size=(0, 0)).output_size
+    if problem.output_size != full:
+        parts.append("out{}x{}".format(*problem.output_size))
+    if problem.device != "cpu":
+        parts.append(problem.device)
+    return "_".join(parts)
+
+
+_SIZES = re.compile(r"([nchwkrs])(\d+)")
+_PADDING = re.compile(r"(\d+)(?:-(\d+))?(?:x(\d+)(?:-(\d+))?)?")
+_PAIR = re.compile(r"(\d+)(?:x(\d+))?")
+_LETTERS = {
+    "n": "batch",
+    "c": "in_channels",
+    "h": "height",
+    "w": "width",
+    "k": "out_channels",
+    "r": "kernel height",
+    "s": "kernel width",
+}
+
+
+def parse_fields(text: str) -> dict[str, Any]:
+    """Read `text` into the fields of a `Problem`, which checks their values itself."""
+    if not isinstance(text, str):
+        raise ArgumentError(f"problem is {text!r}; it must be a text such as '{_EXAMPLE}'")
+    fields: dict[str, object] = {"primitive": "forward"}
+    sizes: dict[str, int] = {}
+    seen: set[str] = set()
+    remaining = re.sub(r"\s+|,", "_", text.strip())
+    # The names of primitives hold the divider themselves, so they are taken out first.
+    for primitive in PRIMITIVES:
+        remaining, found = re.subn(rf"(?<![a-z]){primitive}(?![a-z])", "", remaining)
+        if found:
+            _once("primitive", seen, text)
+            fields["primitive"] = primitive
+    for part in filter(None, remaining.split("_")):
+        if part in ITEM_BYTES:
+            _once("dtype", seen, text)
+            fields["dtype"] = part
+        elif part in ("cpu", "cuda"):
+            _once("device", seen, text)
+            fields["device"] = part
+        elif _SIZES.sub("", part) == "":
+            for letter, digits in _SIZES.findall(part):
+                _once(_LETTERS[letter], seen, text)
+                sizes[letter] = int(digits)
+        else:
+            word = part.rstrip("0123456789x-")
+            name, value = _parse_named(word, part[len(word) :], part, text)
+            _once(name, seen, text)
+            fields[name] = value
+    missing = [f"{name} ({letter})" for letter, name in _LETTERS.items() if letter not in sizes]
+    if missing:
+        raise ArgumentError(f"problem {text!r} lacks {', '.join(missing)}; a whole one is '{_EXAMPLE}'")
+    return {
+        **fields,
+        "batch": sizes["n"],
+        "in_channels": sizes["c"],
+        "out_channels": sizes["k"],
+        "input_size": (sizes["h"], sizes["w"]),
+        "kernel_size": (sizes["r"], sizes["s"]),
+    }
+
+
+_EXAMPLE = "forward_float32_n1c3h32w32_k8r3s3_stride2x2_pad1x1"
+_NAMED = {
+    "stride": "stride",
+    "pad": "padding",
+    "dilation": "dilation",
+    "groups": "groups",
+    "out": "output_size",
+}
+
+
+def _parse_named(word: str, numbers: str, part: str, text: str) -> tuple[str, object]:
+    if word not in _NAMED:
+        known = [*_NAMED, *PRIMITIVES, *ITEM_BYTES]
+        raise ArgumentError(
+            f"problem {text!r} has the part {part!r}, which is not understood; "
+            f"a whole one is '{_EXAMPLE}'." + did_you_mean(word, known)
+        )
+    if word == "groups" and numbers.isdigit():
+        return "groups", int(numbers)
+    pattern = _PADDING if word == "pad" else _PAIR
+    match = pattern.fullmatch(numbers)
+    if match is None or word == "groups":
+        form = {"pad": "pad1x1 or pad1-2x0-1", "groups": "groups2"}.get(word, f"{word}2x2")
+        raise ArgumentError(f"problem {text!r} has the part {part!r}; write it as {form}")
+    if word != "pad":
+        first = int(match[1])
+        return _NAMED[word], (first, int(match[2] or first))
+    top, bottom, left, right = match.groups()
+    vertical = (int(top), int(bottom or top))
+    horizontal = (int(left), int(right or left)) if left is not None else vertical
+    return "padding", (vertical, horizontal)
+
+
+def _once(name: str, seen: set[str], text: str) -> None:
+    if name in seen:
+        raise ArgumentError(f"problem {text!r} gives {name} twice; give it once")
+    seen.add(name)

@@ -1,0 +1,1 @@
+"""What convhub does with torch beyond taking its tensors; imports torch, and is imported only for it."""

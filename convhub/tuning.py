@@ -1,0 +1,149 @@
+"""Measured choices: which of the backends that can run a problem is the fastest here, kept in SQLite.
+
+With ``tune = true`` the candidates are timed once for each problem, on random data, the first time it is
+met; what was found holds for this machine, these versions and this number of threads, and for every later
+process. The file lies in the user's cache folder (``CONVHUB_TUNE=0`` ignores it; deleting it is safe).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import platform
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import arrays
+from .candidates import run_options
+from .config import Resolved
+from .plugins import Registry
+from .problem import Problem
+
+__all__ = ["database_path", "fastest", "measure", "random_operands"]
+
+logger = logging.getLogger("convhub")
+
+ROUNDS = 5
+#: A candidate that has taken this much longer than the best so far, in one go, is not timed again.
+HOPELESS = 3.0
+
+
+def database_path() -> Path:
+    """Return where measured choices are kept."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("convhub", appauthor=False) / "tuning.sqlite"
+
+
+def fastest(problem: Problem, candidates: Sequence[str], registry: Registry, resolved: Resolved) -> str:
+    """Return the candidate that ran `problem` fastest, from memory or by measuring now.
+
+    Parameters
+    ----------
+    problem : Problem
+        On the CPU.
+    candidates : sequence of str
+        Names of backends, all able to run it.
+    """
+    versions = ", ".join(f"{n} {registry.backends[n].origin.version}" for n in sorted(candidates))
+    circumstances = f"{platform.node()}, {resolved.threads} threads, {versions}"
+    found = _recall(str(problem), circumstances)
+    if found in candidates:
+        return str(found)
+    times = measure(problem, candidates, registry, resolved)
+    best = min(times, key=times.__getitem__)
+    _keep(str(problem), circumstances, best, times[best])
+    return best
+
+
+def measure(
+    problem: Problem, candidates: Sequence[str], registry: Registry, resolved: Resolved
+) -> dict[str, float]:
+    """Return the least time, in seconds, that each candidate took in interleaved rounds."""
+    operands = random_operands(problem)
+    times: dict[str, float] = {}
+    calls = {name: _bound(name, problem, operands, registry, resolved) for name in candidates}
+    for call in calls.values():
+        call()  # compiles, and touches memory
+    for _ in range(ROUNDS):
+        for name, call in calls.items():
+            if times and times.get(name, 0.0) > HOPELESS * min(times.values()):
+                continue
+            start = time.perf_counter()
+            call()
+            taken = time.perf_counter() - start
+            times[name] = min(taken, times.get(name, taken))
+    return times
+
+
+def random_operands(problem: Problem, seed: int = 0) -> tuple[Any, ...]:
+    """Return NumPy arrays for a primitive: its two operands, and None for the bias where it has one."""
+    generator = np.random.default_rng(seed)
+    shapes = {
+        "forward": (problem.input_shape, problem.weight_shape),
+        "grad_input": (problem.output_shape, problem.weight_shape),
+        "grad_weight": (problem.output_shape, problem.input_shape),
+    }[problem.primitive]
+    operands = tuple(_random(generator, shape, problem.dtype) for shape in shapes)
+    return operands if problem.primitive == "grad_weight" else (*operands, None)
+
+
+def _random(generator: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Any:
+    kind = arrays.numpy_dtype(dtype)
+    if kind.kind in "iu":
+        return generator.integers(0, 4, shape).astype(kind)
+    values = generator.standard_normal(shape)
+    if kind.kind == "c":
+        return (values + 1j * generator.standard_normal(shape)).astype(kind)
+    return values.astype(kind)
+
+
+def _bound(
+    name: str, problem: Problem, operands: tuple[Any, ...], registry: Registry, resolved: Resolved
+) -> Callable[[], Any]:
+    backend = registry.backends[name].backend
+    convert = arrays.converter("numpy", backend.capabilities.arrays)
+    given = tuple(o if o is None or convert is None else convert(o) for o in operands)
+    function, options = getattr(backend, problem.primitive), run_options(backend, resolved)
+    return lambda: function(*given, problem, options)
+
+
+@contextlib.contextmanager
+def _database() -> Iterator[sqlite3.Connection]:
+    path = database_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Another process may be writing: wait for it, rather than fail.
+    with contextlib.closing(sqlite3.connect(path, timeout=10)) as connection, connection:
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS choice (problem TEXT, circumstances TEXT, backend TEXT, "
+            "seconds REAL, PRIMARY KEY (problem, circumstances))"
+        )
+        yield connection
+
+
+def _recall(problem: str, circumstances: str) -> str | None:
+    try:
+        with _database() as connection:
+            row = connection.execute(
+                "SELECT backend FROM choice WHERE problem = ? AND circumstances = ?", (problem, circumstances)
+            ).fetchone()
+    except (sqlite3.Error, OSError) as error:
+        logger.warning("convhub: measured choices cannot be read from %s: %s", database_path(), error)
+        return None
+    return None if row is None else str(row[0])
+
+
+def _keep(problem: str, circumstances: str, backend: str, seconds: float) -> None:
+    try:
+        with _database() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO choice VALUES (?, ?, ?, ?)",
+                (problem, circumstances, backend, seconds),
+            )
+    except (sqlite3.Error, OSError) as error:
+        logger.warning("convhub: a measured choice cannot be kept in %s: %s", database_path(), error)

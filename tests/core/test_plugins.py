@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+import types
+
+import numpy as np
+import pytest
+
+import convhub
+from convhub import config, plugins
+from convhub.backend import Backend, Capabilities, hookimpl
+
+X, W = np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3))
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Return a function that installs a distribution with one plugin module, without pip."""
+
+    def install(module, source, distribution=None, version="1.2", entry=None):
+        distribution = distribution or f"convhub-{module}"
+        (tmp_path / f"{module}.py").write_text(source)
+        info = tmp_path / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[convhub]\n{entry or module} = {module}\n")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        plugins._forget()
+
+    yield install
+    for name in [n for n, m in sys.modules.items() if str(tmp_path) in str(getattr(m, "__file__", ""))]:
+        del sys.modules[name]
+    monkeypatch.undo()
+    plugins._forget()
+
+
+GOOD = """
+import numpy as np
+from convhub.backend import Backend, Capabilities, hookimpl
+def forward(x, w, bias, problem, options):
+    return np.full(problem.output_shape, 7, x.dtype)
+@hookimpl
+def convhub_backends():
+    return [Backend({name!r}, Capabilities(dtypes=("float64",)), forward)]
+"""
+
+
+def failures():
+    registry = plugins.registry()
+    return {failure.name: failure for failure in registry.failures}
+
+
+def test_an_installed_plugin_is_found_and_runs_when_named(install):
+    install("sevens", GOOD.format(name="sevens"))
+    assert convhub.conv2d(X, W, backend="sevens").tolist() == [[[[7.0, 7.0], [7.0, 7.0]]]]
+    assert plugins.registry().backends["sevens"].origin == ("sevens", "convhub-sevens", "1.2")
+    assert "sevens" in convhub.available_backends()
+    # Installing a package changes no result: it is not chosen by itself.
+    assert convhub.explain(convhub.conv2d, X, W).backend != "sevens"
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (
+            "import not_there_at_all",
+            "ModuleNotFoundError when it was loaded: No module named 'not_there_at_all'",
+        ),
+        ("raise SystemExit('out')", "SystemExit when it was loaded: out"),
+        ("x = = 3", "SyntaxError when it was loaded"),
+        ("x = 3", "implements no hook"),
+        (
+            "from convhub.backend import hookimpl\n@hookimpl\ndef convhub_backend():\n    return []",
+            "implements the hook 'convhub_backend', which does not exist. Did you mean 'convhub_backends'",
+        ),
+        (
+            "from convhub.backend import hookimpl\n@hookimpl\ndef convhub_backends(wrong):\n    return []",
+            "PluginValidationError",
+        ),
+        (
+            "from convhub.backend import hookimpl\n@hookimpl\ndef convhub_backends():\n    return 1 / 0",
+            "ZeroDivisionError from its convhub_backends()",
+        ),
+        (
+            "from convhub.backend import hookimpl\n@hookimpl\ndef convhub_backends():\n    return ['x']",
+            "gave 'x', which is no convhub.backend.Backend",
+        ),
+        (GOOD.format(name="Bad Name"), "named 'Bad Name'; a name has small letters"),
+        (GOOD.format(name="auto"), "means automatic choice"),
+        ("import convhub\nconvhub.available_backends()", "implements no hook"),
+    ],
+)
+def test_a_broken_plugin_hurts_nobody_and_is_named(install, source, reason):
+    install("broken", source)
+    install("fine", GOOD.format(name="fine"))
+    assert convhub.conv2d(X, W, backend="fine")[0, 0, 0, 0] == 7
+    assert convhub.conv2d(X, W, backend="naive")[0, 0, 0, 0] == 9
+    failure = failures()["broken"]
+    assert reason in failure.reason
+    assert failure.origin == ("broken", "convhub-broken", "1.2")
+    with pytest.raises(convhub.UnknownBackendError) as caught:
+        convhub.conv2d(X, W, backend="broken")
+    assert "plugin 'broken' of convhub-broken 1.2 could not be loaded" in str(caught.value)
+    assert "broken" in str(convhub.explain(convhub.conv2d, X, W))
+
+
+def test_two_backends_of_one_name_are_both_refused_and_both_owners_named(install):
+    install("first", GOOD.format(name="twin"), entry="twin")
+    install("second", GOOD.format(name="twin"), entry="twin")
+    with pytest.raises(convhub.UnknownBackendError) as caught:
+        convhub.conv2d(X, W, backend="twin")
+    for word in ("convhub-first 1.2", "convhub-second 1.2", "CONVHUB_DISABLE_PLUGINS"):
+        assert word in str(caught.value)
+    assert convhub.conv2d(X, W, backend="naive")[0, 0, 0, 0] == 9
+
+
+def test_a_conflict_ends_when_one_distribution_is_disabled(install, monkeypatch):
+    install("first", GOOD.format(name="twin"))
+    install("second", GOOD.format(name="twin"))
+    monkeypatch.setenv("CONVHUB_DISABLE_PLUGINS", "convhub-second")
+    assert convhub.conv2d(X, W, backend="twin")[0, 0, 0, 0] == 7
+
+
+def test_disabled_plugins_are_not_even_imported(install, monkeypatch):
+    install("marked", "import builtins\nbuiltins.convhub_was_here = True\n" + GOOD.format(name="marked"))
+    monkeypatch.setenv("CONVHUB_DISABLE_PLUGINS", "marked, naive")
+    assert {"marked", "naive"}.isdisjoint(convhub.available_backends())
+    assert not hasattr(__import__("builtins"), "convhub_was_here")
+    monkeypatch.delenv("CONVHUB_DISABLE_PLUGINS")
+    monkeypatch.setenv("CONVHUB_PLUGINS", "off")
+    assert "marked" not in convhub.available_backends()
+    assert "naive" in convhub.available_backends()
+    assert not hasattr(__import__("builtins"), "convhub_was_here")
+
+
+def test_builtin_backends_come_through_the_public_entry_points():
+    entries = {entry.name for entry in importlib.metadata.entry_points(group="convhub")}
+    assert entries >= {"cupy", "naive", "numba", "numpy", "torch"}
+    assert set(plugins.registry().backends) == entries
+    assert plugins.registry().failures == ()
+
+
+def test_the_core_names_no_backend():
+    """Read the core's source: outside the array libraries' own names no backend may stand there."""
+    import pathlib
+    import re
+
+    core = pathlib.Path(convhub.__file__).parent
+    for path in core.glob("*.py"):
+        code = re.sub(r'"""(?:.|\n)*?"""|#[^\n]*', "", path.read_text())
+        for name in ("numba", "naive"):
+            found = [line for line in code.splitlines() if name in line and "Key(" not in line]
+            # One sentence of the help for `backend` gives an example of a table.
+            assert all(path.name == "config.py" and "table such as" in line for line in found), (path, found)
+
+
+class Recorder:
+    def __init__(self, choose=None):
+        self.events, self.choice, self.asked = [], choose, []
+
+    @hookimpl
+    def convhub_choose(self, problem, candidates):
+        self.asked.append((problem, candidates))
+        return self.choice
+
+    @hookimpl
+    def convhub_called(self, event):
+        self.events.append(event)
+
+
+@pytest.fixture
+def recorder():
+    recorder = Recorder()
+    plugins.register(recorder, "recorder")
+    yield recorder
+    plugins.unregister("recorder")
+
+
+def test_a_policy_chooses_once_for_a_problem(recorder):
+    recorder.choice = "naive"
+    for _ in range(3):
+        convhub.conv2d(X, W)
+    assert len(recorder.asked) == 1
+    problem, candidates = recorder.asked[0]
+    assert str(problem) == "forward_float64_n1c1h4w4_k1r3s3"
+    assert {"naive", "numpy"} <= set(candidates)
+    part = convhub.explain(convhub.conv2d, X, W).parts[0]
+    assert part.backend == "naive"
+    assert part.source.startswith("plugin")
+    # What is named is not up to a policy.
+    assert convhub.explain(convhub.conv2d, X, W, backend="numpy").backend == "numpy"
+
+
+def test_a_policy_may_pass_but_not_invent(recorder):
+    assert convhub.explain(convhub.conv2d, X, W).parts[0].source == "default order"
+    recorder.choice = "nobody"
+    config.reload()
+    with pytest.raises(convhub.BackendContractError, match="gave 'nobody'; it must give one of"):
+        convhub.conv2d(X, W)
+    recorder.choice = property(1)  # no name at all
+    config.reload()
+    with pytest.raises(convhub.BackendContractError, match="must give one of"):
+        convhub.conv2d(X, W)
+
+
+def test_observers_see_each_primitive(recorder):
+    convhub.conv2d(X, W, backend="naive")
+    convhub.conv2d_backward(np.ones((1, 1, 2, 2)), X, W, backend="numpy")
+    seen = [(event.problem.primitive, event.backend, event.source) for event in recorder.events]
+    assert seen == [
+        ("forward", "naive", "argument"),
+        ("grad_input", "numpy", "argument"),
+        ("grad_weight", "numpy", "argument"),
+    ]
+    assert all(event.milliseconds > 0 for event in recorder.events)
+
+
+def test_registering_by_hand(toy):
+    with pytest.raises(ValueError, match="already registered"):
+        plugins.register(types.ModuleType("other"), "toy")
+    with pytest.raises(ValueError, match="registered by hand are"):
+        plugins.unregister("toi")
+    backend = Backend("x", Capabilities(dtypes=()))
+    assert backend.primitives == ()

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import sqlite3
+import time
+import types
+
+import numpy as np
+import pytest
+import toy_backend
+
+import convhub
+from convhub import config, plugins, tuning
+from convhub.backend import Backend, Capabilities, hookimpl
+
+X, W = np.ones((1, 1, 6, 6)), np.ones((1, 1, 3, 3))
+
+
+@pytest.fixture
+def two(monkeypatch):
+    """Register a quick backend and one that is preferred but slow, and turn tuning on."""
+    calls = []
+
+    def slow(x, w, bias, problem, options):
+        calls.append("slow")
+        time.sleep(0.02)
+        return toy_backend.forward(x, w, bias, problem, options)
+
+    def quick(x, w, bias, problem, options):
+        calls.append("quick")
+        return toy_backend.forward(x, w, bias, problem, options)
+
+    capabilities = Capabilities(dtypes=("float64",))
+    backends = [
+        Backend("slow", capabilities, slow, preference={"cpu": 200}),
+        Backend("quick", capabilities, quick, preference={"cpu": 100}),
+    ]
+    plugins.register(types.SimpleNamespace(convhub_backends=hookimpl(lambda: backends)), "two")
+    monkeypatch.setenv("CONVHUB_PRIORITY", "slow,quick")
+    monkeypatch.setenv("CONVHUB_TUNE", "1")
+    tuning.database_path().unlink(missing_ok=True)
+    yield calls
+    plugins.unregister("two")
+
+
+def chosen():
+    (part,) = convhub.explain(convhub.conv2d, X, W).parts
+    return part.backend, part.source
+
+
+def test_the_fastest_is_measured_once_and_kept_for_later_processes(two):
+    assert chosen() == ("quick", "tuned")
+    assert two.count("slow") >= 2
+    two.clear()
+    config.reload()  # as a new process would begin
+    assert chosen() == ("quick", "tuned")
+    assert two == []
+    (row,) = sqlite3.connect(tuning.database_path()).execute("SELECT problem, backend FROM choice").fetchall()
+    assert row == ("forward_float64_n1c1h6w6_k1r3s3", "quick")
+
+
+def test_without_tuning_the_order_decides(two, monkeypatch):
+    monkeypatch.setenv("CONVHUB_TUNE", "0")
+    assert chosen()[0] == "slow"
+    assert two == []
+
+
+def test_other_circumstances_are_measured_anew(two, monkeypatch):
+    chosen()
+    two.clear()
+    monkeypatch.setenv("CONVHUB_THREADS", "5")
+    assert chosen() == ("quick", "tuned")
+    assert two
+
+
+def test_a_broken_database_is_said_and_survived(two, caplog):
+    path = tuning.database_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"this is no database" * 100)
+    assert chosen() == ("quick", "tuned")
+    assert "cannot be read" in caplog.text
+    assert "cannot be kept" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "forward_int32_n2c1h3w4_k1r1s2",
+        "grad_input_complex64_n2c1h3w4_k1r1s2",
+        "grad_weight_float16_n2c1h3w4_k1r1s2",
+    ],
+)
+def test_random_operands_fit_their_problem(text):
+    problem = convhub.Problem.parse(text)
+    first, second, *bias = tuning.random_operands(problem)
+    assert first.dtype.name == second.dtype.name == problem.dtype
+    assert first.shape == (problem.input_shape if problem.primitive == "forward" else problem.output_shape)
+    assert second.shape == (
+        problem.input_shape if problem.primitive == "grad_weight" else problem.weight_shape
+    )
+    assert bias == ([] if problem.primitive == "grad_weight" else [None])
