@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from convhub.backend import Backend, Capabilities, Problem, RunOptions, hookimpl
 
 from .loops import forward, grad_input, grad_weight

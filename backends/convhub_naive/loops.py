@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+
 from convhub.backend import Array, Problem, RunOptions
 
 __all__ = ["forward", "grad_input", "grad_weight", "places"]

@@ -1,61 +1,77 @@
-"""The backend ``torch``: torch itself as an engine, on CPUs through oneDNN and on GPUs through cuDNN.
+"""The backend ``torch``: torch's own convolution as an engine, on CPU and CUDA.
 
-Importing this module costs nothing: torch is imported when a primitive is first called. On a CPU it runs
-only when it is named, or when tuning finds it faster.
+On CPU it is never picked unless it is named or measured to be faster: whoever has torch tensors could
+have called torch. It is here to be compared with, and so that one configuration serves every machine.
+
+Threads
+    ``options.threads`` is not used. torch's number of threads belongs to the whole process, and a
+    convolution has no business changing it; set it with ``torch.set_num_threads``. With another number
+    of threads, gradients have other bits (oneDNN and torch divide their sums among threads), so the
+    backend does not call itself deterministic; with the same number, bits are the same.
+Types
+    Complex numbers are computed as real and imaginary parts. On CPU, 16-bit floats are widened to float32
+    first, which takes memory for the copies.
+Not finite
+    On CPU, operands with NaN or infinities are computed again, tap by tap, where torch's padding would
+    spread them. On CUDA they are not looked for, since looking waits for the device: a NaN in
+    grad_output may there reach weights that never met it.
 """
 
 from __future__ import annotations
 
-import importlib.util
+from importlib.util import find_spec
 
 from convhub.backend import Answer, Array, Backend, Capabilities, Problem, RunOptions, hookimpl
 
 __all__ = ["convhub_backends"]
 
-DTYPES = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
+# torch convolves some integers, but not dilated ones, and has no gradients of any.
+_DTYPES = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
 
 
 def availability() -> Answer:
-    """Return True, or what to install."""
-    if importlib.util.find_spec("torch") is None:
+    """Tell whether torch is installed, without importing it."""
+    if find_spec("torch") is None:
         return "torch is not installed: pip install 'convhub[torch]'"
     return True
 
 
 def supports(problem: Problem) -> Answer:
-    """Return True, or that torch finds no GPU."""
+    """Tell whether this torch reaches the device of the problem."""
     if problem.device == "cuda":
         import torch
 
         if not torch.cuda.is_available():
-            return "torch finds no CUDA device on this machine"
+            return "torch finds no CUDA device, or was built without CUDA"
     return True
 
 
+def algorithm(problem: Problem, options: RunOptions) -> str:
+    """Name the library that torch hands the problem to, as far as its type tells."""
+    if problem.device == "cuda":
+        return "cuDNN"
+    return "torch" if problem.dtype in ("float64", "complex128") else "oneDNN"
+
+
 def forward(x: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions) -> Array:
-    """Return ``y``; see `convhub.backend`."""
+    """Return ``y``; see `convhub_torch.engine`."""
     from . import engine
 
     return engine.forward(x, w, bias, problem, options)
 
 
 def grad_input(dy: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions) -> Array:
-    """Return ``dx``; see `convhub.backend`."""
+    """Return ``dx``; see `convhub_torch.engine`."""
     from . import engine
 
     return engine.grad_input(dy, w, bias, problem, options)
 
 
 def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> Array:
-    """Return ``dw``; see `convhub.backend`."""
+    """Return ``dw``; see `convhub_torch.engine`."""
     from . import engine
 
     return engine.grad_weight(dy, x, problem, options)
-
-
-def algorithm(problem: Problem, options: RunOptions) -> str:
-    """Name the library that torch hands the problem to."""
-    return "cuDNN" if problem.device == "cuda" else "oneDNN"
 
 
 @hookimpl
@@ -64,7 +80,7 @@ def convhub_backends() -> list[Backend]:
     return [
         Backend(
             "torch",
-            Capabilities(dtypes=DTYPES, devices=("cpu", "cuda"), arrays="torch"),
+            Capabilities(dtypes=_DTYPES, devices=("cpu", "cuda"), arrays="torch", deterministic=False),
             forward,
             grad_input,
             grad_weight,
@@ -72,6 +88,6 @@ def convhub_backends() -> list[Backend]:
             supports=supports,
             algorithm=algorithm,
             preference={"cuda": 10},
-            summary="torch itself",
+            summary="torch's own convolution (oneDNN, cuDNN)",
         )
     ]

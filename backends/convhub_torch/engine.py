@@ -1,108 +1,186 @@
-"""The three primitives by torch's own convolutions.
+"""Forward and both gradients by torch's operators.
 
-torch pads both sides alike and always computes as many outputs as fit. Where a problem differs, the image
-is first cut or padded to exactly the rows and columns that its windows cover.
+torch pads alike on both sides and computes every output that fits. Where a problem differs, the input is
+copied into a frame that fits its outputs exactly: padded on each side by what they use, and cut off where
+they use less than all of it.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
-from torch.nn import functional
 
-from convhub.backend import Problem, RunOptions
+from convhub.backend import Array, Problem, RunOptions
+
+from .taps import forward_by_taps, input_by_taps, weight_by_taps
 
 __all__ = ["forward", "grad_input", "grad_weight"]
 
+_NARROW = (torch.float16, torch.bfloat16)
+_FLAGS_LOCK = threading.Lock()
+
+
+def forward(x: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions) -> Array:
+    """Return ``y``, (N, K, P, Q), as the contract in `convhub.backend` says."""
+    with torch.no_grad(), _cudnn(problem, options):
+        # Zeros that torch pads with, or puts between outputs, make NaN of a weight that is not finite.
+        exact = problem.device == "cpu" and not _all_finite(w)
+        y = _in_parts(forward_by_taps if exact else _forward, x, w, problem)
+        return _finish(y, bias, x.dtype)
+
+
+def grad_input(dy: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions) -> Array:
+    """Return ``dx``, (N, C, H, W), as the contract in `convhub.backend` says."""
+    with torch.no_grad(), _cudnn(problem, options):
+        exact = problem.device == "cpu" and not _all_finite(w)
+        dx = _in_parts(input_by_taps if exact else _grad_input, dy, w, problem)
+        return _finish(dx, bias, dy.dtype)
+
+
+def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> Array:
+    """Return ``dw``, (K, C / groups, R, S), as the contract in `convhub.backend` says."""
+    with torch.no_grad(), _cudnn(problem, options):
+        dw = _in_parts(_grad_weight, dy, x, problem)
+        if problem.device == "cpu" and _padded(problem) and not _all_finite(dw):
+            dw = _in_parts(weight_by_taps, dy, x, problem)
+        return _finish(dw, None, x.dtype)
+
+
+def _in_parts(
+    function: Callable[[Array, Array, Problem], Array], a: Array, b: Array, problem: Problem
+) -> Array:
+    """Call `function` on types in which torch is right.
+
+    Complex operands are multiplied as real and imaginary parts, in four products: torch's own complex
+    convolution uses three, whose parts cancel, and it has no complex gradient on CPU. On CPU the 16-bit
+    floats are summed in float32; torch's own sums are rounded to 16 bits on the way.
+    """
+    if a.is_complex():
+        a_real, a_imag = torch.view_as_real(a.resolve_conj()).unbind(-1)
+        b_real, b_imag = torch.view_as_real(b.resolve_conj()).unbind(-1)
+        real = function(a_real, b_real, problem) - function(a_imag, b_imag, problem)
+        imag = function(a_real, b_imag, problem) + function(a_imag, b_real, problem)
+        return torch.complex(real, imag)
+    if a.dtype in _NARROW and problem.device == "cpu":
+        return function(a.float(), b.float(), problem)
+    return function(a, b, problem)
+
+
+def _finish(result: Array, bias: Array | None, dtype: torch.dtype) -> Array:
+    if bias is not None:
+        result = result + bias.reshape(-1, 1, 1)
+    return result.to(dtype).contiguous()
+
+
+def _forward(x: Array, w: Array, problem: Problem) -> Array:
+    padding = _plain_padding(problem)
+    if padding is None:
+        x, padding = _framed(x, problem), (0, 0)
+    return torch.nn.functional.conv2d(x, w, None, problem.stride, padding, problem.dilation, problem.groups)
+
+
+def _grad_input(dy: Array, w: Array, problem: Problem) -> Array:
+    if problem.batch == 0:
+        return dy.new_zeros(problem.input_shape)
+    padding = _plain_padding(problem)
+    if padding is not None:
+        return _backward(dy, _of_shape(problem.input_shape, dy), w, padding, problem, 0)
+    rows, cols = _frame(problem, 0), _frame(problem, 1)
+    shape = (*problem.input_shape[:2], rows.size, cols.size)
+    framed = _backward(dy, _of_shape(shape, dy), w, (0, 0), problem, 0)
+    dx = dy.new_zeros(problem.input_shape)
+    dx[..., rows.taken, cols.taken] = framed[..., rows.inner, cols.inner]
+    return dx
+
+
+def _grad_weight(dy: Array, x: Array, problem: Problem) -> Array:
+    if problem.batch == 0:
+        return x.new_zeros(problem.weight_shape)
+    padding = _plain_padding(problem)
+    if padding is None:
+        x, padding = _framed(x, problem), (0, 0)
+    return _backward(dy, x, _of_shape(problem.weight_shape, dy), padding, problem, 1)
+
+
+def _backward(dy: Array, x: Array, w: Array, padding: tuple[int, int], problem: Problem, which: int) -> Array:
+    mask = [which == 0, which == 1, False]
+    gradients = torch.ops.aten.convolution_backward(
+        dy, x, w, None, problem.stride, padding, problem.dilation, False, (0, 0), problem.groups, mask
+    )
+    return gradients[which]
+
+
+def _of_shape(shape: tuple[int, ...], like: Array) -> Array:
+    """Return a tensor whose shape alone matters; it takes no memory."""
+    return like.new_empty(1).expand(shape)
+
+
+def _plain_padding(problem: Problem) -> tuple[int, int] | None:
+    """Return the padding as torch takes it, or None if it does not."""
+    (top, bottom), (left, right) = problem.padding
+    full = problem.replace(output_size=(0, 0)).output_size
+    if top == bottom and left == right and problem.output_size == full:
+        return top, left
+    return None
+
+
+class _Frame(NamedTuple):
+    """What the outputs of a problem use along one axis: `size` places.
+
+    The part `taken` of the input lies in it as `inner`; the rest is padding.
+    """
+
+    size: int
+    taken: slice
+    inner: slice
+
+
+def _frame(problem: Problem, axis: int) -> _Frame:
+    reach = problem.dilation[axis] * (problem.kernel_size[axis] - 1) + 1
+    used = (problem.output_size[axis] - 1) * problem.stride[axis] + reach
+    before = problem.padding[axis][0]
+    begin = min(before, used)
+    end = max(begin, min(used, before + problem.input_size[axis]))
+    return _Frame(used, slice(0, end - begin), slice(begin, end))
+
+
+def _framed(x: Array, problem: Problem) -> Array:
+    """Return the part of `x` that the outputs use, with its padding."""
+    rows, cols = _frame(problem, 0), _frame(problem, 1)
+    framed = x.new_zeros((*problem.input_shape[:2], rows.size, cols.size))
+    framed[..., rows.inner, cols.inner] = x[..., rows.taken, cols.taken]
+    return framed
+
+
+def _padded(problem: Problem) -> bool:
+    return any(side > 0 for sides in problem.padding for side in sides)
+
+
+def _all_finite(tensor: Array) -> bool:
+    return bool(torch.isfinite(tensor).all())
+
 
 @contextlib.contextmanager
-def _settings(problem: Problem, options: RunOptions) -> Iterator[None]:
-    """Record nothing for autograd, and let GPUs round to TF32 only where the user does.
+def _cudnn(problem: Problem, options: RunOptions) -> Iterator[None]:
+    """On CUDA, let cuDNN choose only algorithms of equal bits, and TF32 only where that is allowed.
 
-    The number of threads is torch's own and global to the process, so it is left as it is.
+    cuDNN's settings belong to the whole process. They are put back, and a lock keeps calls from several
+    threads from putting back each other's.
     """
-    with torch.no_grad():
-        if problem.device != "cuda":
-            yield
-            return
-        with torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=options.allow_tf32
-        ):
-            yield
-
-
-def forward(x: Tensor, w: Tensor, bias: Tensor | None, problem: Problem, options: RunOptions) -> Tensor:
-    """Return ``y``; see `convhub.backend`."""
-    with _settings(problem, options):
-        image, padding = _fitting(x, problem)
-        y = functional.conv2d(image, w, bias, problem.stride, padding, problem.dilation, problem.groups)
-        return y.contiguous()
-
-
-def grad_input(dy: Tensor, w: Tensor, bias: Tensor | None, problem: Problem, options: RunOptions) -> Tensor:
-    """Return ``dx``; see `convhub.backend`."""
-    with _settings(problem, options):
-        spread = functional.conv_transpose2d(
-            dy, w, None, problem.stride, 0, 0, problem.groups, problem.dilation
-        )
-        # A negative padding cuts; pixels that no window covers are zero.
-        right = [-a for a in _pad_of_covered(problem)]
-        dx = functional.pad(spread, right).contiguous()
-        if dx.data_ptr() == dy.data_ptr():
-            dx = dx.clone()
-        return dx if bias is None else dx.add_(bias[:, None, None])
-
-
-def grad_weight(dy: Tensor, x: Tensor, problem: Problem, options: RunOptions) -> Tensor:
-    """Return ``dw``; see `convhub.backend`."""
-    with _settings(problem, options):
-        image, padding = _fitting(x, problem)
-        if not dy.is_complex():
-            return _real_grad_weight(dy, image, padding, problem)
-        # torch has none for complex tensors, and the primitive conjugates nothing.
-        parts = [
-            [_real_grad_weight(g, i, padding, problem) for i in (image.real, image.imag)]
-            for g in (dy.real, dy.imag)
-        ]
-        return torch.complex(parts[0][0] - parts[1][1], parts[0][1] + parts[1][0])
-
-
-def _real_grad_weight(dy: Tensor, x: Tensor, padding: tuple[int, int], problem: Problem) -> Tensor:
-    weight = x.new_empty(1).expand(problem.weight_shape)  # only its shape is looked at
-    _, dw, _ = torch.ops.aten.convolution_backward(
-        dy.contiguous(),
-        x.contiguous(),
-        weight,
-        None,
-        problem.stride,
-        padding,
-        problem.dilation,
-        False,
-        [0, 0],
-        problem.groups,
-        [False, True, False],
-    )
-    return dw.contiguous()
-
-
-def _pad_of_covered(problem: Problem) -> list[int]:
-    """Return the padding, in the order of `functional.pad`, that makes the image what the windows cover."""
-    pads = []
-    for axis in (1, 0):
-        stride, dilation = problem.stride[axis], problem.dilation[axis]
-        covered = (problem.output_size[axis] - 1) * stride + dilation * (problem.kernel_size[axis] - 1) + 1
-        before = problem.padding[axis][0]
-        pads += [before, covered - before - problem.input_size[axis]]
-    return pads
-
-
-def _fitting(x: Tensor, problem: Problem) -> tuple[Tensor, tuple[int, int]]:
-    """Return an image and a padding with which torch computes exactly the wanted outputs."""
-    (top, bottom), (left, right) = problem.padding
-    fits = problem.output_size == problem.replace(output_size=(0, 0)).output_size
-    if fits and (top, left) == (bottom, right):
-        return x, (top, left)
-    return functional.pad(x, _pad_of_covered(problem)), (0, 0)
+    if problem.device != "cuda":
+        yield
+        return
+    with (
+        _FLAGS_LOCK,
+        torch.backends.cudnn.flags(
+            enabled=torch.backends.cudnn.enabled,
+            benchmark=False,
+            deterministic=True,
+            allow_tf32=options.allow_tf32,
+        ),
+    ):
+        yield

@@ -1,0 +1,56 @@
+"""The backend ``numpy``: convolution by matrix products, in bounded memory.
+
+Forward and grad_input write the pixels that each result gathers into the columns of a matrix, one tile
+of the result at a time, and multiply the weights by it (im2col); grad_weight multiplies by the same
+columns transposed. Convolutions of one or two channels a group (depthwise ones) multiply and add tap by
+tap instead.
+
+Memory
+    At most ``options.workspace_limit`` beyond operands and result, or what one column of one group
+    takes, whichever is more: a few copies of the kernel of one output channel, C / groups · R · S
+    numbers (K / groups · R · S for grad_input).
+Threads
+    ``options.threads`` of the engine's own. The BLAS's number of threads cannot be set from here, and
+    is not used: products are cut into pieces that a BLAS computes on the calling thread
+    (`convhub_numpy.products`). So the bits depend neither on the one number nor on the other.
+Speed
+    Operands with NaN or infinities are computed tap by tap where there is padding, many times slower.
+"""
+
+from __future__ import annotations
+
+from convhub.backend import Backend, Capabilities, Problem, RunOptions, hookimpl
+
+from .dtypes import DTYPES
+from .gather import forward, grad_input
+from .grad_weight import grad_weight
+from .plans import gather_plan, weight_plan
+
+__all__ = ["convhub_backends"]
+
+
+def algorithm(problem: Problem, options: RunOptions) -> str:
+    """Name what runs: ``taps``, ``matmul`` (the pixels are the columns as they lie) or ``im2col``."""
+    if problem.primitive == "grad_weight":
+        return "taps" if weight_plan(problem, options.workspace_limit).by_taps else "im2col"
+    plan = gather_plan(problem, options.workspace_limit)
+    if plan.by_taps:
+        return "taps"
+    return "matmul" if all(phase.identity for phase in plan.phases) else "im2col"
+
+
+@hookimpl
+def convhub_backends() -> list[Backend]:
+    """Return the backend ``numpy``."""
+    return [
+        Backend(
+            "numpy",
+            Capabilities(dtypes=DTYPES),
+            forward,
+            grad_input,
+            grad_weight,
+            algorithm=algorithm,
+            preference={"cpu": 20},
+            summary="matrix products in bounded memory; needs NumPy alone",
+        )
+    ]

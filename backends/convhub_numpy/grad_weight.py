@@ -1,0 +1,85 @@
+"""grad_weight: each weight sums the products of the outputs and the pixels that it joins."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from convhub.backend import Array, Problem, RunOptions
+
+from .columns import fill_columns
+from .dtypes import all_finite, store, work_dtype
+from .gather import WORTH_THREADS
+from .plans import WeightPlan, weight_plan
+from .products import multiply
+from .small import weight_small
+from .taps import weight_by_taps
+from .tiles import run
+
+__all__ = ["grad_weight"]
+
+
+def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> Array:
+    """Return ``dw``, (K, C / groups, R, S), as the contract in `convhub.backend` says."""
+    plan = weight_plan(problem, options.workspace_limit)
+    if plan.small:
+        small = weight_small(dy, x, plan.small)
+        if not (plan.small.padded or small.dtype.kind == "c") or all_finite(small):
+            return small
+    groups = plan.groups
+    outputs, inputs = problem.out_channels // groups, problem.in_channels // groups
+    result = np.empty((problem.out_channels, inputs, *problem.kernel_size), x.dtype)
+    if problem.batch == 0:
+        result[...] = 0
+        return result
+    dw = result.reshape(groups, outputs, *result.shape[1:])
+    dy = dy.reshape(dy.shape[0], groups, outputs, *dy.shape[2:])
+    x = x.reshape(x.shape[0], groups, inputs, *x.shape[2:])
+    threads = options.threads if problem.macs >= WORTH_THREADS else 1
+    if plan.by_taps:
+        weight_by_taps(dy, x, dw, plan, problem, threads)
+        return result
+    _by_matrices(dy, x, dw, plan, problem, min(threads, plan.workers))
+    # A zero of the padding that met an infinity or a NaN of dy left a NaN where none may belong; so did
+    # the BLAS of complex infinities.
+    if (plan.padded or result.dtype.kind == "c") and not all_finite(result):
+        weight_by_taps(dy, x, dw, plan, problem, threads)
+    return result
+
+
+def _by_matrices(dy: Array, x: Array, dw: Array, plan: WeightPlan, problem: Problem, threads: int) -> None:
+    """Multiply dy by the transposed columns of x, tile after tile, for each block of the weights."""
+    height, width = problem.kernel_size
+    dtype = work_dtype(problem)
+    as_it_lies = dy.dtype == dtype and dy.flags.c_contiguous and dy.flags.aligned
+    most = prod(plan.tiles.largest)
+
+    def work(share: range) -> None:
+        # The last block is the largest in each direction.
+        g, g_end, k, k_end, c, c_end = plan.blocks[-1]
+        size = (g_end - g) * (k_end - k) * (c_end - c) * height * width
+        columns = np.empty((g_end - g) * (c_end - c) * height * width * most, dtype)
+        outputs = np.empty((g_end - g) * (k_end - k) * most, dtype)
+        all_sums = np.empty(size, dtype)
+        scratch = np.empty(size, dtype)
+        for g, g_end, k, k_end, c, c_end in (plan.blocks[index] for index in share):
+            groups, heads, channels = g_end - g, k_end - k, c_end - c
+            length = channels * height * width
+            sums = all_sums[: groups * heads * length].reshape(groups, heads, length)
+            for index in range(len(plan.tiles)):
+                tile = plan.tiles.tile(index)
+                place = columns[: groups * length * tile.pixels].reshape(groups, length, tile.pixels)
+                spread = place.reshape(groups, channels, height, width, *tile.shape)
+                fill_columns(spread, x[:, g:g_end, c:c_end], plan.rows, plan.cols, tile)
+                some = dy[tile.places][:, g:g_end, k:k_end]
+                if as_it_lies and some.shape[0] == 1 and some.shape[4] == plan.cols.results:
+                    matrix = some[0].reshape(groups, heads, tile.pixels)
+                else:
+                    matrix = outputs[: groups * heads * tile.pixels].reshape(groups, heads, tile.pixels)
+                    spread = matrix.reshape(groups, heads, *tile.shape)
+                    spread[...] = some.transpose(1, 2, 0, 3, 4)
+                multiply(matrix, place.swapaxes(1, 2), sums, scratch, add=index > 0)
+            store(dw[g:g_end, k:k_end, c:c_end], sums.reshape(groups, heads, channels, height, width))
+
+    run(work, len(plan.blocks), threads)

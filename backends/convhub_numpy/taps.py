@@ -1,0 +1,72 @@
+"""Convolution tap by tap: multiply a shifted source by one weight, and add.
+
+For depthwise convolutions, whose matrices would be slivers, this is the fastest that NumPy does. It
+also leaves padding out, where a matrix of columns multiplies it by zero, so that it is the way for
+operands that are not finite.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from convhub.backend import Array, Problem
+
+from .axes import clips
+from .dtypes import sum_dtype
+from .plans import Phase, WeightPlan
+from .tiles import run
+
+__all__ = ["gather_by_taps", "weight_by_taps"]
+
+
+def gather_by_taps(
+    source: Array,
+    weight: Array,
+    bias: Array | None,
+    result: Array,
+    phase: Phase,
+    problem: Problem,
+    threads: int,
+) -> None:
+    """Gather products as `convhub_numpy.gather` does; the source is (N, G, C, H, W)."""
+    terms = weight.shape[2]
+    dtype = sum_dtype(problem.dtype)
+    weight = weight.astype(dtype)[..., np.newaxis, np.newaxis]
+
+    def work(share: range) -> None:
+        for tile in map(phase.tiles.tile, share):
+            images = source[tile.image : tile.image_end]
+            target = result[tile.places]
+            sums = np.zeros(target.shape, dtype)
+            across = clips(phase.cols, tile.column, tile.column_end)
+            for r, (down, from_rows, _) in enumerate(clips(phase.rows, tile.row, tile.row_end)):
+                for s, (right, from_cols, _) in enumerate(across):
+                    some = sums[..., down, right]
+                    seen = images[..., from_rows, from_cols]
+                    for c in range(terms):
+                        some += np.multiply(seen[:, :, c, np.newaxis], weight[:, :, c, r, s], dtype=dtype)
+            if bias is not None:
+                sums += bias.astype(dtype)[:, :, np.newaxis, np.newaxis]
+            target[...] = sums
+
+    run(work, len(phase.tiles), threads)
+
+
+def weight_by_taps(dy: Array, x: Array, dw: Array, plan: WeightPlan, problem: Problem, threads: int) -> None:
+    """Fill `dw`, (G, K/G, C/G, R, S), from `dy`, (N, G, K/G, P, Q), and `x`, (N, G, C/G, H, W)."""
+    dtype = sum_dtype(problem.dtype)
+    across = clips(plan.cols, 0, plan.cols.results)
+
+    def work(groups: range) -> None:
+        some = slice(groups.start, groups.stop)
+        for r, (down, from_rows, _) in enumerate(clips(plan.rows, 0, plan.rows.results)):
+            for s, (right, from_cols, _) in enumerate(across):
+                dw[some, :, :, r, s] = np.einsum(
+                    "ngkpq,ngcpq->gkc",
+                    dy[:, some, :, down, right],
+                    x[:, some, :, from_rows, from_cols],
+                    dtype=dtype,
+                    casting="same_kind",
+                )
+
+    run(work, plan.groups, threads)

@@ -1,0 +1,117 @@
+"""How a result is divided into tiles, and the tiles among threads.
+
+Tiles depend on the problem and on the workspace limit alone, never on the number of threads, so that
+each number of the result is computed in the same way whoever computes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from math import ceil, prod
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["Tile", "Tiling", "parts", "run", "tiling"]
+
+#: A tile takes several images only if one has fewer pixels than this: more in one matrix product pay
+#: for the copy that brings the result into its order.
+FEW_PIXELS = 128
+
+
+class Tile(NamedTuple):
+    """Some images, and some rows and columns of each; the first ones, and those after the last."""
+
+    image: int
+    image_end: int
+    row: int
+    row_end: int
+    column: int
+    column_end: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Images, rows and columns."""
+        return self.image_end - self.image, self.row_end - self.row, self.column_end - self.column
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels there are."""
+        return prod(self.shape)
+
+    @property
+    def places(self) -> tuple[slice, slice, slice, slice, slice]:
+        """Where the tile lies in (N, G, C, H, W)."""
+        every = slice(None)
+        rows, columns = slice(self.row, self.row_end), slice(self.column, self.column_end)
+        return slice(self.image, self.image_end), every, every, rows, columns
+
+
+def parts(total: int, most: int) -> Iterator[tuple[int, int]]:
+    """Divide ``range(total)`` evenly into as few parts as can be of at most `most`: (begin, end)."""
+    count = ceil(total / max(1, most))
+    for index in range(count):
+        yield index * total // count, (index + 1) * total // count
+
+
+class Tiling(NamedTuple):
+    """Images, rows and columns, and into how many parts each is divided."""
+
+    sizes: tuple[int, int, int]
+    counts: tuple[int, int, int]
+
+    def __len__(self) -> int:
+        return prod(self.counts)
+
+    @property
+    def largest(self) -> tuple[int, int, int]:
+        """Images, rows and columns of the largest tile."""
+        images, rows, columns = (
+            ceil(size / count) if count else 0 for size, count in zip(self.sizes, self.counts, strict=True)
+        )
+        return images, rows, columns
+
+    def tile(self, index: int) -> Tile:
+        """Return the tile of that number."""
+        bounds: list[int] = []
+        for size, count in zip(reversed(self.sizes), reversed(self.counts), strict=True):
+            index, part = divmod(index, count)
+            bounds[:0] = part * size // count, (part + 1) * size // count
+        return Tile(*bounds)
+
+
+def tiling(images: int, rows: int, columns: int, most_pixels: int) -> Tiling:
+    """Divide images into tiles of at most `most_pixels`, of one pixel at least.
+
+    Tiles are whole rows if those fit, and several whole images if these are small.
+    """
+    together = max(1, most_pixels // (rows * columns)) if rows * columns < FEW_PIXELS else 1
+    counts = (
+        ceil(images / together),
+        ceil(rows / max(1, most_pixels // columns)),
+        ceil(columns / max(1, most_pixels)),
+    )
+    return Tiling((images, rows, columns), counts)
+
+
+def run(work: Callable[[range], None], count: int, threads: int) -> None:
+    """Let `work` do the items 0 to `count` - 1, on up to `threads` threads, each with a share of its own.
+
+    Like the BLAS, and as the other backends of convhub, the work warns of no overflow and no NaN.
+    """
+
+    def quietly(share: range) -> None:
+        # NumPy's error state belongs to a thread, so each share sets its own.
+        with np.errstate(all="ignore"):
+            work(share)
+
+    threads = min(threads, count)
+    if threads <= 1:
+        if count:
+            quietly(range(count))
+        return
+    shares = [range(i * count // threads, (i + 1) * count // threads) for i in range(threads)]
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(quietly, shares):
+            pass
