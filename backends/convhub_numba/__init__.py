@@ -1,0 +1,66 @@
+"""The fast CPU engine: Numba kernels whose inner loops are written as LLVM vector code.
+
+Importing this module costs nothing: Numba is imported when a primitive is first called.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+
+from convhub.backend import Answer, Array, Backend, Capabilities, Problem, RunOptions, hookimpl
+
+__all__ = ["backend", "convhub_backends"]
+
+
+def _availability() -> Answer:
+    """Return True, or what to install."""
+    if importlib.util.find_spec("numba") is None:
+        return "numba is not installed: pip install 'convhub[numba]'"
+    return True
+
+
+def _forward(x: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions) -> Array:
+    """Return ``y``; see `convhub.backend`."""
+    from . import engine
+
+    return engine.forward(x, w, bias, problem, options)
+
+
+def _grad_input(dy: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions) -> Array:
+    """Return ``dx``; see `convhub.backend`."""
+    from . import engine
+
+    return engine.grad_input(dy, w, bias, problem, options)
+
+
+def _grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> Array:
+    """Return ``dw``; see `convhub.backend`."""
+    from . import engine
+
+    return engine.grad_weight(dy, x, problem, options)
+
+
+def _algorithm(problem: Problem, options: RunOptions) -> str:
+    """Name the algorithm that would run."""
+    from .plan import plan
+
+    return plan(problem, options).algorithm
+
+
+backend = Backend(
+    "numba",
+    Capabilities(dtypes=("float32", "float64")),
+    _forward,
+    _grad_input,
+    _grad_weight,
+    availability=_availability,
+    algorithm=_algorithm,
+    preference={"cpu": 30},
+    summary="fast CPU kernels, compiled by Numba for this machine's vector units",
+)
+
+
+@hookimpl
+def convhub_backends() -> list[Backend]:
+    """Return this plugin's one backend."""
+    return [backend]

@@ -1,0 +1,365 @@
+"""The sizes of tiles and blocks, chosen so that what is used again is still in a cache."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convhub.problem import Problem
+
+from . import grad_weight
+from .correlation import Axis, Correlation, Sizes, correlations
+
+__all__ = ["Stage", "Tile", "dot_stage", "gemm_stage", "grad_weight_stage", "indirect_stage"]
+
+PANEL_BYTES = 24 * 1024  # a panel: most of a first-level cache
+TILE_BYTES = 256 * 1024  # a tile's padded copy, or its block of the weight: a part of a second-level cache
+TILE_PIXELS = 1024
+LONG_TILE_PIXELS = 4096  # where each channel is used by itself
+TASKS_PER_THREAD = 4
+LEAST_COLUMNS = 48  # narrower tiles would mostly copy their margins
+
+
+@dataclass(frozen=True)
+class Tile:
+    """The register tile: `height` channels by `vectors` vectors of `lanes` elements of `item` bytes."""
+
+    height: int
+    vectors: int
+    lanes: int
+    item: int
+
+    @property
+    def width(self) -> int:
+        """Elements across."""
+        return self.vectors * self.lanes
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One kernel over one grid of tasks."""
+
+    sizes: Any  # the kernel's NamedTuple of sizes
+    taps: np.ndarray
+    phases: np.ndarray
+    tasks: int
+    items: int  # scratch elements of each thread
+    integers: int
+    source_in_place: bool  # if contiguous
+    weight_in_place: bool = False
+
+    @property
+    def table_bytes(self) -> int:
+        """Memory of the tables that all threads share."""
+        return int(self.taps.nbytes + self.phases.nbytes)
+
+
+@dataclass(frozen=True)
+class Planes:
+    """The taps as kernels have them, the phases of the source that they read, and how far they reach."""
+
+    taps: np.ndarray
+    phases: np.ndarray
+    shift_h: int
+    shift_w: int
+    span_h: int
+    span_w: int
+    inside: bool  # stride 1 and no padding: the source can be read where it lies
+
+    def items(self, rows: int, columns: int) -> int:
+        """Elements of one channel's padded copy under a tile of outputs."""
+        return (rows + self.span_h) * (columns + self.span_w) * len(self.phases)
+
+
+def _planes(rows: Axis, columns: Axis) -> Planes:
+    step_h, step_w = rows.source_step, columns.source_step
+    r, high = np.array(rows.taps, np.int64).T
+    s, wide = np.array(columns.taps, np.int64).T
+    # Phases of rows and of columns that occur, and for each tap its place among them.
+    phases_h, phase_h = np.unique(high % step_h, return_inverse=True)
+    phases_w, phase_w = np.unique(wide % step_w, return_inverse=True)
+    shift_h, shift_w = int((high // step_h).min()), int((wide // step_w).min())
+    across = np.broadcast_arrays(
+        r[:, None],
+        s,
+        phase_h[:, None] * len(phases_w) + phase_w,
+        (high // step_h - shift_h)[:, None],
+        wide // step_w - shift_w,
+        high[:, None] * columns.source_size + wide,
+    )
+    taps = np.stack(across, axis=-1).reshape(-1, 6)
+    phases = np.stack(np.meshgrid(phases_h, phases_w, indexing="ij"), axis=-1).reshape(-1, 2)
+    return Planes(
+        taps,
+        phases,
+        shift_h,
+        shift_w,
+        int(taps[:, 3].max()),
+        int(taps[:, 4].max()),
+        step_h == step_w == 1 and _inside(rows) and _inside(columns),
+    )
+
+
+def _inside(axis: Axis) -> bool:
+    return all(0 <= shift <= axis.source_size - axis.count for _, shift in axis.taps)
+
+
+def _even(total: int, most: int, multiple: int = 1) -> int:
+    """Return the length of blocks of `total`, at most about `most` each, all nearly alike."""
+    blocks = max(1, _blocks(total, max(multiple, most // multiple * multiple)))
+    return _blocks(_blocks(total, blocks), multiple) * multiple
+
+
+def _halves(value: int) -> int:
+    return -(-value // 2)
+
+
+def _blocks(total: int, size: int) -> int:
+    return -(-total // size)
+
+
+def _pixel_tile(rows: int, columns: int, most: int, planes: Planes, channel_bytes: int) -> tuple[int, int]:
+    """Return how many rows and columns of outputs to take at once from one image."""
+    tile_columns = _even(columns, most)
+    tile_rows = max(1, min(rows, most // tile_columns))
+    while tile_rows > 1 and planes.items(tile_rows, tile_columns) * channel_bytes > TILE_BYTES:
+        tile_rows = _halves(tile_rows)
+    while tile_columns > LEAST_COLUMNS and planes.items(tile_rows, tile_columns) * channel_bytes > TILE_BYTES:
+        tile_columns = _halves(tile_columns)
+    return _even(rows, tile_rows), tile_columns
+
+
+def _wanted(threads: int) -> int:
+    return TASKS_PER_THREAD * threads if threads > 1 else 1
+
+
+def _sizes(problem: Problem, part: Correlation, planes: Planes, **blocks: int) -> Sizes:
+    row = problem.result_shape[3]
+    channel = problem.result_shape[2] * row
+    return Sizes(
+        images=problem.batch,
+        groups=part.groups,
+        out_channels=part.out_channels,
+        source_channels=part.source_channels,
+        rows=part.rows.count,
+        columns=part.columns.count,
+        step_h=part.rows.source_step,
+        step_w=part.columns.source_step,
+        out_first=part.rows.first * row + part.columns.first,
+        out_image=problem.result_shape[1] * channel,
+        out_channel=channel,
+        out_row=part.rows.step * row,
+        out_column=part.columns.step,
+        weight_row=part.terms,
+        shift_h=planes.shift_h,
+        shift_w=planes.shift_w,
+        span_h=planes.span_h,
+        span_w=planes.span_w,
+        source_items=problem.batch
+        * part.groups
+        * part.source_channels
+        * part.rows.source_size
+        * part.columns.source_size,
+        **blocks,
+    )
+
+
+def gemm_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) -> Stage:
+    """Return the blocks of `gemm.correlate`."""
+    planes = _planes(part.rows, part.columns)
+    images, M, C = problem.batch, part.out_channels, part.source_channels
+    A, B = part.rows.count, part.columns.count
+    most_terms = PANEL_BYTES // (tile.width * tile.item)
+    block_taps = min(most_terms, part.taps)
+    block_channels = _even(C, max(1, most_terms // part.taps))
+    terms = block_channels * block_taps
+    several = terms < part.terms
+    dense = part.columns.step == part.rows.step == 1
+
+    tile_channels = _even(M, max(tile.height, TILE_BYTES // (terms * tile.item)), tile.height)
+    most = TILE_PIXELS if dense or not several else TILE_PIXELS // 2
+    copied = tile.item * block_channels
+    tile_rows, tile_columns = _pixel_tile(A, B, most, planes, 0 if planes.inside else copied)
+    tile_images = 1
+    if tile_rows == A and tile_columns == B and images:
+        fitting = min(most // (A * B), TILE_BYTES // (planes.items(A, B) * copied))
+        tile_images = _even(images, max(1, fitting))
+
+    def tasks() -> int:
+        tiles = _blocks(images, tile_images) * _blocks(A, tile_rows) * _blocks(B, tile_columns)
+        return tiles * part.groups * _blocks(M, tile_channels)
+
+    while images and tasks() < _wanted(threads):
+        if tile_images * tile_rows * tile_columns > 8 * tile.width:
+            if tile_images > 1:
+                tile_images = _halves(tile_images)
+            elif tile_rows > 1:
+                tile_rows = _halves(tile_rows)
+            else:
+                tile_columns = _halves(tile_columns)
+        elif tile_channels > 4 * tile.height:
+            tile_channels = _even(M, _halves(tile_channels), tile.height)
+        else:
+            break
+    pixels = tile_images * tile_rows * tile_columns
+    sizes = _sizes(
+        problem,
+        part,
+        planes,
+        tile_images=tile_images,
+        tile_rows=tile_rows,
+        tile_columns=tile_columns,
+        tile_groups=1,
+        tile_channels=tile_channels,
+        block_channels=block_channels,
+        block_taps=block_taps,
+        pad_items=block_channels * tile_images * planes.items(tile_rows, tile_columns) + tile.lanes,
+        panel_items=(terms + 1) * tile.width + tile.lanes,
+        packed_items=tile_channels * terms,
+        held_panels=_blocks(pixels, tile.width) if several else 1,
+    )
+    items = sizes.pad_items + sizes.panel_items + sizes.packed_items + tile_channels
+    items += sizes.held_panels * tile_channels * tile.width
+    integers = 4 * tile.width + terms
+    return Stage(
+        sizes, planes.taps, planes.phases, tasks(), items, integers, planes.inside,
+        problem.primitive == "forward",
+    )  # fmt: skip
+
+
+def indirect_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) -> Stage:
+    """Return the blocks of `indirect.correlate`."""
+    planes = _planes(part.rows, part.columns)
+    A, B = part.rows.count, part.columns.count
+    in_place = planes.inside and tile.lanes <= B
+    copied = 0 if in_place else part.source_channels * tile.item
+    tile_rows, tile_columns = _pixel_tile(A, B, LONG_TILE_PIXELS, planes, copied)
+    tile_groups = part.groups
+
+    def tasks() -> int:
+        tiles = problem.batch * _blocks(A, tile_rows) * _blocks(B, tile_columns)
+        return tiles * _blocks(part.groups, tile_groups)
+
+    while problem.batch and tasks() < _wanted(threads):
+        if tile_groups > 1:
+            tile_groups = _halves(tile_groups)
+        elif tile_rows > 4:
+            tile_rows = _halves(tile_rows)
+        else:
+            break
+    block_terms = PANEL_BYTES // (24 * tile.lanes)
+    sizes = _sizes(
+        problem,
+        part,
+        planes,
+        tile_images=1,
+        tile_rows=tile_rows,
+        tile_columns=tile_columns,
+        tile_groups=tile_groups,
+        tile_channels=tile.height,
+        block_channels=block_terms,
+        block_taps=part.taps,
+        pad_items=part.source_channels * planes.items(tile_rows, tile_columns) + tile.lanes,
+        panel_items=0,
+        packed_items=part.terms * tile.height,
+        held_panels=0,
+    )
+    items = sizes.pad_items + sizes.packed_items + tile.height * (tile.width + 1)
+    listed = tile_rows * _blocks(tile_columns, tile.lanes) + tile.vectors
+    integers = 2 * listed + tile.vectors + part.terms
+    return Stage(sizes, planes.taps, planes.phases, tasks(), items, integers, in_place)
+
+
+def grad_weight_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
+    """Return the blocks of `grad_weight.correlate`."""
+    (part,) = correlations(problem.replace(primitive="forward"))
+    planes = _planes(part.rows, part.columns)
+    M, columns = part.out_channels, part.terms
+    block_columns = _even(columns, 10 * tile.width, tile.width)
+    block_channels = _even(M, 128, tile.height)
+
+    def tasks() -> int:
+        return part.groups * _blocks(M, block_channels) * _blocks(columns, block_columns)
+
+    while tasks() < _wanted(threads):
+        if block_columns > tile.width:
+            block_columns = _even(columns, block_columns - tile.width, tile.width)
+        elif block_channels > 2 * tile.height:
+            block_channels = _even(M, _halves(block_channels), tile.height)
+        else:
+            break
+    channels = min(part.source_channels, (block_columns - 2) // part.taps + 2)
+    # The order of summation hangs on these two: they must not depend on the threads.
+    tile_rows, tile_columns = _pixel_tile(part.rows.count, part.columns.count, TILE_PIXELS, planes, tile.item)
+    block_pixels = _even(tile_rows * tile_columns, PANEL_BYTES // (tile.width * tile.item))
+    return _reduced(
+        problem,
+        part,
+        planes,
+        tile,
+        tasks(),
+        planes.inside,
+        tile_rows=tile_rows,
+        tile_columns=tile_columns,
+        block_pixels=block_pixels,
+        block_channels=block_channels,
+        block_columns=block_columns,
+        pad_items=channels * planes.items(tile_rows, tile_columns) + tile.lanes,
+        panel_items=(block_pixels + tile.lanes) * tile.width,
+        left_items=block_channels * block_pixels,
+        sum_items=block_channels * block_columns,
+    )
+
+
+def dot_stage(problem: Problem, tile: Tile) -> Stage:
+    """Return the blocks of `dot.correlate`; `tile.vectors` is how many taps are summed at once."""
+    (part,) = correlations(problem.replace(primitive="forward"))
+    planes = _planes(part.rows, part.columns)
+    M, C = part.out_channels, part.source_channels
+    tile_rows, tile_columns = _pixel_tile(
+        part.rows.count, part.columns.count, LONG_TILE_PIXELS, planes, C * tile.item
+    )
+    return _reduced(
+        problem,
+        part,
+        planes,
+        tile,
+        part.groups,
+        planes.inside,
+        tile_rows=tile_rows,
+        tile_columns=tile_columns,
+        block_pixels=0,
+        block_channels=M,
+        block_columns=_blocks(part.taps, tile.vectors) * tile.vectors,
+        pad_items=C * planes.items(tile_rows, tile_columns) + tile.lanes,
+        panel_items=0,
+        left_items=tile_rows * tile_columns + tile.lanes,
+        sum_items=max(M * C, 2) * _blocks(part.taps, tile.vectors) * tile.vectors,
+    )
+
+
+def _reduced(
+    problem: Problem, part: Correlation, planes: Planes, tile: Tile, tasks: int, in_place: bool, **blocks: int
+) -> Stage:
+    sizes = grad_weight.Sizes(
+        images=problem.batch,
+        groups=part.groups,
+        out_channels=part.out_channels,
+        in_channels=part.source_channels,
+        rows=part.rows.count,
+        columns=part.columns.count,
+        step_h=part.rows.source_step,
+        step_w=part.columns.source_step,
+        shift_h=planes.shift_h,
+        shift_w=planes.shift_w,
+        span_h=planes.span_h,
+        span_w=planes.span_w,
+        source_items=math.prod(problem.input_shape),
+        **blocks,
+    )
+    items = sizes.pad_items + sizes.panel_items + sizes.left_items + 2 * sizes.sum_items
+    integers = sizes.block_columns + 3 * sizes.block_pixels
+    return Stage(sizes, planes.taps, planes.phases, tasks, items, integers, in_place)

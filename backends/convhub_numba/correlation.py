@@ -1,0 +1,122 @@
+"""Forward and grad_input as one thing: dense correlations, each with its taps.
+
+``forward`` is one of them. ``grad_input`` with a stride is ``stride_h * stride_w`` of them, one for each
+phase of the rows and columns of ``dx``: pixel ``h = first + a * stride`` meets only the kernel rows ``r``
+with ``h + top - r * dilation`` divisible by the stride, so that nothing is ever multiplied by an inserted
+zero (the sub-pixel view of transposed convolution: Shi et al. 2016, arXiv:1609.07009).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from convhub.problem import Problem
+
+__all__ = ["Axis", "Correlation", "Sizes", "correlations"]
+
+
+class Axis(NamedTuple):
+    """One axis of a dense correlation.
+
+    Output ``first + a * step``, for ``a`` in ``range(count)``, is the sum over the taps of
+    ``weight[index] * source[a * source_step + shift]``; where that lies outside ``range(source_size)``
+    it is zero.
+    """
+
+    first: int
+    step: int
+    count: int
+    source_step: int
+    source_size: int
+    taps: tuple[tuple[int, int], ...]  # (kernel index, shift)
+
+
+class Correlation(NamedTuple):
+    """``out[n, g*M + m, rows, columns] = Σ weight[g, m, c, tap] · source[n, g*C + c, …]``."""
+
+    rows: Axis
+    columns: Axis
+    groups: int
+    out_channels: int  # M, of one group
+    source_channels: int  # C, of one group
+
+    @property
+    def taps(self) -> int:
+        """How many kernel elements take part."""
+        return len(self.rows.taps) * len(self.columns.taps)
+
+    @property
+    def terms(self) -> int:
+        """How many products are summed for one output."""
+        return self.source_channels * self.taps
+
+
+class Sizes(NamedTuple):
+    """What the kernel must know of a correlation and its blocking; lengths and strides in elements."""
+
+    images: int
+    groups: int
+    out_channels: int  # of one group
+    source_channels: int  # of one group
+    rows: int
+    columns: int
+    step_h: int  # of the source
+    step_w: int
+    out_first: int
+    out_image: int
+    out_channel: int
+    out_row: int
+    out_column: int
+    weight_row: int  # from one output channel to the next in a contiguous weight
+    shift_h: int  # least row, in its phase plane, that output row 0 reads
+    shift_w: int
+    span_h: int  # how many rows more the last tap reads than the first
+    span_w: int
+    tile_images: int
+    tile_rows: int
+    tile_columns: int
+    tile_groups: int
+    tile_channels: int
+    block_channels: int  # terms are summed in blocks of so many channels and so many taps
+    block_taps: int
+    pad_items: int
+    panel_items: int
+    packed_items: int
+    held_panels: int  # sums that cannot be held where they belong
+    source_items: int
+
+
+def correlations(problem: Problem) -> tuple[Correlation, ...]:
+    """Return the dense correlations that make up a ``forward`` or ``grad_input`` problem."""
+    in_channels = problem.in_channels // problem.groups
+    out_channels = problem.out_channels // problem.groups
+    if problem.primitive == "forward":
+        rows, columns = (_forward_axis(problem, axis) for axis in (0, 1))
+        return (Correlation(rows, columns, problem.groups, out_channels, in_channels),)
+    return tuple(
+        Correlation(rows, columns, problem.groups, in_channels, out_channels)
+        for rows in _phases(problem, 0)
+        for columns in _phases(problem, 1)
+    )
+
+
+def _forward_axis(problem: Problem, axis: int) -> Axis:
+    taps = tuple(
+        (index, index * problem.dilation[axis] - problem.padding[axis][0])
+        for index in range(problem.kernel_size[axis])
+    )
+    return Axis(0, 1, problem.output_size[axis], problem.stride[axis], problem.input_size[axis], taps)
+
+
+def _phases(problem: Problem, axis: int) -> list[Axis]:
+    stride, size = problem.stride[axis], problem.input_size[axis]
+    phases = []
+    for first in range(min(stride, size)):
+        reach = first + problem.padding[axis][0]
+        taps = tuple(
+            (index, (reach - index * problem.dilation[axis]) // stride)
+            for index in range(problem.kernel_size[axis])
+            if (reach - index * problem.dilation[axis]) % stride == 0
+        )
+        phases.append(Axis(first, stride, -(-(size - first) // stride), 1, problem.output_size[axis], taps))
+    return phases

@@ -1,0 +1,172 @@
+"""The three primitives: make the plan, hand arrays and scratch to the kernels, share out the tasks."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+from numba import types
+
+from convhub.backend import Array, RunOptions
+from convhub.problem import Problem
+
+from . import direct, dot, gemm, indirect, threads
+from . import grad_weight as grad_weight_gemm
+from .blocking import Stage, Tile
+from .compile import compiled, float_array, sizes_of
+from .correlation import Sizes, correlations
+from .plan import Plan, plan
+from .scratch import scratch
+
+__all__ = ["forward", "grad_input", "grad_weight"]
+
+INTEGERS = types.Array(types.int64, 1, "C")
+TABLE = types.Array(types.int64, 2, "C")
+FLAG, INT = types.boolean, types.int64
+
+
+def forward(
+    x: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions, vector_bits: int = 0
+) -> Array:
+    """Return ``y`` of shape (N, K, P, Q)."""
+    K, C, R, S = w.shape
+    weight = w.reshape(problem.groups, K // problem.groups, C, R, S)
+    return _correlate(x, weight, bias, problem, plan(problem, options, vector_bits))
+
+
+def grad_input(
+    dy: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions, vector_bits: int = 0
+) -> Array:
+    """Return ``dx`` of shape (N, C, H, W)."""
+    K, C, R, S = w.shape
+    weight = w.reshape(problem.groups, K // problem.groups, C, R, S).swapaxes(1, 2)
+    return _correlate(dy, weight, bias, problem, plan(problem, options, vector_bits))
+
+
+def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions, vector_bits: int = 0) -> Array:
+    """Return ``dw`` of shape (K, C / groups, R, S)."""
+    made = plan(problem, options, vector_bits)
+    dw = np.empty(problem.weight_shape, dy.dtype)
+    if made.algorithm == "direct":
+        _grad_weight_direct(dw, dy, x, problem, made)
+        return dw
+    (stage,) = made.stages
+    kernel = _reducing_kernel(made.algorithm, problem.dtype, made.tile)
+    flat_dw = dw.reshape(-1)
+    dy_in_place, x_in_place = _plain(dy), _plain(x) and stage.source_in_place
+    flat_dy = dy.reshape(-1) if dy_in_place else flat_dw
+    flat_x = x.reshape(-1) if x_in_place else flat_dw
+
+    def work(first: int, last: int) -> None:
+        items, table = scratch(stage.items, stage.integers, dw.dtype)
+        kernel(
+            flat_dw, dy, flat_dy, x, flat_x, items, table, stage.taps, stage.phases, stage.sizes,
+            dy_in_place, x_in_place, first, last, made.tile.height, made.tile.vectors, made.tile.lanes,
+        )  # fmt: skip
+
+    threads.run(work, stage.tasks, made.threads)
+    return dw
+
+
+def _plain(array: Array) -> bool:
+    return bool(array.flags.c_contiguous)
+
+
+def _correlate(source: Array, weight: Array, bias: Array | None, problem: Problem, made: Plan) -> Array:
+    """Run a forward or grad_input problem; `weight` is (groups, out channels, source channels, R, S)."""
+    out = np.empty(problem.result_shape, source.dtype)
+    constants = np.zeros(out.shape[1], out.dtype) if bias is None else np.ascontiguousarray(bias)
+    if made.algorithm == "direct":
+        _correlate_direct(out, source, weight, constants, problem, made)
+        return out
+    if problem.primitive == "grad_input" and len(made.stages) < _phases(problem):
+        out[...] = constants[:, None, None]  # pixels that no tap of the kernel reaches
+    kernel = _correlating_kernel(made.algorithm, problem.dtype, made.tile)
+    flat_out = out.reshape(-1)
+    plain_source, plain_weight = _plain(source), _plain(weight)
+    flat_source = source.reshape(-1) if plain_source else flat_out
+    flat_weight = weight.reshape(-1) if plain_weight else flat_out
+
+    def work(stage: Stage, first: int, last: int) -> None:
+        items, table = scratch(stage.items, stage.integers, out.dtype)
+        kernel(
+            flat_out, source, flat_source, weight, flat_weight, constants, items, table, stage.taps,
+            stage.phases, stage.sizes, plain_source and stage.source_in_place,
+            plain_weight and stage.weight_in_place, first, last,
+            made.tile.height, made.tile.vectors, made.tile.lanes,
+        )  # fmt: skip
+
+    if len(made.stages) == 1:
+        (stage,) = made.stages
+        threads.run(lambda first, last: work(stage, first, last), stage.tasks, made.threads)
+    else:
+        _run_stages(work, made)
+    return out
+
+
+def _phases(problem: Problem) -> int:
+    (h, w), (rows, columns) = problem.stride, problem.input_size
+    return min(h, rows) * min(w, columns)
+
+
+def _run_stages(work: Callable[[Stage, int, int], None], made: Plan) -> None:
+    """Run the tasks of all stages as one list."""
+
+    def work_range(first: int, last: int) -> None:
+        for stage in made.stages:
+            if first < stage.tasks and last > 0:
+                work(stage, max(first, 0), min(last, stage.tasks))
+            first, last = first - stage.tasks, last - stage.tasks
+
+    threads.run(work_range, sum(stage.tasks for stage in made.stages), made.threads)
+
+
+@functools.cache
+def _correlating_kernel(algorithm: str, dtype: str, tile: Tile) -> Callable[..., None]:
+    flat, strided = float_array(dtype, 1), float_array(dtype, 4)
+    return compiled(
+        gemm.correlate if algorithm == "gemm" else indirect.correlate,
+        flat, strided, flat, float_array(dtype, 5), flat, flat, flat, INTEGERS, TABLE, TABLE, sizes_of(Sizes),
+        FLAG, FLAG, INT, INT, *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
+    )  # fmt: skip
+
+
+@functools.cache
+def _reducing_kernel(algorithm: str, dtype: str, tile: Tile) -> Callable[..., None]:
+    flat, strided = float_array(dtype, 1), float_array(dtype, 4)
+    return compiled(
+        grad_weight_gemm.correlate if algorithm == "gemm" else dot.correlate,
+        flat, strided, flat, strided, flat, flat, INTEGERS, TABLE, TABLE, sizes_of(grad_weight_gemm.Sizes),
+        FLAG, FLAG, INT, INT, *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
+    )  # fmt: skip
+
+
+def _correlate_direct(
+    out: Array, source: Array, weight: Array, bias: Array, problem: Problem, made: Plan
+) -> None:
+    strided = float_array(problem.dtype, 4)
+    kernel = compiled(
+        direct.correlate, strided, strided, float_array(problem.dtype, 5), float_array(problem.dtype, 1),
+        TABLE, TABLE, INTEGERS, INT, INT,
+    )  # fmt: skip
+    for part in correlations(problem):
+        rows, columns = part.rows, part.columns
+        row_taps = np.array(rows.taps, np.int64).reshape(-1, 2)
+        column_taps = np.array(columns.taps, np.int64).reshape(-1, 2)
+        sizes = np.array((*rows[:3], *columns[:3], rows.source_step, columns.source_step))
+        arguments = (out, source, weight, bias, row_taps, column_taps, sizes)
+        work = functools.partial(kernel, *arguments)
+        threads.run(work, out.shape[0] * out.shape[1], made.threads)
+
+
+def _grad_weight_direct(dw: Array, dy: Array, x: Array, problem: Problem, made: Plan) -> None:
+    strided = float_array(problem.dtype, 4)
+    kernel = compiled(direct.grad_weight, strided, strided, strided, INTEGERS, INTEGERS, INT, INT)
+    shifts = np.array([problem.padding[0][0], problem.padding[1][0]])
+    sizes = np.array([*problem.stride, *problem.dilation])
+    threads.run(
+        lambda first, last: kernel(dw, dy, x, shifts, sizes, first, last),
+        dw.shape[0] * dw.shape[1],
+        made.threads,
+    )

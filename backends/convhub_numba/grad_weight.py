@@ -1,0 +1,161 @@
+"""The gradient of the weight as matrix products, reduced over blocks of pixels.
+
+``dw[k, (c, r, s)] = Σ dy[k, pixel] · x[pixel, (c, r, s)]``: the rows of ``dy`` are read as they lie, those of
+``x`` are gathered into panels, turned in registers so that the vector's lanes are elements of ``dw``.
+
+Pixels are summed in blocks, blocks in groups of `GROUP`, groups in the order of images and rows: always the
+same, whatever the threads, and with an error that stays far below that of one long chain.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from numba import njit
+
+from .moves import transpose_square
+from .pack import list_runs, load_planes
+from .product import multiply_panel
+
+__all__ = ["GROUP", "Sizes", "correlate"]
+
+GROUP = 32
+
+
+class Sizes(NamedTuple):
+    """What the kernel must know of a problem and its blocking; lengths in elements."""
+
+    images: int
+    groups: int
+    out_channels: int  # of one group
+    in_channels: int  # of one group
+    rows: int  # of dy
+    columns: int
+    step_h: int
+    step_w: int
+    shift_h: int
+    shift_w: int
+    span_h: int
+    span_w: int
+    tile_rows: int  # of dy, gathered from one image at a time
+    tile_columns: int
+    block_pixels: int
+    block_channels: int  # of dy, in one task
+    block_columns: int  # of dw, in one task; a multiple of the panel's width
+    pad_items: int
+    panel_items: int
+    left_items: int
+    sum_items: int
+    source_items: int
+
+
+@njit(nogil=True, error_model="numpy")
+def pack_turned(panel, source, runs, run_count, offsets, columns, readable, lanes):  # type: ignore[no-untyped-def]
+    """Fill ``panel[pixel, j]`` with ``source[place of pixel + offsets[j]]`` for `columns` elements `j`."""
+    for i in range(run_count):
+        pixel, start, length = runs[3 * i], runs[3 * i + 1], runs[3 * i + 2]
+        for first in range(0, columns, lanes):
+            safe = True
+            for j in range(first, first + lanes):
+                safe = safe and start + offsets[j] + lanes <= readable
+            if safe:
+                transpose_square(
+                    panel, pixel * columns + first, columns, source, start, offsets, first, lanes
+                )
+            else:
+                for j in range(first, first + lanes):
+                    for k in range(length):
+                        panel[(pixel + k) * columns + j] = source[start + k + offsets[j]]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def correlate(
+    dw, dy, flat_dy, x, flat_x, scratch, table, taps, phases, z, dy_in_place, x_in_place, first, last,
+    height_limit, vectors, lanes,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Compute tasks `first` to `last`; a task is a block of rows by a block of columns of one group's ``dw``.
+
+    `dy` is (N, K, P, Q) and `x` (N, C, H, W), of any strides; `flat_dy` and `flat_x` are the same memory in
+    one dimension where they lie contiguous and are used in place. `taps` and `phases` are those of `gemm`.
+    """
+    M, C, T = z.out_channels, z.in_channels, taps.shape[0]
+    width = vectors * lanes
+    at = z.pad_items
+    pad, panel = scratch[:at], scratch[at : at + z.panel_items]
+    at += z.panel_items
+    left_scratch = scratch[at : at + z.left_items]
+    at += z.left_items
+    sums, totals = scratch[at : at + z.sum_items], scratch[at + z.sum_items : at + 2 * z.sum_items]
+    offsets, runs = table[: z.block_columns], table[z.block_columns :]
+    m_blocks = (M + z.block_channels - 1) // z.block_channels
+    j_blocks = (C * T + z.block_columns - 1) // z.block_columns
+    image_pixels = z.rows * z.columns
+    left = flat_dy if dy_in_place else left_scratch
+    pixels_from = flat_x if x_in_place else pad
+    for task in range(first, last):
+        m0 = task % m_blocks * z.block_channels
+        j0 = task // m_blocks % j_blocks * z.block_columns
+        g = task // m_blocks // j_blocks
+        m1, j1 = min(M, m0 + z.block_channels), min(C * T, j0 + z.block_columns)
+        c0, c1 = j0 // T, (j1 - 1) // T + 1
+        stride = (j1 - j0 + width - 1) // width * width
+        used = (m1 - m0) * stride
+        totals[:used] = 0
+        sums[:used] = 0
+        block = 0
+        for n in range(z.images):
+            for a0 in range(0, z.rows, z.tile_rows):
+                rows = min(z.rows - a0, z.tile_rows)
+                for b0 in range(0, z.columns, z.tile_columns):
+                    columns = min(z.columns - b0, z.tile_columns)
+                    pad_rows, pitch = rows + z.span_h, columns + z.span_w
+                    plane, start, readable = pad_rows * pitch, 0, z.pad_items
+                    if x_in_place:
+                        pitch = x.shape[3]
+                        plane = x.shape[2] * pitch
+                        start = (n * x.shape[1] + g * C + c0) * plane + a0 * pitch + b0
+                        readable = z.source_items
+                    else:
+                        load_planes(
+                            pad, x, n, n + 1, g * C + c0, g * C + c1, phases, z.step_h, z.step_w,
+                            a0 + z.shift_h, pad_rows, b0 + z.shift_w, pitch, lanes,
+                        )  # fmt: skip
+                    for j in range(stride):
+                        column = min(j0 + j, j1 - 1)
+                        c, tap = column // T, column % T
+                        if x_in_place:
+                            offsets[j] = start + (c - c0) * plane + taps[tap, 5]
+                        else:
+                            offsets[j] = ((c - c0) * phases.shape[0] + taps[tap, 2]) * plane
+                            offsets[j] += taps[tap, 3] * pitch + taps[tap, 4]
+                    for pixel in range(0, rows * columns, z.block_pixels):
+                        count = min(z.block_pixels, rows * columns - pixel)
+                        run_count = list_runs(runs, pixel, pixel + count, rows, columns, pitch, 0, lanes)
+                        if dy_in_place:
+                            left_at = (n * z.groups + g) * M * image_pixels + a0 * z.columns + b0 + pixel
+                            left_at += m0 * image_pixels
+                            left_row = image_pixels
+                        else:
+                            left_at, left_row = 0, count
+                            for m in range(m0, m1):
+                                for t in range(count):
+                                    p, q = a0 + (pixel + t) // columns, b0 + (pixel + t) % columns
+                                    left[(m - m0) * count + t] = dy[n, g * M + m, p, q]
+                        for j in range(0, stride, width):
+                            pack_turned(
+                                panel, pixels_from, runs, run_count, offsets[j:], width, readable, lanes
+                            )
+                            multiply_panel(sums, j, stride, left, left_at, left_row, panel, count, sums, 0,
+                                           True, m1 - m0, height_limit, vectors, lanes)  # fmt: skip
+                        block += 1
+                        if block == GROUP:
+                            for i in range(used):
+                                totals[i] += sums[i]
+                                sums[i] = 0
+                            block = 0
+        for i in range(used):
+            totals[i] += sums[i]
+        for m in range(m0, m1):
+            to = (g * M + m) * C * T + j0
+            for j in range(j1 - j0):
+                dw[to + j] = totals[(m - m0) * stride + j]

@@ -1,0 +1,129 @@
+"""Moving vectors: intrinsics that copy, gather and turn elements.
+
+All offsets and strides are 64-bit and count elements; nothing is checked. Arguments that shape the code
+(`rows`, `vectors`, `taps`, `number`, `lanes`) are literal integers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import types
+from numba.extending import intrinsic
+
+from .vector_ir import Emitter
+
+__all__ = ["copy_even", "copy_vector", "pack_runs", "transpose_square"]
+
+
+@intrinsic(prefer_literal=True)
+def copy_vector(typing_context: Any, to: Any, to_offset: Any, source: Any, offset: Any, lanes: Any) -> Any:
+    """Copy `lanes` elements."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        emit = Emitter(context, builder, signature.args[0].dtype, lanes.literal_value)
+        value = emit.load_vector(emit.plus(emit.data(signature.args[2], arguments[2]), arguments[3]))
+        emit.store_vector(value, emit.plus(emit.data(signature.args[0], arguments[0]), arguments[1]))
+        return context.get_dummy_value()
+
+    return types.void(to, types.int64, source, types.int64, lanes), generate
+
+
+@intrinsic(prefer_literal=True)
+def copy_even(typing_context: Any, to: Any, to_offset: Any, source: Any, offset: Any, lanes: Any) -> Any:
+    """Copy every second one of ``2 * lanes`` elements, all of which are read."""
+    length = lanes.literal_value
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        emit = Emitter(context, builder, signature.args[0].dtype, length)
+        start = emit.plus(emit.data(signature.args[2], arguments[2]), arguments[3])
+        low, high = emit.load_vector(start), emit.load_vector(emit.plus(start, emit.int(length)))
+        value = emit.shuffle(low, high, list(range(0, 2 * length, 2)))
+        emit.store_vector(value, emit.plus(emit.data(signature.args[0], arguments[0]), arguments[1]))
+        return context.get_dummy_value()
+
+    return types.void(to, types.int64, source, types.int64, lanes), generate
+
+
+@intrinsic(prefer_literal=True)
+def pack_runs(
+    typing_context: Any,
+    panel: Any,
+    panel_row: Any,
+    source: Any,
+    runs: Any,
+    offsets: Any,
+    count: Any,
+    number: Any,
+    lanes: Any,
+) -> Any:
+    """Fill a panel from `number` runs: ``panel[t * panel_row + to:][:lanes] = source[start + offsets[t]:]``.
+
+    Run i has its `to` and `start` at ``runs[3 * i]`` and ``runs[3 * i + 1]``; runs are copied in order.
+    """
+    width, length = number.literal_value, lanes.literal_value
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        emit = Emitter(context, builder, signature.args[0].dtype, length)
+        panel_start = emit.data(signature.args[0], arguments[0])
+        source_start = emit.data(signature.args[2], arguments[2])
+        runs_start = emit.data(signature.args[3], arguments[3])
+        offsets_start = emit.data(signature.args[4], arguments[4])
+        held = [builder.load(emit.plus(runs_start, emit.int(i))) for i in range(3 * width)]
+
+        def term(t: Any, values: list[Any]) -> list[Any]:
+            offset = builder.load(emit.plus(offsets_start, t))
+            to = emit.plus(panel_start, builder.mul(t, arguments[1]))
+            for i in range(width):
+                value = emit.load_vector(emit.plus(source_start, held[3 * i + 1], offset))
+                emit.store_vector(value, emit.plus(to, held[3 * i]))
+            return []
+
+        emit.loop(arguments[5], [], term)
+        return context.get_dummy_value()
+
+    integer = types.int64
+    return types.void(panel, integer, source, runs, offsets, integer, number, lanes), generate
+
+
+@intrinsic(prefer_literal=True)
+def transpose_square(
+    typing_context: Any,
+    to: Any,
+    to_offset: Any,
+    to_row: Any,
+    source: Any,
+    source_offset: Any,
+    offsets: Any,
+    first: Any,
+    lanes: Any,
+) -> Any:
+    """Write a `lanes` by `lanes` square turned: ``to[i * to_row + j] = source[i + offsets[first + j]]``."""
+    length = lanes.literal_value
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        emit = Emitter(context, builder, signature.args[0].dtype, length)
+        to_start = emit.plus(emit.data(signature.args[0], arguments[0]), arguments[1])
+        source_start = emit.plus(emit.data(signature.args[3], arguments[3]), arguments[4])
+        offsets_start = emit.plus(emit.data(signature.args[5], arguments[5]), arguments[6])
+        lines = [
+            emit.load_vector(emit.plus(source_start, builder.load(emit.plus(offsets_start, emit.int(j)))))
+            for j in range(length)
+        ]
+        # At each stage, line a's odd runs of `run` lanes change places with line a + run's even ones.
+        run = 1
+        while run < length:
+            even = [i + (length if i & run else 0) - (run if i & run else 0) for i in range(length)]
+            odd = [lane + run for lane in even]
+            for a in range(length):
+                if not a & run:
+                    upper, lower = lines[a], lines[a + run]
+                    lines[a] = emit.shuffle(upper, lower, even)
+                    lines[a + run] = emit.shuffle(upper, lower, odd)
+            run *= 2
+        for i, line in enumerate(lines):
+            emit.store_vector(line, emit.plus(to_start, emit.multiple(arguments[2], i)))
+        return context.get_dummy_value()
+
+    integer = types.int64
+    return types.void(to, integer, integer, source, integer, offsets, integer, lanes), generate

@@ -1,0 +1,88 @@
+"""Which algorithm runs a problem, in which blocks and on how many threads. Plans are cached.
+
+=========  =====================================================================================
+gemm       matrix products on panels of gathered pixels: `gemm`, `grad_weight`
+indirect   forward and grad_input of groups with few output channels, depthwise above all
+dot        grad_weight of groups with few channels
+direct     loops without scratch, where the workspace limit leaves no room for anything else
+=========  =====================================================================================
+
+The blocks of terms, which decide the bits of a result, depend on the problem and the vector's length alone;
+threads and workspace limit only move the tiles of outputs.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from convhub.backend import RunOptions
+from convhub.problem import Problem
+
+from . import blocking
+from .blocking import Stage, Tile
+from .correlation import correlations
+from .threads import usable_threads
+from .vector_ir import host_vector_bits
+
+__all__ = ["Plan", "plan"]
+
+SMALL_MACS = 4_000_000  # about 0.1 ms: below this, waking a thread costs more than it saves
+DOT_CHANNELS = 8
+INDIRECT_VECTORS = {1: 8, 2: 6, 3: 4, 4: 3}  # by a group's output channels: tiles that fit 16 registers
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the engine does for a problem."""
+
+    algorithm: str
+    tile: Tile
+    threads: int
+    stages: tuple[Stage, ...] = ()
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Scratch memory of all threads together, and the tables."""
+        each = (stage.items * self.tile.item + stage.integers * 8 for stage in self.stages)
+        return self.threads * max(each, default=0) + sum(stage.table_bytes for stage in self.stages)
+
+
+@functools.lru_cache(maxsize=1024)
+def plan(problem: Problem, options: RunOptions, vector_bits: int = 0) -> Plan:
+    """Return the plan for a problem; `vector_bits` 0 means this machine's own vectors."""
+    bits = vector_bits or host_vector_bits()
+    item = np.dtype(problem.dtype).itemsize
+    tile = Tile(8 if bits == 512 else 4, 3, bits // 8 // item, item)
+    allowed = usable_threads(options.threads)
+    threads = allowed if problem.macs >= SMALL_MACS else 1
+    while True:
+        made = _made(problem, tile, threads)
+        if made.scratch_bytes <= options.workspace_limit:
+            return made
+        if threads == 1:
+            return Plan("direct", tile, allowed)
+        threads -= 1
+
+
+def _made(problem: Problem, tile: Tile, threads: int) -> Plan:
+    if problem.primitive == "grad_weight":
+        M, C = problem.out_channels // problem.groups, problem.in_channels // problem.groups
+        taps = problem.kernel_size[0] * problem.kernel_size[1]
+        at_once = 9 if taps > 6 else 3  # one register each; as many as a 3 by 3 kernel has
+        if C == M == 1 or (M <= DOT_CHANNELS and 3 * (-taps % at_once) <= taps):
+            tile = replace(tile, height=1, vectors=at_once)
+            return Plan("dot", tile, threads, (blocking.dot_stage(problem, tile),))
+        return Plan("gemm", tile, threads, (blocking.grad_weight_stage(problem, tile, threads),))
+    # What no tap reaches is only bias: the engine fills it in.
+    parts = [part for part in correlations(problem) if part.taps]
+    channels = parts[0].out_channels if parts else 0
+    if channels in INDIRECT_VECTORS:
+        narrow = replace(tile, height=channels, vectors=INDIRECT_VECTORS[channels])
+        stages = tuple(blocking.indirect_stage(problem, part, narrow, threads) for part in parts)
+        if channels <= 2 or all(2 * part.columns.count >= tile.lanes for part in parts):
+            return Plan("indirect", narrow, threads, stages)
+    stages = tuple(blocking.gemm_stage(problem, part, tile, threads) for part in parts)
+    return Plan("gemm", tile, threads, stages)
