@@ -1,0 +1,141 @@
+"""Calling a backend as users do, by name, so that no other can answer in its place."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .. import config
+from ..arrays import numpy_dtype
+from ..candidates import current_registry, verdicts
+from ..dispatch import Request
+from ..errors import ConfigurationError, UnknownBackendError
+from ..plugins import Registered
+from ..problem import Problem
+from ..run import execute
+from .oracle import Array, Operands
+from .trial import Trial
+
+__all__ = [
+    "caller_library",
+    "compute",
+    "deliver",
+    "fetch",
+    "refuse_fallback",
+    "refused",
+    "registered",
+    "settings",
+]
+
+
+def registered(name: str) -> Registered:
+    """Return the backend of that name, and who brought it.
+
+    Raises
+    ------
+    UnknownBackendError
+        If there is none.
+    """
+    backends = current_registry().backends
+    if name not in backends:
+        raise UnknownBackendError(f"backend is {name!r}; registered are {', '.join(backends) or 'none'}")
+    return backends[name]
+
+
+def refused(backend: str, problem: Problem) -> str | None:
+    """Return why `backend` does not run `problem`, by its own declaration, or None."""
+    registered(backend)
+    return next(verdict.reason for verdict in verdicts(problem) if verdict.name == backend)
+
+
+def refuse_fallback() -> None:
+    """Raise `ConfigurationError` if another backend might answer in place of the one that is checked."""
+    resolved = config.current()
+    if resolved.settings.fallback:
+        raise ConfigurationError(
+            f"fallback is true (from {resolved.sources['fallback']}); it must be false where a backend is "
+            "verified, or another could answer in its place"
+        )
+
+
+@contextlib.contextmanager
+def settings(**values: object) -> Iterator[None]:
+    """Set ``CONVHUB_*`` variables for a block; None takes one away. They hold for the whole process."""
+    names = {f"CONVHUB_{key.upper()}": value for key, value in values.items()}
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        _set_environment(names)
+        yield
+    finally:
+        _set_environment(before)
+
+
+def _set_environment(values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = str(value)
+
+
+def compute(trial: Trial, operands: Operands, problem: Problem | None = None) -> Array:
+    """Return what the trial's backend makes of NumPy operands, as a NumPy array.
+
+    Parameters
+    ----------
+    problem : Problem, optional
+        By default that of the trial.
+    """
+    problem = problem or trial.problem
+    library = caller_library(trial)
+    given = tuple(None if o is None else deliver(o, library) for o in operands)
+    if problem.primitive == "grad_weight":
+        given = given[:2]
+    # Infinities and overflow are part of what is checked; NumPy's warnings of them are the caller's business.
+    with np.errstate(all="ignore"):
+        return fetch(execute(problem, given, Request(trial.backend, "argument"), library))
+
+
+def caller_library(trial: Trial) -> str:
+    """Return the library whose arrays a caller has on the device of the trial's problem."""
+    if trial.problem.device == "cpu":
+        return "numpy"
+    wants = registered(trial.backend).backend.capabilities.arrays
+    return "cupy" if wants == "numpy" else wants
+
+
+def deliver(array: Array, library: str) -> Any:
+    """Return a NumPy array as one of `library` on the library's own device, of the same strides if it can."""
+    if library == "numpy":
+        return array
+    if library == "cupy":
+        return importlib.import_module("cupy").asarray(array, order="K")
+    torch = importlib.import_module("torch")
+    return tensor(array).to(torch.device("cuda"))
+
+
+def tensor(array: Array) -> Any:
+    """Return a new torch tensor on the CPU, contiguous."""
+    torch = importlib.import_module("torch")
+    plain = np.array(array, order="C")
+    if plain.dtype.name == "bfloat16":
+        return torch.from_numpy(plain.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(plain)
+
+
+def fetch(array: Any) -> Array:
+    """Return an array of any library as a NumPy array."""
+    if isinstance(array, np.ndarray):
+        return array
+    if hasattr(array, "get"):  # of CuPy
+        return np.asarray(array.get())
+    plain = array.detach().resolve_conj().resolve_neg().cpu()
+    if str(plain.dtype) == "torch.bfloat16":
+        torch = importlib.import_module("torch")
+        return np.asarray(plain.view(torch.int16).numpy().view(numpy_dtype("bfloat16")))
+    return np.asarray(plain.numpy())

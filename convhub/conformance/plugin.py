@@ -1,0 +1,111 @@
+"""The suite's option, and the summary of what it found; loaded by `conftest` or by ``pytest -p``."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from .verify import Finding
+
+__all__ = ["OPTION", "record"]
+
+OPTION = "--convhub-backend"
+#: The name under which a report carries what was found, as plain data, so that pytest-xdist can send it.
+PROPERTY = "convhub findings"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that says which backends are checked."""
+    parser.getgroup("convhub").addoption(
+        OPTION,
+        action="append",
+        metavar="NAME",
+        dest="convhub_backend",
+        help="check this backend with convhub's conformance suite; may be repeated (default: every one)",
+    )
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Refuse the name of a backend that is not registered, before anything is collected."""
+    names = session.config.getoption("convhub_backend") or ()
+    if not names:
+        return
+    # Imported here, since this plugin may be loaded in sessions that have nothing to do with convhub.
+    from ..candidates import current_registry, unknown
+
+    registry = current_registry()
+    for name in names:
+        if name not in registry.backends:
+            raise pytest.UsageError(unknown(name, OPTION, registry))
+
+
+def record(request: pytest.FixtureRequest, findings: Iterable[Finding]) -> None:
+    """Attach findings to the report of the test that runs, for the summary at the end."""
+    rows = [
+        [
+            f.backend,
+            f.problem.primitive,
+            f.problem.dtype,
+            f.problem.device,
+            f.check,
+            f.outcome,
+            f.ratio,
+            f.detail,
+        ]
+        for f in findings
+    ]
+    request.node.user_properties.append((PROPERTY, rows))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print for each backend what passed, failed and was skipped and why, and the worst errors."""
+    rows = list(_rows(terminalreporter))
+    if not rows:
+        return
+    terminalreporter.section("convhub conformance")
+    for backend in dict.fromkeys(row[0] for row in rows):
+        _summarize(terminalreporter, backend, [row for row in rows if row[0] == backend])
+
+
+def _rows(terminalreporter: pytest.TerminalReporter) -> Iterator[list[Any]]:
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) == "call":
+                for name, rows in report.user_properties:
+                    if name == PROPERTY:
+                        yield from rows
+
+
+def _summarize(terminalreporter: pytest.TerminalReporter, backend: str, rows: list[list[Any]]) -> None:
+    outcomes = Counter(row[5] for row in rows)
+    terminalreporter.write_line(
+        f"{backend}: {outcomes['passed']} checks passed, {outcomes['failed']} failed, "
+        f"{outcomes['skipped']} skipped",
+        red=bool(outcomes["failed"]),
+        green=not outcomes["failed"],
+    )
+    reasons = Counter(row[7] for row in rows if row[5] == "skipped")
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"  skipped {count}: {reason}")
+    failed = Counter(row[4] for row in rows if row[5] == "failed")
+    for check, count in failed.most_common():
+        terminalreporter.write_line(f"  failed {count}: {check}", red=True)
+    worst: dict[tuple[str, str], float] = {}
+    for _, primitive, dtype, _, _, _, ratio, _ in rows:
+        if ratio is not None:
+            known = worst.get((dtype, primitive), 0.0)
+            worst[dtype, primitive] = max(known, math.inf if math.isnan(ratio) else ratio)
+    if worst:
+        primitives = list(dict.fromkeys(primitive for _, primitive in worst))
+        terminalreporter.write_line(
+            "  worst error, of its bound" + "".join(f"{primitive:>14}" for primitive in primitives)
+        )
+        for dtype in dict.fromkeys(dtype for dtype, _ in worst):
+            values = (worst.get((dtype, primitive)) for primitive in primitives)
+            cells = "".join(f"{'' if value is None else f'{value:.3g}':>14}" for value in values)
+            terminalreporter.write_line(f"  {dtype:<26}{cells}")

@@ -1,0 +1,99 @@
+"""What the suite runs over: backends on devices, and as many problems as their speed allows."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ..problem import Problem
+from . import cases
+from .calls import compute, refused, registered
+from .data import operands
+from .trial import Trial
+from .verify import Finding
+
+__all__ = ["SLOW", "SLOW_LIMIT", "Subject", "problems_for", "reduced"]
+
+#: Multiply-accumulates a second under which a backend is slow; plain Python makes 10**6, NumPy 10**9.
+SLOW = 1e7
+#: The largest problem that a slow backend is given, in multiply-accumulates.
+SLOW_LIMIT = 4000
+
+#: Every backend is asked for both; what it declares beyond them is crossed with all parameters too.
+BOTH = ("float32", "float64")
+
+
+class Subject(NamedTuple):
+    """A backend on one of its devices; `missing` says why it cannot run on this machine, if it cannot."""
+
+    backend: str
+    device: str
+    missing: str | None = None
+
+    def __str__(self) -> str:
+        return self.backend if self.device == "cpu" else f"{self.backend}-{self.device}"
+
+
+def problems_for(kind: str, subject: Subject) -> list[Problem]:
+    """Return the problems of a kind for a subject.
+
+    Parameters
+    ----------
+    kind : {"crossed", "edges", "large"}
+    """
+    if kind == "crossed":
+        return cases.crossed(dtypes(subject), subject.device)
+    return cases.edges(BOTH, subject.device) if kind == "edges" else cases.large(BOTH, subject.device)
+
+
+def dtypes(subject: Subject) -> tuple[str, ...]:
+    """Return float32, float64 and every further dtype that the backend declares for some primitive."""
+    backend = registered(subject.backend).backend
+    declared = itertools.chain.from_iterable(
+        backend.capabilities.dtypes_of(primitive) for primitive in backend.primitives
+    )
+    return tuple(dict.fromkeys((*BOTH, *declared)))
+
+
+def reduced(subject: Subject, problem: Problem) -> list[Finding]:
+    """Return the finding that a problem is left out since the backend is slow, or nothing if it is not."""
+    if problem.macs <= SLOW_LIMIT:
+        return []
+    measured = speed(subject)
+    if measured is None or measured >= SLOW:
+        return []
+    reason = (
+        f"reduced: slower than {SLOW:.0e} multiply-accumulates a second, so given problems of at most "
+        f"{SLOW_LIMIT} only"
+    )
+    return [Finding(subject.backend, problem, "every check", "skipped", None, reason)]
+
+
+@functools.cache
+def speed(subject: Subject) -> float | None:
+    """Return multiply-accumulates a second on a small problem; None if the backend runs no such problem."""
+    for problem in _probes(subject):
+        if refused(subject.backend, problem) is not None:
+            continue
+        trial, given = Trial(subject.backend, problem), operands(problem, seed=0)
+        compute(trial, given)  # what is compiled or loaded at the first call
+        best = min(_seconds(trial, problem) for _ in range(3))
+        return problem.macs / best
+    return None
+
+
+def _probes(subject: Subject) -> Iterator[Problem]:
+    probe = Problem("forward", 1, 8, 8, (14, 14), (3, 3), device=subject.device)
+    for dtype in dtypes(subject):
+        for primitive in registered(subject.backend).backend.primitives:
+            yield probe.replace(primitive=primitive, dtype=dtype)
+
+
+def _seconds(trial: Trial, problem: Problem) -> float:
+    given = operands(problem, seed=0)
+    start = time.perf_counter()
+    compute(trial, given)
+    return time.perf_counter() - start

@@ -1,0 +1,46 @@
+"""What is checked, and how a check says what it found."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..problem import Problem
+
+__all__ = ["CheckFailure", "Skip", "Trial"]
+
+
+class Trial(NamedTuple):
+    """One check of one backend on one problem; the data follow from the seed."""
+
+    backend: str
+    problem: Problem
+    seed: int = 0
+    check: str = ""
+
+    @property
+    def command(self) -> str:
+        """The command that repeats it."""
+        return f'convhub verify "{self.problem}" --backend {self.backend} --seed {self.seed}'
+
+
+class CheckFailure(AssertionError):  # noqa: N818 - the name says what it is
+    """A backend broke a promise.
+
+    Its text ends with the command that repeats the failure.
+
+    Attributes
+    ----------
+    what : str
+        In one line what was found, and what would be right.
+    ratio : float or None
+        The worst error in units of its bound, where one was measured.
+    """
+
+    def __init__(self, trial: Trial, what: str, ratio: float | None = None) -> None:
+        super().__init__(f"{trial.check or 'check'}: {what}\n  {trial.command}")
+        self.what = what
+        self.ratio = ratio
+
+
+class Skip(Exception):  # noqa: N818 - it is no error
+    """A check that does not apply, and why."""

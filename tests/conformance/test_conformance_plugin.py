@@ -1,0 +1,100 @@
+"""The suite as people run it: by pytest, from a repository or anywhere, on a backend of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import convhub.conformance
+
+FOLDER = Path(convhub.conformance.__file__).parent
+
+STRANGER = """
+import dataclasses
+import toy_backend
+from convhub.backend import hookimpl
+
+def forward(x, w, bias, problem, options):
+    y = toy_backend.forward(x, w, bias, problem, options)
+    y[..., -1, :] = 0
+    return y
+
+@hookimpl
+def convhub_backends():
+    narrow = dataclasses.replace(toy_backend.toy.capabilities, dtypes=("float32",), groups=False)
+    return [dataclasses.replace(toy_backend.toy, name="stranger", capabilities=narrow, forward=forward)]
+"""
+
+
+def run_pytest(folder, *arguments):
+    """Run pytest in a folder that is no part of this repository."""
+    tests = Path(__file__).parents[1]
+    paths = [str(folder), str(tests), os.environ.get("PYTHONPATH", "")]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture
+def stranger(tmp_path):
+    """Install a backend that drops the last row, and declares little."""
+    (tmp_path / "convhub_stranger.py").write_text(STRANGER)
+    info = tmp_path / "convhub_stranger-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: convhub-stranger\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[convhub]\nstranger = convhub_stranger\n")
+    return tmp_path
+
+
+def test_a_strangers_fault_is_printed_as_a_command(stranger):
+    ran = run_pytest(
+        stranger,
+        *("-p", "convhub.conformance.plugin", "--pyargs", "convhub.conformance"),
+        *("--convhub-backend", "stranger", "-k", "test_edge and (k4r6s7 or groups3)"),
+    )
+    assert ran.returncode == 1
+    command = (
+        'convhub verify "forward_float32_n3c5h6w7_k4r6s7" --backend stranger --seed 0'
+        if "forward_float32_n3c5h6w7_k4r6s7" in ran.stdout
+        else 'convhub verify "forward_float64_n3c5h6w7_k4r6s7" --backend stranger --seed 0'
+    )
+    assert command in ran.stdout
+    assert "convhub conformance" in ran.stdout
+    assert "skipped 2: takes float32 in " in ran.stdout or "skipped 1: takes float32 in" in ran.stdout
+    assert "takes groups = 1 only, not 3" in ran.stdout
+    assert "worst error, of its bound" in ran.stdout
+    assert "failed 1: exact integers" in ran.stdout
+    assert "numpy" not in ran.stdout.partition("convhub conformance")[2]
+
+
+def test_the_option_works_in_the_repository(tmp_path):
+    ran = run_pytest(
+        tmp_path, str(FOLDER), "--convhub-backend", "numpy", "-k", "test_answers or test_gradients"
+    )
+    assert ran.returncode == 0, ran.stdout
+    assert "3 passed" in ran.stdout or "1 passed, 2 skipped" in ran.stdout
+
+
+def test_a_backend_that_is_not_there_is_named(tmp_path):
+    ran = run_pytest(tmp_path, str(FOLDER), "--convhub-backend", "nunba")
+    assert ran.returncode == 4
+    assert "backend is 'nunba' (from --convhub-backend); registered are" in ran.stderr + ran.stdout
+    assert "Did you mean 'numba'?" in ran.stderr + ran.stdout
+
+
+def test_importing_convhub_imports_nothing_of_it():
+    code = "import sys, convhub; print([m for m in sys.modules if 'conformance' in m or m == 'hypothesis'])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+    code = (
+        "import sys; from convhub.conformance.verify import verify; "
+        "print({'pytest', 'hypothesis', 'torch'} & set(sys.modules))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
