@@ -1,0 +1,5 @@
+"""``python -m convhub.cli`` is ``convhub``."""
+
+from .app import main
+
+main()

@@ -1,0 +1,87 @@
+"""The commands put together, and what is common to them: help, version, errors and exit codes."""
+
+from __future__ import annotations
+
+import io
+import sys
+import warnings
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ..errors import ConvhubError
+from .backends import backends
+from .config import config
+from .demo import demo
+from .doctor import doctor
+from .explain import explain
+from .output import exit_code, print_error, print_warning
+from .verify import verify
+from .versions import version_of
+
+__all__ = ["app", "main"]
+
+
+class _Commands(TyperGroup):
+    """The commands; an error of convhub's own ends any of them with its message instead of a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ConvhubError as error:
+            print_error(error)
+            raise typer.Exit(exit_code(error)) from error
+
+
+app = typer.Typer(
+    name="convhub",
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    rich_markup_mode=None,  # plain help and usage errors: frames break what one would like to copy
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"convhub {version_of('convhub') or '(not installed as a distribution)'}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _without_command(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version of convhub and exit."
+        ),
+    ] = False,
+) -> None:
+    """2-D convolution, transposed convolution and their gradients, on the engine of your choice.
+
+    The commands tell which engines (backends) there are, which would run a given problem and why, and
+    whether they compute it right. A PROBLEM is a text such as
+    'forward_float32_n1c3h32w32_k8r3s3_stride2x2_pad1x1': what is computed, the type, the sizes of input
+    (n c h w) and weight (k r s), and the parameters that are not the usual ones.
+
+    Exit code 0: all is well. 1: something is wrong with a backend, a plugin or this machine. 2: what was
+    written is wrong, on the command line or in the configuration.
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+for command in (backends, explain, verify, config, doctor, demo):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; this is the program ``convhub``."""
+    for stream in (sys.stdout, sys.stderr):
+        # A plugin's reason may hold any character; it must not become a UnicodeEncodeError here.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    warnings.showwarning = print_warning
+    app(prog_name="convhub")

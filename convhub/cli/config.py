@@ -1,0 +1,77 @@
+"""``convhub config``: each setting's value, and where it came from."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.padding import Padding
+from rich.text import Text
+
+from ..config import KEYS, VARIABLES, Resolved, current
+from .output import JsonOption, print_json, show
+
+__all__ = ["as_toml", "changed_settings", "config"]
+
+_IN_ENVIRONMENT = {key: name for name, key in VARIABLES.items()}
+
+
+def config(as_json: JsonOption = False) -> None:
+    """Print each setting, where it came from and what may stand there.
+
+    Settings come, strongest first, from the environment; from convhub.toml, or [tool.convhub] in
+    pyproject.toml, in this folder or the nearest above it; from the user's convhub.toml; from the defaults.
+    In the environment a setting is CONVHUB_ and its name in capitals, as in CONVHUB_BACKEND=numpy.
+    """
+    resolved = current()
+    if as_json:
+        print_json({"settings": {key: _row(key, resolved) for key in KEYS}})
+        return
+    for key, (meaning, right) in KEYS.items():
+        value, source = getattr(resolved.settings, key), resolved.sources[key]
+        found = f", here {resolved.threads}" if (key, value) == ("threads", "auto") else ""
+        style = "" if source == "default" else "bold green"
+        show(
+            Text.assemble((f"{key} = {as_toml(value)}", "bold"), "   ", (f"{source}{found}", style)),
+            Padding(Text(meaning), (0, 0, 0, 4)),
+            Padding(Text(f"may be {right}"), (0, 0, 0, 4)),
+        )
+
+
+def changed_settings(resolved: Resolved) -> dict[str, dict[str, Any]]:
+    """Return value and source of each setting that does not come from the defaults."""
+    return {
+        key: {"value": getattr(resolved.settings, key), "source": resolved.sources[key]}
+        for key in KEYS
+        if resolved.sources[key] != "default"
+    }
+
+
+def as_toml(value: Any) -> str:
+    """Return a setting's value as it may be written in a configuration file.
+
+    Examples
+    --------
+    >>> as_toml({"cpu": ["numba", "numpy"]})
+    '{cpu = ["numba", "numpy"]}'
+    """
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {as_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(as_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _row(key: str, resolved: Resolved) -> dict[str, Any]:
+    value = getattr(resolved.settings, key)
+    return {
+        "value": value,
+        # What it comes to: "auto" as a number of threads, "64 MiB" as bytes.
+        "effective": {"threads": resolved.threads, "workspace_limit": resolved.workspace_limit}.get(
+            key, value
+        ),
+        "source": resolved.sources[key],
+        "variable": _IN_ENVIRONMENT.get(key),
+        "meaning": KEYS[key].meaning,
+        "right": KEYS[key].right,
+    }

@@ -1,0 +1,109 @@
+"""``convhub doctor``: everything that a bug report needs, and what is wrong on this machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from typing import Any
+
+import typer
+
+from ..candidates import availability, current_registry, run_options
+from ..config import Resolved, current
+from ..errors import ConfigurationError
+from ..plugins import Registered
+from ..tuning import database_path
+from .config import changed_settings
+from .doctor_report import Examined, Report, show_report
+from .failures import failure_row
+from .output import JsonOption, print_json
+from .small_check import check_backend
+from .troubles import Trouble, computing_troubles, plugin_troubles, setting_troubles
+from .versions import versions
+
+__all__ = ["doctor"]
+
+
+def doctor(as_json: JsonOption = False) -> None:
+    """Check this installation, and print what a bug report needs.
+
+    Settings and plugins are examined, and each backend runs a small problem. Exit code 1 if something is
+    wrong; what to do about it stands at the end. That a backend is not available
+    on this machine is nothing wrong, unless the configuration names it.
+    """
+    report = _examine()
+    if as_json:
+        print_json(_json(report))
+    else:
+        show_report(report)
+    if report.troubles:
+        raise typer.Exit(1)
+
+
+def _examine() -> Report:
+    try:
+        resolved = current()
+    except ConfigurationError as error:
+        # Which plugins may be loaded is a setting; while settings are wrong, none is.
+        trouble = Trouble(str(error), "mend that setting, then run `convhub doctor` again")
+        return Report(versions(), _system(), str(database_path()), None, None, {}, [trouble])
+    registry = current_registry(resolved)
+    examined = {name: _examine_backend(entry, resolved) for name, entry in registry.backends.items()}
+    troubles = (
+        *setting_troubles(registry, resolved),
+        *plugin_troubles(registry),
+        *computing_troubles(examined),
+    )
+    # One wrong setting may show on each device.
+    once = list(dict.fromkeys(troubles))
+    return Report(versions(), _system(), str(database_path()), resolved, registry, examined, once)
+
+
+def _examine_backend(registered: Registered, resolved: Resolved) -> Examined:
+    missing = availability(registered.backend, resolved)
+    if missing is not None:
+        return Examined(registered, False, f"not available: {missing}", [])
+    try:
+        run_options(registered.backend, resolved)
+    except ConfigurationError:  # which is among the troubles already
+        return Examined(registered, True, "available, but its options are wrong", [])
+    checks = check_backend(registered, resolved)
+    return Examined(registered, True, None if checks else "available, but takes no small problem", checks)
+
+
+def _system() -> dict[str, str]:
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "executable": sys.executable,
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpus": f"{os.cpu_count()}, of which this process may use {available}",
+    }
+
+
+def _json(report: Report) -> dict[str, Any]:
+    registry = report.registry
+    return {
+        "versions": report.versions,
+        "system": report.system,
+        "tuning_database": report.database,
+        "settings": changed_settings(report.resolved) if report.resolved else None,
+        "plugins": [origin._asdict() for origin in registry.loaded] if registry else None,
+        "failures": [failure_row(failure) for failure in registry.failures] if registry else None,
+        "backends": {name: _examined_row(found) for name, found in report.examined.items()},
+        "troubles": [trouble._asdict() for trouble in report.troubles],
+        "ok": not report.troubles,
+    }
+
+
+def _examined_row(found: Examined) -> dict[str, Any]:
+    return {
+        "available": found.available,
+        "not_run": found.not_run,
+        "checks": [
+            {"problem": str(problem), "outcome": outcome, "detail": detail}
+            for problem, outcome, detail in found.checks
+        ],
+    }

@@ -1,0 +1,112 @@
+"""What ``convhub doctor`` found, and its text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.table import Table
+from rich.text import Text
+
+from ..config import Resolved
+from ..plugins import Origin, Registered, Registry
+from .config import as_toml, changed_settings
+from .output import show
+from .small_check import Check
+from .troubles import Trouble
+
+__all__ = ["Examined", "Report", "show_report"]
+
+
+class Examined(NamedTuple):
+    """A backend: whether it is available, why nothing was run on it (None: it was), and what it computed."""
+
+    registered: Registered
+    available: bool
+    not_run: str | None
+    checks: list[Check]
+
+
+class Report(NamedTuple):
+    """Everything found; `resolved` and `registry` are None where the configuration is wrong."""
+
+    versions: dict[str, str]
+    system: dict[str, str]
+    database: str
+    resolved: Resolved | None
+    registry: Registry | None
+    examined: dict[str, Examined]
+    troubles: list[Trouble]
+
+
+def show_report(report: Report) -> None:
+    """Print a report, what is wrong last."""
+    _section("Versions", report.versions.items())
+    _section("System", report.system.items())
+    if report.resolved is not None and report.registry is not None:
+        _section("Settings that are not the defaults", _settings(report.resolved))
+        _section("Plugins", _plugins(report.registry))
+        _section("Backends, each with a small problem", _backends(report.examined))
+    exists = "" if Path(report.database).exists() else " (does not exist yet)"
+    _section("Tuning", [("database", report.database + exists)])
+    if not report.troubles:
+        show(Text("Nothing is wrong.", style="bold green"))
+        return
+    count = len(report.troubles)
+    show(Text("1 thing is wrong:" if count == 1 else f"{count} things are wrong:", style="bold red"))
+    grid = _grid()
+    for number, (what, remedy) in enumerate(report.troubles, 1):
+        grid.add_row(f"{number}.", what)
+        grid.add_row("", Text(f"What to do: {remedy}.", style="bold"))
+    show(grid)
+
+
+def _settings(resolved: Resolved) -> list[tuple[str, str]]:
+    return [
+        (key, f"{as_toml(row['value'])}, from {row['source']}")
+        for key, row in changed_settings(resolved).items()
+    ]
+
+
+def _plugins(registry: Registry) -> list[tuple[str, str]]:
+    failed = dict.fromkeys(failure.origin for failure in registry.failures)
+    loaded = [origin for origin in registry.loaded if origin not in failed]
+    return [_plugin(origin, "loaded") for origin in loaded] + [_plugin(origin, "failed") for origin in failed]
+
+
+def _plugin(origin: Origin, outcome: str) -> tuple[str, str]:
+    return origin.plugin, f"{origin.distribution} {origin.version}".rstrip() + f", {outcome}"
+
+
+def _backends(examined: dict[str, Examined]) -> list[tuple[str, str]]:
+    return [(name, _verdict(found)) for name, found in examined.items()]
+
+
+def _verdict(found: Examined) -> str:
+    if found.not_run is not None:
+        return found.not_run
+    parts = []
+    for outcome in ("right", "wrong", "not run"):
+        checks = [check for check in found.checks if check.outcome == outcome]
+        if checks:
+            names = ", ".join(f"{check.problem.primitive} on {check.problem.device}" for check in checks)
+            why = f" ({checks[0].detail})" if outcome == "not run" else ""
+            parts.append(f"{outcome.upper() if outcome == 'wrong' else outcome}: {names}{why}")
+    return "; ".join(parts)
+
+
+def _section(title: str, rows: Iterable[tuple[str, str]]) -> None:
+    grid = _grid()
+    for name, value in rows:
+        grid.add_row(f"  {name}", value)
+    if not grid.row_count:
+        grid.add_row("  none")
+    show(Text(title, style="bold"), grid, "")
+
+
+def _grid() -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    return grid

@@ -1,0 +1,83 @@
+"""``convhub explain``: which backend would run a problem, and why each other one would not."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from ..candidates import automatic, current_registry
+from ..config import current
+from ..dispatch import check_name
+from ..explain import Part
+from ..explain import explain as explanation_of
+from .failures import failure_row, show_failures
+from .output import JsonOption, new_table, print_json, show
+
+__all__ = ["ProblemArgument", "explain"]
+
+ProblemArgument = typer.Argument(
+    metavar="PROBLEM", help="A problem, such as 'forward_float32_n1c3h32w32_k8r3s3_pad1x1'."
+)
+
+
+def explain(
+    problem: Annotated[str, ProblemArgument],
+    backend: Annotated[
+        str | None, typer.Option(metavar="NAME", help="As if a call had named this backend.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell which backend would run PROBLEM, and why no other one.
+
+    Nothing is computed. Exit code 1 if it would be refused.
+    """
+    if backend is not None:
+        check_name(backend, "--backend")
+    explanation = explanation_of(problem, backend=backend)
+    (part,) = explanation.parts
+    if as_json:
+        failures = [failure_row(failure) for failure in explanation.failures]
+        print_json(_row(part) | {"failures": failures})
+    else:
+        _show(part)
+        show_failures(explanation.failures)
+    if not part.backend:
+        raise typer.Exit(1)
+
+
+def _row(part: Part) -> dict[str, Any]:
+    return {
+        "problem": str(part.problem),
+        "backend": part.backend or None,
+        "algorithm": part.algorithm or None,
+        "source": part.source or None,
+        "refusal": part.refusal or None,
+        "verdicts": [
+            {"name": name, "able": reason is None, "reason": reason} for name, reason in part.verdicts
+        ],
+    }
+
+
+def _show(part: Part) -> None:
+    show(Text(str(part.problem), style="bold"))
+    if part.backend:
+        algorithm = f" ({part.algorithm})" if part.algorithm else ""
+        show(f"would run on {part.backend}{algorithm}, by {part.source}")
+    else:
+        # What follows the first line is the reason of each, which the table has.
+        show(f"would be refused: {part.refusal.splitlines()[0].removesuffix(':')}")
+    resolved = current()
+    tried = automatic(part.problem.device, current_registry(resolved), resolved)
+    table = new_table("Backend", "What it says", flexible={"What it says": 20})
+    for name, reason in part.verdicts:
+        if name == part.backend:
+            table.add_row(Text(name, style="bold green"), "runs it")
+        elif reason is not None:
+            table.add_row(name, reason)
+        elif name in tried:
+            table.add_row(name, "could run it, but is not chosen")
+        else:
+            table.add_row(name, "could run it, but only when it is named")
+    show(table)

@@ -1,0 +1,102 @@
+"""Whether a backend computes a small problem right, of integers small enough for exact results.
+
+It tells a broken installation from a sound one in a moment; ``convhub verify`` checks far more.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from ..candidates import reason_against
+from ..config import Resolved
+from ..conformance.calls import caller_library, compute, deliver
+from ..conformance.data import operands
+from ..conformance.oracle import exact
+from ..conformance.trial import Trial
+from ..plugins import Registered
+from ..problem import Primitive, Problem
+
+__all__ = ["Check", "check_backend"]
+
+
+class Check(NamedTuple):
+    """What came of one small problem, and, unless the result was right, why."""
+
+    problem: Problem
+    outcome: Literal["right", "wrong", "not run"]
+    detail: str
+
+
+def check_backend(registered: Registered, resolved: Resolved) -> list[Check]:
+    """Run a small problem of each primitive and device that a backend offers.
+
+    Returns
+    -------
+    list of Check
+        Empty if the backend supports none of them.
+    """
+    capabilities = registered.backend.capabilities
+    checks = []
+    for device, primitive in itertools.product(capabilities.devices, registered.backend.primitives):
+        for problem in _small_problems(registered, primitive, device):
+            if reason_against(registered.backend, problem, resolved) is None:
+                checks.append(_check(Trial(registered.backend.name, problem)))
+                break
+    return checks
+
+
+def _small_problems(registered: Registered, primitive: Primitive, device: str) -> list[Problem]:
+    """Return a problem with everything that the backend takes, and the plainest that there is."""
+    takes = registered.backend.capabilities
+    dtypes = takes.dtypes_of(primitive)
+    if not dtypes:
+        return []
+    dtype = next((name for name in ("float32", "float64") if name in dtypes), dtypes[0])
+    plain = Problem(primitive, 2, 4, 2, (5, 6), (3, 2), dtype=dtype, device=device)
+    padding = ((1, 0), (0, 2)) if takes.asymmetric_padding else ((1, 1), (0, 0))
+    rich = plain.replace(
+        stride=(2, 1) if takes.stride else (1, 1),
+        padding=padding if takes.padding else ((0, 0), (0, 0)),
+        dilation=(1, 2) if takes.dilation else (1, 1),
+        groups=2 if takes.groups else 1,
+        output_size=(0, 0),
+    )
+    return [rich, plain]
+
+
+def _check(trial: Trial) -> Check:
+    nowhere = _missing_device(trial)
+    if nowhere is not None:
+        return Check(trial.problem, "not run", nowhere)
+    given = operands(trial.problem, seed=0, kind="exact")
+    try:
+        result = compute(trial, given)
+    # A stranger's code, or a driver: what it raises is what is wrong.
+    except Exception as error:  # noqa: BLE001
+        return Check(trial.problem, "wrong", f"raised {type(error).__name__}: {error}")
+    expected = exact(trial.problem, given).value
+    differing = np.argwhere(result != expected)
+    if not len(differing):
+        return Check(trial.problem, "right", "")
+    index = tuple(int(i) for i in differing[0])
+    return Check(
+        trial.problem,
+        "wrong",
+        f"{len(differing)} of {expected.size} elements are wrong; at {index} it computed {result[index]}, "
+        f"and {expected[index]} is right",
+    )
+
+
+def _missing_device(trial: Trial) -> str | None:
+    """Return why no array can be put where the problem is, or None; the backend has no part in that."""
+    if trial.problem.device == "cpu":
+        return None
+    try:
+        deliver(np.zeros(1, np.float32), caller_library(trial))
+    # Each library has its own way to say that there is no such device.
+    except Exception as error:  # noqa: BLE001
+        return f"{type(error).__name__}: {error}"
+    return None

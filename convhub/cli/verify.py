@@ -1,0 +1,112 @@
+"""``convhub verify``: the checks of the conformance suite, on one problem or on random ones."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from ..candidates import available_backends, current_registry
+from ..dispatch import check_name
+from ..problem import Problem
+from .output import JsonOption, new_console, print_error, print_json
+from .verify_report import Tally, show_tallies, tally_row
+
+__all__ = ["verify"]
+
+#: Seconds of work before a progress bar appears.
+PATIENCE = 1.5
+
+
+def verify(
+    problem: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PROBLEM",
+            help="A problem, such as 'grad_input_float64_n2c4h9w8_k6r3s2_stride2x1'.",
+            show_default=False,
+        ),
+    ] = None,
+    random: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Check this many random problems instead.")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the random problems and data.")] = 0,
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Check this backend; may be repeated. By default, all available."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check that backends compute PROBLEM, or N random ones, right.
+
+    Each result is compared with the exact one, under the bound to which the backend's accuracy class is held.
+    Exit code 1 if a check fails, or if nothing could be checked.
+    """
+    # Imported here, since the other commands need not wait for it.
+    from ..conformance.verify import random_problems
+
+    if (problem is None) == (random is None):
+        raise typer.BadParameter("give a PROBLEM or --random N, and not both")
+    for name in backend or ():
+        check_name(name, "--backend")
+    names = list(dict.fromkeys(backend or available_backends()))
+    if problem is not None:
+        tallies = _check(names, [Problem.parse(problem)], seed, on_own_device=False)
+    else:
+        tallies = _check(names, list(random_problems(random or 0, seed)), seed, on_own_device=True)
+    if as_json:
+        print_json({"seed": seed, "backends": {tally.backend: tally_row(tally) for tally in tallies}})
+    else:
+        show_tallies(tallies)
+    unchecked = [tally.backend for tally in tallies if not tally.checked]
+    if not tallies:
+        print_error("no backend is available; see `convhub backends`")
+    elif len(unchecked) == len(tallies) or (backend and unchecked):
+        print_error(f"nothing was checked on {', '.join(unchecked)}: every check was skipped")
+    elif not any(tally.failures for tally in tallies):
+        return
+    raise typer.Exit(1)
+
+
+def _check(names: Sequence[str], problems: Sequence[Problem], seed: int, on_own_device: bool) -> list[Tally]:
+    from ..conformance.verify import verify as findings_of
+
+    tallies = []
+    with _progress(len(names) * len(problems)) as advance:
+        for name in names:
+            devices = current_registry().backends[name].backend.capabilities.devices
+            tally = Tally(name, seed)
+            for problem in problems:
+                # Random problems are drawn without a device; one that is written means what it says.
+                moved = on_own_device and problem.device not in devices
+                tally.add(findings_of(problem.replace(device=devices[0]) if moved else problem, name, seed))
+                advance(name)
+            tallies.append(tally)
+    return tallies
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[str], None]]:
+    """Show a bar on stderr once the work has taken a while, if somebody is watching."""
+    start = time.monotonic()
+    # Without a thread that refreshes it: some checks fork, and threads do not survive that.
+    bar = Progress(console=new_console(stderr=True), transient=True, auto_refresh=False)
+    task = bar.add_task("", total=total)
+
+    def advance(name: str) -> None:
+        bar.update(task, advance=1, description=name)
+        if bar.live.is_started:
+            bar.refresh()
+        elif sys.stderr.isatty() and time.monotonic() - start > PATIENCE:
+            bar.start()
+
+    try:
+        yield advance
+    finally:
+        if bar.live.is_started:
+            bar.stop()
