@@ -1,0 +1,79 @@
+"""How far a result is from the right one, as a fraction of what rounding allows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..candidates import current_registry
+from ..conformance.bounds import machine_epsilon, worst
+from ..conformance.oracle import Exact, Operands, exact
+from ..problem import Problem
+
+__all__ = ["Reference", "channel_sum", "fraction_of_bound", "greatest_growth", "reference", "usual_growth"]
+
+Array = NDArray[Any]
+
+
+class Reference(NamedTuple):
+    """The right result, and how many products (or numbers) are summed for each element."""
+
+    right: Exact
+    terms: int
+
+
+def reference(problem: Problem, first: Array, second: Array, bias: Array | None = None) -> Reference:
+    """Return the right result of `problem`, in float64; operands stand in the order of the primitive."""
+    right = exact(problem, Operands(first, second, bias))
+    return Reference(right, problem.terms + (bias is not None))
+
+
+def channel_sum(grad_output: Array) -> Reference:
+    """Return the right gradient of a bias: the sum over batch and space of `grad_output`, (N, K, P, Q)."""
+    wide = grad_output.astype(np.float64)
+    value, magnitude = wide.sum((0, 2, 3)), np.abs(wide).sum((0, 2, 3))
+    return Reference(Exact(value, np.zeros_like(value), magnitude), wide.size // wide.shape[1])
+
+
+def usual_growth(terms: int) -> float:
+    """Return how many eps a sum of so many products may err by, if its rounding errors are independent."""
+    return 8 + math.sqrt(terms)
+
+
+def greatest_growth(terms: int) -> float:
+    """Return how many eps a sum of so many products can err by at all, in whatever order it is made.
+
+    Equation 3.5 of Higham, *Accuracy and Stability of Numerical Algorithms* (2002), to first order. Errors
+    are not independent in a clear sky, where one product is added up again and again, and rounded each time
+    to the same side.
+    """
+    return max(terms, 2) / 2
+
+
+def fraction_of_bound(
+    result: Array, right: Reference, backend: str = "", growth: Callable[[int], float] = usual_growth
+) -> float:
+    """Return the worst error as a fraction of ``growth(terms) · eps · magnitude``; above 1 it is too large.
+
+    Parameters
+    ----------
+    result : array
+        Of a floating-point dtype, whose eps counts.
+    right : Reference
+        What `result` should be.
+    backend : str
+        Which made it. If it declares the normwise class of accuracy, every element is held to the largest
+        magnitude instead of its own: see `convhub.backend.Accuracy`.
+    growth : callable
+        From how many products are summed to how many eps are allowed.
+    """
+    magnitude = right.right.magnitude
+    known = current_registry().backends.get(backend)
+    if known is not None and known.backend.capabilities.accuracy == "normwise":
+        magnitude = np.full_like(magnitude, magnitude.max())
+    allowed = growth(right.terms) * machine_epsilon(result.dtype.name) * magnitude
+    return worst(result, right.right, allowed).ratio
