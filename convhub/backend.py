@@ -83,7 +83,8 @@ Accuracy = Literal["componentwise", "normwise"]
 """The bound to which the conformance suite holds a backend, eps being that of the accumulator:
 
 componentwise
-    ``|y − y*| ≤ (8 + √terms) · eps · (|x| ⋆ |w|)`` for each element: what summing in any order gives.
+    ``|y − y*| ≤ (8 + √terms) · eps · (|x| ⋆ |w|)`` for each element: what
+    summing in any order gives, rounding being as good as random. (The guaranteed bound grows with terms.)
 normwise
     The same with the largest element of ``|x| ⋆ |w|`` in place of each: what algorithms give that
     transform their operands (Winograd, FFT). ``accuracy = "strict"`` keeps these from being chosen.

@@ -1,0 +1,334 @@
+"""The Numba engine's results against float64 sums written here in plain NumPy."""
+
+import numpy as np
+import pytest
+
+from convhub.backend import RunOptions
+from convhub.problem import Problem
+
+pytest.importorskip("numba", reason="the engine under test is made of Numba")
+
+from convhub_numba import backend, engine
+from convhub_numba.plan import plan
+
+PRIMITIVES = ("forward", "grad_input", "grad_weight")
+DTYPES = ("float32", "float64")
+# Name and geometry; the primitive, the dtype and two images are added. Odd and non-square throughout.
+GEOMETRIES = {
+    "plain": "c5h11w14_k6r3s2",
+    "pointwise": "c9h7w13_k10r1s1",
+    "padded": "c3h9w12_k7r3s3_pad1-2x2-0",
+    "strided": "c6h15w18_k5r3s4_stride2x3_pad1x2",
+    "wide_stride": "c4h13w17_k6r2s2_stride3x4_pad1-0x0-1",
+    "dilated": "c5h19w23_k7r3s2_dilation2x5_pad2x3",
+    "all_at_once": "c6h21w26_k9r4s3_stride2x1_pad0-3x2-1_dilation1x3_groups3",
+    "grouped": "c20h9w11_k28r3s3_pad1_groups4",
+    "few_channels": "c12h10w29_k12r3s3_pad1_groups3",
+    "depthwise": "c7h13w19_k7r3s3_pad1_groups7",
+    "depthwise_strided": "c6h14w33_k6r5s3_stride2_pad2x1_groups6",
+    "depthwise_narrow": "c5h8w3_k5r3s3_pad1_groups5",
+    "multiplier": "c4h9w16_k8r3s5_pad1x2_groups4",
+    "one_pixel": "c8h1w1_k9r1s1",
+    "kernel_of_the_image": "c3h6w7_k4r6s7",
+    "padding_past_the_kernel": "c2h4w5_k3r2s2_pad3x4",
+    "truncated": "c5h16w19_k4r3s3_stride2x3_pad1_out5x4",
+    "many_terms": "c70h8w9_k12r3s3_pad1",
+}
+
+
+def problem_of(primitive, dtype, geometry):
+    return Problem.parse(f"{primitive}_{dtype}_n2{geometry}")
+
+
+def shapes(problem):
+    """The shapes of the two operands."""
+    return {
+        "forward": (problem.input_shape, problem.weight_shape),
+        "grad_input": (problem.output_shape, problem.weight_shape),
+        "grad_weight": (problem.output_shape, problem.input_shape),
+    }[problem.primitive]
+
+
+def operands(problem, draw):
+    """Two operands and a bias (None where there is none), made by ``draw(shape)``."""
+    first, second = (np.asarray(draw(shape)).astype(problem.dtype) for shape in shapes(problem))
+    if problem.primitive == "grad_weight":
+        return first, second, None
+    return first, second, np.asarray(draw(problem.result_shape[1])).astype(problem.dtype)
+
+
+def oracle(problem, first, second, bias=None):
+    """The same by einsum over one kernel element at a time, in float64 on a padded input."""
+    N, C, H, W = problem.input_shape
+    K, _, R, S = problem.weight_shape
+    P, Q = problem.output_size
+    G = problem.groups
+    (top, bottom), (left, right) = problem.padding
+    inside = (..., slice(top, top + H), slice(left, left + W))
+    padded = np.zeros((N, G, C // G, H + top + bottom, W + left + right))
+    first = first.astype(np.float64)
+    second = second.astype(np.float64)
+    weight = np.zeros((G, K // G, C // G, R, S))
+    output = np.zeros((N, G, K // G, P, Q))
+    if problem.primitive == "forward":
+        padded[inside] = first.reshape(N, G, C // G, H, W)
+    else:
+        output[...] = first.reshape(output.shape)
+    if problem.primitive == "grad_weight":
+        padded[inside] = second.reshape(N, G, C // G, H, W)
+    else:
+        weight[...] = second.reshape(weight.shape)
+    (sh, sw), (dh, dw) = problem.stride, problem.dilation
+    for r in range(R):
+        for s in range(S):
+            used = (
+                ...,
+                slice(r * dh, r * dh + (P - 1) * sh + 1, sh),
+                slice(s * dw, s * dw + (Q - 1) * sw + 1, sw),
+            )
+            if problem.primitive == "forward":
+                output += np.einsum("gkc,ngcpq->ngkpq", weight[..., r, s], padded[used])
+            elif problem.primitive == "grad_input":
+                padded[used] += np.einsum("gkc,ngkpq->ngcpq", weight[..., r, s], output)
+            else:
+                weight[..., r, s] = np.einsum("ngkpq,ngcpq->gkc", output, padded[used])
+    result = {"forward": output, "grad_input": padded[inside], "grad_weight": weight}[problem.primitive]
+    result = result.reshape(problem.result_shape)
+    return result if bias is None else result + bias.astype(np.float64)[:, None, None]
+
+
+def run(problem, first, second, bias=None, options=None, vector_bits=0):
+    options = options or RunOptions()
+    if problem.primitive == "grad_weight":
+        return engine.grad_weight(first, second, problem, options, vector_bits)
+    return getattr(engine, problem.primitive)(first, second, bias, problem, options, vector_bits)
+
+
+def assert_right(problem, result, first, second, bias=None):
+    """Each element within ``(8 + sqrt(terms)) eps`` of the sum of its terms' magnitudes."""
+    expected = oracle(problem, first, second, bias)
+    magnitude = oracle(problem, abs(first), abs(second), None if bias is None else abs(bias))
+    bound = (8 + np.sqrt(problem.terms)) * np.finfo(problem.dtype).eps * magnitude
+    assert result.shape == problem.result_shape
+    assert result.dtype == problem.dtype
+    assert result.flags.c_contiguous
+    assert result.flags.writeable
+    error = abs(result - expected)
+    assert (error <= bound).all(), f"{problem}: {(error > bound).sum()} of {error.size} elements are wrong"
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20240607)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+@pytest.mark.parametrize("geometry", GEOMETRIES.values(), ids=GEOMETRIES)
+def test_results(geometry, primitive, dtype, rng):
+    problem = problem_of(primitive, dtype, geometry)
+    given = operands(problem, rng.standard_normal)
+    assert_right(problem, run(problem, *given), *given)
+
+
+@pytest.mark.parametrize("bits", [128, 256, 512])
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+@pytest.mark.parametrize("geometry", ["all_at_once", "depthwise", "many_terms", "few_channels"])
+def test_every_vector_width(geometry, primitive, bits, rng):
+    problem = problem_of(primitive, "float32", GEOMETRIES[geometry])
+    given = operands(problem, rng.standard_normal)
+    assert_right(problem, run(problem, *given, vector_bits=bits), *given)
+
+
+def test_widths_are_not_ignored():
+    problem = problem_of("forward", "float32", GEOMETRIES["plain"])
+    assert [plan(problem, RunOptions(), bits).tile.lanes for bits in (128, 256, 512)] == [4, 8, 16]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+@pytest.mark.parametrize("geometry", GEOMETRIES.values(), ids=GEOMETRIES)
+def test_small_integers_are_exact(geometry, primitive, dtype, rng):
+    problem = problem_of(primitive, dtype, geometry)
+    given = operands(problem, lambda shape: rng.integers(-3, 4, shape))
+    assert np.array_equal(run(problem, *given), oracle(problem, *given))
+
+
+@pytest.mark.parametrize("fill", ["random", "constant"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "forward_n1c300h5w7_k5r3s3_pad1",
+        "grad_input_n1c5h5w7_k300r3s3_pad1",
+        "grad_weight_n4c6h60w61_k16r3s3_pad1",
+        "grad_weight_n3c4h90w91_k4r3s3_pad1_groups4",
+        "forward_n1c200h9w11_k2r3s3_pad1",
+    ],
+)
+def test_long_sums_of_positive_terms(text, fill, rng):
+    # All rounding errors of a constant's sum have the same sign: one long chain would exceed the bound.
+    problem = Problem.parse(text)
+    given = operands(problem, rng.random if fill == "random" else lambda shape: np.full(shape, 0.1))
+    assert_right(problem, run(problem, *given), *given)
+
+
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+def test_no_bias_is_a_bias_of_zero(primitive, rng):
+    problem = problem_of(primitive, "float32", GEOMETRIES["wide_stride"])
+    first, second, _ = operands(problem, rng.standard_normal)
+    assert_right(problem, run(problem, first, second), first, second)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+@pytest.mark.parametrize("geometry", ["plain", "depthwise", "strided"])
+def test_empty_batch(geometry, primitive, dtype, rng):
+    problem = problem_of(primitive, dtype, GEOMETRIES[geometry]).replace(batch=0)
+    given = operands(problem, rng.standard_normal)
+    result = run(problem, *given)
+    assert result.shape == problem.result_shape
+    assert result.dtype == dtype
+    assert not result.any()
+
+
+@pytest.mark.parametrize("geometry", ["strided", "depthwise_strided"])
+def test_pixels_that_no_output_used_have_the_bias(geometry, rng):
+    problem = problem_of("grad_input", "float32", GEOMETRIES[geometry])
+    problem = problem.replace(output_size=(3, 2))
+    dy, w, bias = operands(problem, rng.standard_normal)
+    result = run(problem, dy, w, bias)
+    assert_right(problem, result, dy, w, bias)
+    assert (result[..., -1] == bias[:, None]).all()
+
+
+VIEWS = {
+    "reversed": lambda a: np.flip(np.flip(a).copy()),
+    "fortran": np.asfortranarray,
+    "sliced": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+    "unaligned": lambda a: np.frombuffer(b"x" + a.tobytes(), a.dtype, offset=1).reshape(a.shape),
+    "inside_records": lambda a: np.rec.fromarrays(
+        [np.zeros(a.shape, np.int8), a], dtype=[("tag", np.int8), ("value", a.dtype)]
+    )["value"],
+}
+
+
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+@pytest.mark.parametrize("geometry", ["pointwise", "padded", "depthwise", "strided"])
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+def test_views(view, geometry, primitive, rng):
+    problem = problem_of(primitive, "float32", GEOMETRIES[geometry])
+    plain = operands(problem, rng.standard_normal)
+    given = [None if operand is None else view(operand) for operand in plain]
+    before = [None if operand is None else operand.copy() for operand in given]
+    for operand in given:
+        if operand is not None:
+            operand.flags.writeable = False
+    result = run(problem, *given)
+    assert_right(problem, result, *plain)
+    assert not any(operand is not None and np.shares_memory(result, operand) for operand in given)
+    for operand, copy in zip(given, before, strict=True):
+        assert operand is None or np.array_equal(operand, copy)
+
+
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+def test_broadcast_operands(primitive, rng):
+    problem = problem_of(primitive, "float64", GEOMETRIES["padded"])
+    first, second = (
+        np.broadcast_to(rng.standard_normal((1, 1, *shape[2:])), shape) for shape in shapes(problem)
+    )
+    assert_right(problem, run(problem, first, second), first, second)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        "pointwise",
+        "padded",
+        "strided",
+        "dilated",
+        "depthwise",
+        "depthwise_narrow",
+        "truncated",
+        "few_channels",
+    ],
+)
+def test_one_value_that_is_not_finite_reaches_only_its_window(geometry, primitive, value, rng):
+    problem = problem_of(primitive, "float32", GEOMETRIES[geometry])
+    ones = [np.ones(shape, np.float32) for shape in shapes(problem)]
+    spots = [0]
+    if primitive == "grad_weight":  # NaN in dy times a zero of the padding may be NaN or skipped
+        spots = [1] if problem.padding != ((0, 0), (0, 0)) else [0, 1]
+    for spot in spots:
+        for _ in range(4):
+            place = tuple(int(rng.integers(size)) for size in ones[spot].shape)
+            given = [one.copy() for one in ones]
+            given[spot][place] = value
+            marks = [np.zeros_like(one) if index == spot else one for index, one in enumerate(ones)]
+            marks[spot][place] = 1
+            met = oracle(problem, *marks) > 0
+            result = run(problem, *given)
+            assert np.array_equal(~np.isfinite(result), met), (spot, place)
+
+
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+@pytest.mark.parametrize("geometry", ["all_at_once", "depthwise", "truncated", "padding_past_the_kernel"])
+def test_without_any_workspace(geometry, primitive, rng):
+    problem = problem_of(primitive, "float32", GEOMETRIES[geometry])
+    options = RunOptions(workspace_limit=0, threads=2)
+    given = operands(problem, rng.standard_normal)
+    assert backend.algorithm(problem, options) == "direct"
+    assert_right(problem, run(problem, *given, options=options), *given)
+
+
+@pytest.mark.parametrize(
+    ("text", "algorithm"),
+    [
+        ("forward_n1c64h14w14_k64r3s3_pad1", "gemm"),
+        ("grad_input_n1c64h14w14_k64r3s3_pad1", "gemm"),
+        ("grad_weight_n1c64h14w14_k64r3s3_pad1", "gemm"),
+        ("forward_n1c64h14w14_k64r3s3_pad1_groups64", "indirect"),
+        ("grad_input_n1c3h32w32_k64r7s7_stride2_pad3", "indirect"),
+        ("grad_weight_n1c64h14w14_k64r3s3_pad1_groups64", "dot"),
+    ],
+)
+def test_algorithms_have_names(text, algorithm):
+    assert backend.algorithm(Problem.parse(text), RunOptions()) == algorithm
+
+
+def test_random_problems():
+    rng = np.random.default_rng(7)
+    for _ in range(150):
+        problem = random_problem(rng)
+        given = operands(problem, rng.standard_normal)
+        options = RunOptions(threads=int(rng.integers(1, 4)), workspace_limit=int(rng.choice([10**5, 2**26])))
+        assert_right(problem, run(problem, *given, options=options), *given)
+
+
+def random_problem(rng):
+    def draw(low, high):
+        return tuple(int(value) for value in rng.integers(low, high, 2))
+
+    while True:
+        groups = int(rng.choice([1, 1, 2, 3]))
+        try:
+            problem = Problem(
+                str(rng.choice(PRIMITIVES)),
+                int(rng.integers(0, 4)),
+                groups * int(rng.integers(1, 9)),
+                groups * int(rng.integers(1, 9)),
+                draw(1, 30),
+                draw(1, 6),
+                draw(1, 4),
+                (draw(0, 4), draw(0, 4)),
+                draw(1, 4),
+                groups,
+                str(rng.choice(DTYPES)),
+            )
+        except ValueError:  # the kernel does not fit
+            continue
+        if rng.random() < 0.3:
+            P, Q = problem.output_size
+            problem = problem.replace(output_size=(int(rng.integers(1, P + 1)), int(rng.integers(1, Q + 1))))
+        return problem
