@@ -13,7 +13,7 @@ demo: $(VENV)/.installed  ## run the demonstration: ten layers, a photograph, a 
 	$(BIN)/convhub demo --output demo-output
 
 test: lint  ## check style and types, then run every test and the conformance suite on every backend
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 lint: $(VENV)/.installed  ## check style and types
 	$(BIN)/ruff check .
@@ -25,10 +25,11 @@ format: $(VENV)/.installed  ## format the code
 	$(BIN)/ruff format .
 
 conformance: $(VENV)/.installed  ## run the conformance suite alone
-	$(BIN)/python -m pytest convhub/conformance
+	$(BIN)/python -m pytest --numprocesses auto convhub/conformance
 
 clean:  ## remove the environment and what the targets made
 	rm -rf $(VENV) demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find backends -name '*.nb[ic]' -delete
 
 # The group is installed whole by every target, so that no target leaves the environment half done.
 $(VENV)/.installed: pyproject.toml constraints.txt

@@ -217,14 +217,16 @@ def _torch_to_numpy(tensor: Array) -> Array:
 def _numpy_to_torch(array: Array) -> Array:
     import torch
 
+    narrow = array.dtype.name == "bfloat16"
+    if narrow:  # which torch does not take from NumPy
+        array = array.view(np.int16)
     itemsize = array.dtype.itemsize
     if not array.flags.aligned or any(step < 0 or step % itemsize for step in array.strides):
         array = np.array(array, order="C")  # strides that torch cannot express
     elif not array.flags.writeable:
         array = np.asarray(_Writable(array))
-    if array.dtype.name == "bfloat16":
-        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(array)
+    tensor = torch.from_numpy(array)
+    return tensor.view(torch.bfloat16) if narrow else tensor
 
 
 class _Writable:
@@ -232,8 +234,7 @@ class _Writable:
 
     def __init__(self, array: Array) -> None:
         self.array = array  # kept alive as long as the view is
-        view = array.view(np.int16) if array.dtype.name == "bfloat16" else array
-        interface = dict(view.__array_interface__)
+        interface = dict(array.__array_interface__)
         self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
 
 

@@ -14,6 +14,7 @@ threads and workspace limit only move the tiles of outputs.
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,7 +30,9 @@ from .vector_ir import host_vector_bits
 
 __all__ = ["Plan", "plan"]
 
-SMALL_MACS = 4_000_000  # about 0.1 ms: below this, waking a thread costs more than it saves
+#: Below about 0.15 ms on one core, waking a thread costs more than it saves.
+SMALL_WORK = 4_000_000
+MACS_PER_ELEMENT = 8  # moving an element through memory takes about as long as so many multiply-adds
 DOT_CHANNELS = 8
 INDIRECT_VECTORS = {1: 8, 2: 6, 3: 4, 4: 3}  # by a group's output channels: tiles that fit 16 registers
 
@@ -57,7 +60,7 @@ def plan(problem: Problem, options: RunOptions, vector_bits: int = 0) -> Plan:
     item = np.dtype(problem.dtype).itemsize
     tile = Tile(8 if bits == 512 else 4, 3, bits // 8 // item, item)
     allowed = usable_threads(options.threads)
-    threads = allowed if problem.macs >= SMALL_MACS else 1
+    threads = allowed if _work(problem) >= SMALL_WORK else 1
     while True:
         made = _made(problem, tile, threads)
         if made.scratch_bytes <= options.workspace_limit:
@@ -65,6 +68,12 @@ def plan(problem: Problem, options: RunOptions, vector_bits: int = 0) -> Plan:
         if threads == 1:
             return Plan("direct", tile, allowed)
         threads -= 1
+
+
+def _work(problem: Problem) -> int:
+    """Return a guess of the work, in multiply-adds."""
+    elements = math.prod(problem.input_shape) + math.prod(problem.output_shape)
+    return problem.macs + MACS_PER_ELEMENT * elements
 
 
 def _made(problem: Problem, tile: Tile, threads: int) -> Plan:

@@ -6,9 +6,8 @@ columns transposed. Convolutions of one or two channels a group (depthwise ones)
 tap instead.
 
 Memory
-    At most ``options.workspace_limit`` beyond operands and result, or what one column of one group
-    takes, whichever is more: a few copies of the kernel of one output channel, C / groups · R · S
-    numbers (K / groups · R · S for grad_input).
+    At most ``options.workspace_limit`` beyond operands and result. The least it needs is 64 KiB, or a
+    few times the weights of one output channel (of one input channel, for grad_input) if that is more.
 Threads
     ``options.threads`` of the engine's own. The BLAS's number of threads cannot be set from here, and
     is not used: products are cut into pieces that a BLAS computes on the calling thread
@@ -23,8 +22,8 @@ from convhub.backend import Backend, Capabilities, Problem, RunOptions, hookimpl
 
 from .dtypes import DTYPES
 from .gather import forward, grad_input
-from .grad_weight import grad_weight
 from .plans import gather_plan, weight_plan
+from .weight import grad_weight
 
 __all__ = ["convhub_backends"]
 

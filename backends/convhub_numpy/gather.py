@@ -8,16 +8,13 @@ from convhub.backend import Array, Problem, RunOptions
 
 from .columns import fill_columns
 from .dtypes import all_finite, store, work_dtype
-from .plans import GatherPlan, Phase, gather_plan
+from .plans import GatherPlan, Phase, gather_plan, threads_for
 from .products import multiply
 from .small import gather_small
 from .taps import gather_by_taps
 from .tiles import Tile, run
 
 __all__ = ["forward", "grad_input"]
-
-#: Fewer multiply-accumulates than this are done before other threads have begun.
-WORTH_THREADS = 2**22
 
 
 def forward(x: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions) -> Array:
@@ -54,9 +51,7 @@ def _gather(
     grouped = result.reshape(result.shape[0], plan.groups, plan.channels, *result.shape[2:])
     if bias is not None:
         bias = bias.reshape(plan.groups, plan.channels)
-    threads = 1
-    if options.threads > 1 and problem.macs >= WORTH_THREADS:
-        threads = min(options.threads, plan.workers)
+    threads = threads_for(problem, options, plan.workers)
 
     for phase in plan.phases:
         rows, cols = phase.rows, phase.cols

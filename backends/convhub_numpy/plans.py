@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from convhub.backend import Problem
+from convhub.backend import Problem, RunOptions
 
 from .axes import Axis, forward_axis, phase_axes
 from .columns import is_identity
@@ -13,7 +13,7 @@ from .dtypes import sum_dtype, work_dtype
 from .small import SmallPlan, small_plan
 from .tiles import Tiling, parts, tiling
 
-__all__ = ["GatherPlan", "Phase", "WeightPlan", "gather_plan", "uses_taps", "weight_plan"]
+__all__ = ["GatherPlan", "Phase", "WeightPlan", "gather_plan", "threads_for", "uses_taps", "weight_plan"]
 
 #: Bytes of one tile of columns: less, and Python's part in the work shows; more leaves the cache.
 TILE_BYTES = 2**21
@@ -24,6 +24,11 @@ WEIGHT_COLUMNS = 576
 
 #: The part of the limit that is left for this plan, views and what NumPy allocates in passing.
 SPARE = 16
+
+#: A lower limit than this counts as this one: tiles of a few numbers would take for ever.
+LEAST_LIMIT = 2**16
+#: Fewer multiply-accumulates than this are done before other threads have begun.
+WORTH_THREADS = 2**22
 
 Chunk = tuple[int, int, int, int]
 """Groups (begin, end) and, in each, channels (begin, end)."""
@@ -74,6 +79,11 @@ class WeightPlan(NamedTuple):
     small: SmallPlan | None
 
 
+def threads_for(problem: Problem, options: RunOptions, workers: int) -> int:
+    """Return how many threads share the work: no more than `workers`, which have room for their tiles."""
+    return min(options.threads, workers) if problem.macs >= WORTH_THREADS else 1
+
+
 def uses_taps(problem: Problem) -> bool:
     """Whether to multiply and add tap by tap rather than multiply matrices: if these would be slivers."""
     inputs, outputs = problem.in_channels // problem.groups, problem.out_channels // problem.groups
@@ -84,6 +94,7 @@ def uses_taps(problem: Problem) -> bool:
 @lru_cache(maxsize=512)
 def gather_plan(problem: Problem, limit: int) -> GatherPlan:
     """Return how forward or grad_input is computed with `limit` bytes of workspace."""
+    limit = max(limit, LEAST_LIMIT)
     limit -= limit // SPARE
     inputs, outputs = problem.in_channels // problem.groups, problem.out_channels // problem.groups
     if problem.primitive == "forward":
@@ -132,6 +143,7 @@ def _chunks(groups: int, channels: int, row_bytes: int, room: int) -> tuple[Chun
 @lru_cache(maxsize=512)
 def weight_plan(problem: Problem, limit: int) -> WeightPlan:
     """Return how grad_weight is computed with `limit` bytes of workspace."""
+    limit = max(limit, LEAST_LIMIT)
     limit -= limit // SPARE
     inputs, outputs = problem.in_channels // problem.groups, problem.out_channels // problem.groups
     rows, cols = forward_axis(problem, 0), forward_axis(problem, 1)

@@ -1,12 +1,12 @@
 """Matrix products in pieces so small that the BLAS does not split them among threads.
 
 A BLAS on several threads gives other bits than on one: the pieces that it makes have other edges, and
-its kernels add in another order there. Measured with OpenBLAS 0.3.31 (in NumPy's wheels), two products
-in five differ between one thread and two, at every multiple of the matrix sizes that was tried. But it
-runs a product of few multiplications on the thread that calls, whatever its settings (``interface/gemm.c``
-and ``interface/gemv.c`` of OpenBLAS hold the thresholds). `MOST_MULTIPLICATIONS` stay below those. 64
-cubed reaches 85 percent of the speed of large products, so little is lost, and the engine's own
-threads, which divide the results among themselves, take the place of the BLAS's.
+its kernels add in another order there. With OpenBLAS 0.3.31 (in NumPy's wheels) nearly half of 1400 random
+products differed between one thread and two, and sizes that are multiples of 64 did not help. But OpenBLAS
+computes a product of few multiplications on the thread that calls, whatever its settings (the thresholds
+are in its ``interface/gemm.c`` and ``interface/gemv.c``). The pieces here stay below them. 64 cubed reaches
+85 percent of the speed of large products, so little is lost, and the engine's own threads, which divide
+the results among themselves, take the place of the BLAS's. Other BLAS libraries were not measured.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ they use less than all of it.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -23,10 +24,24 @@ __all__ = ["forward", "grad_input", "grad_weight"]
 _NARROW = (torch.float16, torch.bfloat16)
 _FLAGS_LOCK = threading.Lock()
 
+# A forked child has none of the threads of torch's OpenMP, and waits for them forever when it computes on
+# several. Noted in the child, and acted on at its first call.
+_forked = False
+
+
+def _note_fork() -> None:
+    global _forked, _FLAGS_LOCK
+    _forked = True
+    _FLAGS_LOCK = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
+
 
 def forward(x: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions) -> Array:
     """Return ``y``, (N, K, P, Q), as the contract in `convhub.backend` says."""
-    with torch.no_grad(), _cudnn(problem, options):
+    with torch.no_grad(), _settings(problem, options):
         # Zeros that torch pads with, or puts between outputs, make NaN of a weight that is not finite.
         exact = problem.device == "cpu" and not _all_finite(w)
         y = _in_parts(forward_by_taps if exact else _forward, x, w, problem)
@@ -35,7 +50,7 @@ def forward(x: Array, w: Array, bias: Array | None, problem: Problem, options: R
 
 def grad_input(dy: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions) -> Array:
     """Return ``dx``, (N, C, H, W), as the contract in `convhub.backend` says."""
-    with torch.no_grad(), _cudnn(problem, options):
+    with torch.no_grad(), _settings(problem, options):
         exact = problem.device == "cpu" and not _all_finite(w)
         dx = _in_parts(input_by_taps if exact else _grad_input, dy, w, problem)
         return _finish(dx, bias, dy.dtype)
@@ -43,7 +58,7 @@ def grad_input(dy: Array, w: Array, bias: Array | None, problem: Problem, option
 
 def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> Array:
     """Return ``dw``, (K, C / groups, R, S), as the contract in `convhub.backend` says."""
-    with torch.no_grad(), _cudnn(problem, options):
+    with torch.no_grad(), _settings(problem, options):
         dw = _in_parts(_grad_weight, dy, x, problem)
         if problem.device == "cpu" and _padded(problem) and not _all_finite(dw):
             dw = _in_parts(weight_by_taps, dy, x, problem)
@@ -165,12 +180,17 @@ def _all_finite(tensor: Array) -> bool:
 
 
 @contextlib.contextmanager
-def _cudnn(problem: Problem, options: RunOptions) -> Iterator[None]:
+def _settings(problem: Problem, options: RunOptions) -> Iterator[None]:
     """On CUDA, let cuDNN choose only algorithms of equal bits, and TF32 only where that is allowed.
 
-    cuDNN's settings belong to the whole process. They are put back, and a lock keeps calls from several
-    threads from putting back each other's.
+    In a forked child, bring torch down to one thread, as the workers of torch's DataLoader do. cuDNN's
+    settings belong to the whole process. They are put back, and a lock keeps calls from several threads from
+    putting back each other's.
     """
+    global _forked
+    if _forked:
+        torch.set_num_threads(1)
+        _forked = False
     if problem.device != "cuda":
         yield
         return

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..problem import PRIMITIVES, Pair, Primitive, Problem
 
-__all__ = ["EDGES", "LARGE", "crossed", "edges", "fit", "large", "pairwise", "random_problem"]
+__all__ = ["EDGES", "LARGE", "crossed", "edges", "fit", "forked", "large", "pairwise", "random_problem"]
 
 Sides = tuple[Pair, Pair]
 
@@ -103,6 +103,12 @@ def edges(dtypes: Sequence[str], device: str = "cpu") -> list[Problem]:
 def large(dtypes: Sequence[str], device: str = "cpu") -> list[Problem]:
     """Return each of `LARGE` for each primitive; dtypes take turns."""
     return _table(LARGE, dtypes, device)
+
+
+def forked(dtypes: Sequence[str], device: str = "cpu") -> list[Problem]:
+    """Return the problems that forked processes compute: one that needs threads, and one that does not."""
+    texts = {"large": LARGE["square"], "small": EDGES["depthwise"]}
+    return _table(texts, dtypes, device)
 
 
 def _table(texts: Mapping[str, str], dtypes: Sequence[str], device: str) -> list[Problem]:

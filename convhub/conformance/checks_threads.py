@@ -26,7 +26,7 @@ __all__ = ["after_fork", "any_thread_count", "many_callers"]
 CALLERS = 8
 ROUNDS = 3
 #: Seconds that a forked process may take; a backend whose threads are gone waits for them forever.
-PATIENCE = 20.0
+PATIENCE = 10.0
 #: What the answer of a forked process begins with.
 RESULT, FAILURE = b"R", b"F"
 

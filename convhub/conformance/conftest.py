@@ -11,7 +11,7 @@ import pytest
 from convhub import config
 from convhub.candidates import availability, current_registry
 from convhub.conformance import plugin
-from convhub.conformance.subjects import Subject, problems_for
+from convhub.conformance.subjects import Subject, problems_for, refuses_all
 from convhub.conformance.trial import CheckFailure, Trial
 from convhub.conformance.verify import Finding
 from convhub.problem import Problem
@@ -77,7 +77,9 @@ def _subjects(pytest_config: pytest.Config) -> list[Subject]:
     for name in names:
         backend = registry.backends[name].backend
         missing = availability(backend, resolved)
-        subjects += [Subject(name, device, missing) for device in backend.capabilities.devices]
+        for device in backend.capabilities.devices:
+            subject = Subject(name, device)
+            subjects.append(subject._replace(missing=missing or refuses_all(subject)))
     return subjects
 
 

@@ -70,6 +70,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("convhub conformance")
     for backend in dict.fromkeys(row[0] for row in rows):
         _summarize(terminalreporter, backend, [row for row in rows if row[0] == backend])
+    for line in _not_run(terminalreporter.config):
+        terminalreporter.write_line(line, yellow=True)
 
 
 def _rows(terminalreporter: pytest.TerminalReporter) -> Iterator[list[Any]]:
@@ -79,6 +81,22 @@ def _rows(terminalreporter: pytest.TerminalReporter) -> Iterator[list[Any]]:
                 for name, rows in report.user_properties:
                     if name == PROPERTY:
                         yield from rows
+
+
+def _not_run(config: pytest.Config) -> Iterator[str]:
+    """Say of each backend that is asked for and cannot run on this machine, why it cannot."""
+    from .. import config as settings
+    from ..candidates import availability, current_registry
+
+    resolved = settings.current()
+    registry = current_registry(resolved)
+    names = config.getoption("convhub_backend", None)
+    for name, registered in registry.backends.items():
+        missing = availability(registered.backend, resolved)
+        if missing is not None and name in (names or registry.backends):
+            yield f"{name}: not run: {missing}"
+    for failure in () if names else registry.failures:
+        yield f"{failure.name}: not run: {failure.origin} could not be loaded: {failure.reason}"
 
 
 def _summarize(terminalreporter: pytest.TerminalReporter, backend: str, rows: list[list[Any]]) -> None:

@@ -15,7 +15,7 @@ from .data import operands
 from .trial import Trial
 from .verify import Finding
 
-__all__ = ["SLOW", "SLOW_LIMIT", "Subject", "problems_for", "reduced"]
+__all__ = ["SLOW", "SLOW_LIMIT", "Subject", "dtypes", "problems_for", "reduced", "refuses_all", "speed"]
 
 #: Multiply-accumulates a second under which a backend is slow; plain Python makes 10**6, NumPy 10**9.
 SLOW = 1e7
@@ -42,11 +42,12 @@ def problems_for(kind: str, subject: Subject) -> list[Problem]:
 
     Parameters
     ----------
-    kind : {"crossed", "edges", "large"}
+    kind : {"crossed", "edges", "large", "forked"}
     """
     if kind == "crossed":
         return cases.crossed(dtypes(subject), subject.device)
-    return cases.edges(BOTH, subject.device) if kind == "edges" else cases.large(BOTH, subject.device)
+    tables = {"edges": cases.edges, "large": cases.large, "forked": cases.forked}
+    return tables[kind](BOTH, subject.device)
 
 
 def dtypes(subject: Subject) -> tuple[str, ...]:
@@ -80,9 +81,19 @@ def speed(subject: Subject) -> float | None:
             continue
         trial, given = Trial(subject.backend, problem), operands(problem, seed=0)
         compute(trial, given)  # what is compiled or loaded at the first call
-        best = min(_seconds(trial, problem) for _ in range(3))
-        return problem.macs / best
+        best = 0.0
+        for _ in range(20):
+            best = max(best, problem.macs / _seconds(trial, problem))
+            if best >= SLOW:
+                break  # fast enough; the machine may be busy with other things, so one such call decides
+        return best
     return None
+
+
+def refuses_all(subject: Subject) -> str | None:
+    """Return the one reason for which the backend refuses whatever is tried on that device, or None."""
+    reasons = {refused(subject.backend, problem) for problem in _probes(subject)}
+    return reasons.pop() if len(reasons) == 1 else None
 
 
 def _probes(subject: Subject) -> Iterator[Problem]:

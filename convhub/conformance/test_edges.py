@@ -9,7 +9,7 @@ from convhub.conformance.verify import CHECKS, Finding, verify
 from convhub.problem import Problem
 
 PROBLEMS = "edges"
-#: Forking thousands of times takes long, and finds nothing that `test_large` does not.
+#: A fork for each problem takes long, and finds nothing that `test_fork` does not.
 NAMES = [name for name in CHECKS if name != "after fork"]
 
 

@@ -1,4 +1,4 @@
-"""Problems larger than tiles and single threads take: threads, forks, memory and exactness."""
+"""Problems larger than tiles and single threads take: threads, memory and exactness."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ NAMES = [
     "small workspace",
     "any thread count",
     "many callers",
-    "after fork",
 ]
 
 

@@ -64,9 +64,7 @@ def test_a_device_but_no_kernels(plant):
 
 
 def test_broken_installation(monkeypatch, tmp_path):
-    (tmp_path / "cupy.py").write_text(
-        "raise ImportError('libcudart.so.13: cannot open shared object file')\n"
-    )
+    (tmp_path / "cupy.py").write_text("raise ImportError('libcudart.so.13: cannot open')\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "cupy", raising=False)
     assert "libcudart.so.13" in CUPY.availability()

@@ -216,3 +216,61 @@ def test_a_view_of_a_large_array_is_not_copied_whole():
     assert x.nbytes > 2**22
     assert peak <= result.nbytes + 2**20
     assert result[3, 2, 5, 5] == 32 * 9
+
+
+GUARDED = """
+import ctypes, mmap
+import numpy as np
+from convhub.backend import RunOptions
+from convhub.problem import Problem
+from convhub_numba import engine
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+def guarded(shape, dtype):
+    # An array that ends where a page begins that must not be touched.
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    pages = -(-size // mmap.PAGESIZE)
+    memory = mmap.mmap(-1, (pages + 1) * mmap.PAGESIZE)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    if libc.mprotect(ctypes.c_void_p(start + pages * mmap.PAGESIZE), mmap.PAGESIZE, 0):
+        raise OSError(ctypes.get_errno(), "mprotect")
+    whole = np.frombuffer(memory, np.uint8, pages * mmap.PAGESIZE)
+    array = whole[len(whole) - size :].view(dtype).reshape(shape)
+    array[...] = 1
+    return array
+
+for text in TEXTS:
+    for primitive in ("forward", "grad_input", "grad_weight"):
+        for dtype in ("float32", "float64"):
+            problem = Problem.parse(f"{primitive}_{dtype}_{text}")
+            shapes = problem.input_shape, problem.weight_shape, problem.output_shape
+            x, w, y = (guarded(shape, dtype) for shape in shapes)
+            if primitive == "forward":
+                engine.forward(x, w, guarded(w.shape[:1], dtype), problem, RunOptions())
+            elif primitive == "grad_input":
+                engine.grad_input(y, w, guarded(x.shape[1:2], dtype), problem, RunOptions())
+            else:
+                engine.grad_weight(y, x, problem, RunOptions())
+"""
+GUARDED_TEXTS = [
+    "n1c5h3w7_k6r1s1",
+    "n2c9h5w5_k10r3s2",
+    "n1c4h9w11_k4r3s3_stride2_pad1",
+    "n1c3h6w19_k3r3s3_groups3",
+    "n1c3h5w5_k3r3s3_pad1_groups3",
+    "n1c3h5w7_k3r1s1_groups3",
+    "n2c8h7w9_k8r3s3_groups2",
+]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pages are guarded with mprotect")
+def test_nothing_past_an_operands_end_is_read():
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", f"TEXTS = {GUARDED_TEXTS}\n{GUARDED}"],
+        timeout=240,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr

@@ -5,9 +5,6 @@ import sys
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch", reason="the engine under test is torch")
-
 from checking import GEOMETRIES, PRIMITIVES, assert_right, expected_nonfinite, problem_of
 from convhub_torch import convhub_backends
 
@@ -15,6 +12,7 @@ from convhub.backend import RunOptions
 from convhub.conformance.data import operands
 from convhub.problem import Problem
 
+torch = pytest.importorskip("torch", reason="the engine under test is torch")
 TORCH = convhub_backends()[0]
 
 

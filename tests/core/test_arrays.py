@@ -98,12 +98,14 @@ class TestTorch:
         assert arrays.converter("torch", "numpy")(tensor)[0] == 1 - 2j
         assert arrays.converter("torch", "numpy")(tensor.imag)[0] == -2
 
-    def test_read_only_arrays_are_shared_without_a_warning(self):
-        array = read_only(np.arange(4.0))
+    @pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+    def test_read_only_arrays_are_shared_without_a_warning(self, dtype):
+        array = read_only(np.arange(4.0).astype(arrays.numpy_dtype(dtype)))
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             tensor = arrays.converter("numpy", "torch")(array)
         assert tensor.data_ptr() == array.ctypes.data
+        assert tensor.dtype is getattr(self.torch, dtype)
         del array
         assert tensor.tolist() == [0, 1, 2, 3]
 

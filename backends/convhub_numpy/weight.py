@@ -10,8 +10,7 @@ from convhub.backend import Array, Problem, RunOptions
 
 from .columns import fill_columns
 from .dtypes import all_finite, store, work_dtype
-from .gather import WORTH_THREADS
-from .plans import WeightPlan, weight_plan
+from .plans import WeightPlan, threads_for, weight_plan
 from .products import multiply
 from .small import weight_small
 from .taps import weight_by_taps
@@ -36,11 +35,11 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> A
     dw = result.reshape(groups, outputs, *result.shape[1:])
     dy = dy.reshape(dy.shape[0], groups, outputs, *dy.shape[2:])
     x = x.reshape(x.shape[0], groups, inputs, *x.shape[2:])
-    threads = options.threads if problem.macs >= WORTH_THREADS else 1
+    threads = threads_for(problem, options, plan.workers)
     if plan.by_taps:
         weight_by_taps(dy, x, dw, plan, problem, threads)
         return result
-    _by_matrices(dy, x, dw, plan, problem, min(threads, plan.workers))
+    _by_matrices(dy, x, dw, plan, problem, threads)
     # A zero of the padding that met an infinity or a NaN of dy left a NaN where none may belong; so did
     # the BLAS of complex infinities.
     if (plan.padded or result.dtype.kind == "c") and not all_finite(result):
