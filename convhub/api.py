@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from . import arguments, arrays
 from .arrays import Array
-from .dispatch import request
+from .dispatch import check_name, request
 from .problem import with_primitive
 from .run import run
 
@@ -52,7 +52,8 @@ def conv2d(
     groups : int
         Channels are split into that many parts, convolved each on its own; with ``groups = C`` depthwise.
     backend : str, optional
-        The backend that shall run this; by default as configured. See `convhub.available_backends`.
+        The backend that shall run this, or ``"auto"``; by default as configured.
+        See `convhub.available_backends`.
 
     Returns
     -------
@@ -161,6 +162,8 @@ def conv2d_backward(
             facts.library,
         )
     if mask[2]:
+        if not (mask[0] or mask[1]) and wanted.name is not None:
+            check_name(wanted.name, wanted.source)  # nothing else would
         grad_bias = arrays.channel_sum(grad_output)
     if unbatched and grad_input is not None:
         grad_input = grad_input[0]
@@ -306,6 +309,8 @@ def conv_transpose2d_backward(
             facts.library,
         )
     if mask[2]:
+        if not (mask[0] or mask[1]) and wanted.name is not None:
+            check_name(wanted.name, wanted.source)  # nothing else would
         grad_bias = arrays.channel_sum(grad_output)
     if unbatched and grad_input is not None:
         grad_input = grad_input[0]

@@ -27,7 +27,7 @@ LARGEST = 2**31 - 1
 
 
 class Call(NamedTuple):
-    """A checked call: its problem, the shape its result has, and whether a batch axis must be added."""
+    """A checked call: its problem, and whether the arrays come without a batch axis."""
 
     problem: Problem
     unbatched: bool
@@ -350,7 +350,7 @@ def _check_bias(bias_shape: Shape | None, channels: int, weight_shape: Shape) ->
 
 
 def _check_result_size(shape: Shape) -> None:
-    # 2**47 bytes is what one process can address on today's 64-bit machines.
+    # 2**47 bytes is what one process can address on today's 64-bit machines: 2**45 elements of float32.
     elements = functools.reduce(operator.mul, shape)
     if elements > 2**45:
         raise ShapeError(

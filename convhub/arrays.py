@@ -188,14 +188,14 @@ def converter(source: str, target: str) -> Callable[[Array], Array] | None:
     """Return the function that makes an array of library `target` from one of `source`, sharing memory.
 
     Only where memory cannot be shared (torch knows no negative strides) is there a copy, on the same
-    device. None where the libraries are the same.
+    device. None where nothing is to be done; a tensor becomes one without gradient or lazy conjugate.
 
     Raises
     ------
     ArgumentTypeError
         If one of the libraries lives on the CPU only, and the other on GPUs only.
     """
-    if source == target:
+    if source == target != "torch":
         return None
     function = _CONVERTERS.get((source, target))
     if function is None:
@@ -208,7 +208,7 @@ def converter(source: str, target: str) -> Callable[[Array], Array] | None:
 
 def _torch_to_numpy(tensor: Array) -> Array:
     torch: Any = _torch()
-    plain = tensor.detach().resolve_conj().resolve_neg()
+    plain = _plain_tensor(tensor)
     if plain.dtype is torch.bfloat16:
         return plain.view(torch.int16).numpy().view(_numpy_bfloat16())
     return plain.numpy()
@@ -238,10 +238,14 @@ class _Writable:
         self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
 
 
+def _plain_tensor(tensor: Array) -> Array:
+    return tensor.detach().resolve_conj().resolve_neg()
+
+
 def _torch_to_cupy(tensor: Array) -> Array:
     import cupy
 
-    return cupy.from_dlpack(tensor.detach().resolve_conj().resolve_neg())
+    return cupy.from_dlpack(_plain_tensor(tensor))
 
 
 def _cupy_to_torch(array: Array) -> Array:
@@ -251,6 +255,7 @@ def _cupy_to_torch(array: Array) -> Array:
 
 
 _CONVERTERS: dict[tuple[str, str], Callable[[Array], Array]] = {
+    ("torch", "torch"): _plain_tensor,
     ("torch", "numpy"): _torch_to_numpy,
     ("numpy", "torch"): _numpy_to_torch,
     ("torch", "cupy"): _torch_to_cupy,
@@ -296,7 +301,11 @@ def channel_sum(array: Array) -> Array:
     """
     fact = facts("grad_output", array)
     if fact.library == "torch":
+        if fact.dtype.startswith("uint"):  # which torch does not sum; int64 wraps around alike
+            return array.long().sum((0, 2, 3)).to(array.dtype)
         return array.sum((0, 2, 3), dtype=array.dtype)
+    if fact.library == "numpy":
+        array = np.asarray(array)
     wider = {"float16": "float32", "bfloat16": "float32", "float32": "float64", "complex64": "complex128"}
     total = array.sum(axis=(0, 2, 3), dtype=wider.get(fact.dtype, array.dtype))
     return total.astype(array.dtype, copy=False)

@@ -37,7 +37,9 @@ What convhub promises to a backend
     the library that it asked for, of ``problem.dtype`` in native byte order and of exactly the shapes
     ``problem.input_shape``, ``weight_shape`` and ``output_shape``. They may be views of any strides
     (reversed, broadcast, Fortran order), unaligned, and read-only. N may be 0. Complex operands are used
-    as they are: nothing is conjugated here. Calls come from several threads at once.
+    as they are: nothing is conjugated here, and no torch tensor is lazily conjugated or wants a gradient.
+    Calls come from several threads at once, and from processes forked after a call. Where an operand that is
+    not finite meets padding, the outcome is the backend's: padding counts as absent, and as zero.
 
 What a backend promises
     It returns a new array of ``problem.result_shape`` and ``problem.dtype`` on the same device, C

@@ -19,6 +19,7 @@ __all__ = [
     "availability",
     "available_backends",
     "check_options",
+    "check_priority",
     "current_registry",
     "reason_against",
     "run_options",
@@ -96,11 +97,8 @@ def verdicts(problem: Problem, resolved: Resolved | None = None) -> tuple[Verdic
 def automatic(device: str, registry: Registry, resolved: Resolved) -> list[str]:
     """Return the names that are tried where none is asked for, in order."""
     configured = resolved.priority_for(device)
-    for name in configured:
-        if name not in registry.backends:
-            raise UnknownBackendError(unknown(name, resolved.sources["priority"], registry))
     if configured:
-        return list(configured)
+        return [name for name in configured if name in registry.backends]
     preferences = {n: r.backend.preference.get(device) for n, r in registry.backends.items()}
     ranked = [(-preference, name) for name, preference in preferences.items() if preference is not None]
     return [name for _, name in sorted(ranked)]
@@ -144,6 +142,19 @@ def _ask(backend: Backend, question: str, function: Callable[[], Answer]) -> str
     return f"its {question} gave {answer!r}, where the contract wants True or a reason"
 
 
+def check_priority(device: str, registry: Registry, resolved: Resolved) -> None:
+    """Refuse a configured order with a name in it that no backend has.
+
+    Raises
+    ------
+    UnknownBackendError
+        With the nearest right name. What is named by a call does not ask for the order, and goes on.
+    """
+    for name in resolved.priority_for(device):
+        if name not in registry.backends:
+            raise UnknownBackendError(unknown(name, resolved.sources["priority"], registry))
+
+
 def check_options(registry: Registry, resolved: Resolved) -> None:
     """Refuse a table of options for a backend that does not exist.
 
@@ -152,11 +163,13 @@ def check_options(registry: Registry, resolved: Resolved) -> None:
     ConfigurationError
         If ``[options.NAME]`` has a name that no plugin has.
     """
+    settings = resolved.settings
+    if settings.disable_plugins or not settings.plugins:
+        return  # whose options they are cannot be known of a plugin that is not loaded
     known = {*registry.backends, *(failure.name for failure in registry.failures)}
-    known.update(resolved.settings.disable_plugins)
     for name in sorted(resolved.settings.options.keys() - known):
         raise ConfigurationError(
-            f"{resolved.sources['options']}: [options.{name}] is for no backend; registered are "
+            f"{resolved.sources[f'options.{name}']}: [options.{name}] is for no backend; there are "
             f"{', '.join(registry.backends)}.{did_you_mean(name, known)}"
         )
 
@@ -172,9 +185,10 @@ def run_options(backend: Backend, resolved: Resolved) -> RunOptions:
     own: Any = None
     table = resolved.settings.options.get(backend.name, {})
     known = {field.name for field in dataclasses.fields(backend.options)} if backend.options else set()
+    source = resolved.sources.get(f"options.{backend.name}", "default")
     for word in sorted(table.keys() - known):
         raise ConfigurationError(
-            f"{resolved.sources['options']}: [options.{backend.name}] has {word!r}; that backend has "
+            f"{source}: [options.{backend.name}] has {word!r}; that backend has "
             f"{', '.join(sorted(known)) or 'no options'}.{did_you_mean(word, known)}"
         )
     if backend.options is not None:
@@ -183,9 +197,7 @@ def run_options(backend: Backend, resolved: Resolved) -> RunOptions:
         try:
             own = msgspec.convert(table, backend.options)
         except msgspec.ValidationError as error:
-            raise ConfigurationError(
-                f"{resolved.sources['options']}: [options.{backend.name}] is {table!r}: {error}"
-            ) from error
+            raise ConfigurationError(f"{source}: [options.{backend.name}] is {table!r}: {error}") from error
     return RunOptions(
         threads=resolved.threads,
         workspace_limit=resolved.workspace_limit,

@@ -64,7 +64,8 @@ KEYS: dict[str, Key] = {
         '"standard" or "strict"',
     ),
     "threads": Key(
-        "how many threads a backend may use; auto: as many as the process may run on", '1 or more, or "auto"'
+        "how many threads a backend may use; auto: as many as the process may run on",
+        'from 1 to 1024, or "auto"',
     ),
     "workspace_limit": Key(
         "the most memory a backend may hold beyond its arrays", 'bytes, or a text such as "64 MiB"'
@@ -90,7 +91,8 @@ _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "m
 class Resolved:
     """The settings in force, where each came from, and what was decided under them.
 
-    A changed setting makes a new one of these, and whatever was remembered in `memory` goes with the old.
+    A changed setting makes a new one of these. What was decided under the old one goes with it: `choices` by
+    problem, which may be cleared at any time, and `memory`, which keeps what is asked or said only once.
     """
 
     settings: Settings
@@ -98,6 +100,7 @@ class Resolved:
     threads: int
     workspace_limit: int
     environment: tuple[object, ...]
+    choices: dict[Any, Any] = dataclasses.field(default_factory=dict)
     memory: dict[Any, Any] = dataclasses.field(default_factory=dict)
 
     def backend_for(self, device: str) -> str | None:
@@ -137,6 +140,15 @@ def reload() -> None:
     _resolved = None
 
 
+def _fresh_lock() -> None:
+    global _lock
+    _lock = threading.Lock()  # its holder may be a thread that the child does not have
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_fresh_lock)
+
+
 def _environment() -> tuple[object, ...]:
     # `os.environ.get` costs a microsecond for each missing name, and this runs at every call; the
     # dictionary behind it (in CPython; elsewhere the mapping itself serves) costs a twentieth of that.
@@ -158,8 +170,10 @@ def _load() -> Resolved:
         sources = dict.fromkeys(KEYS, "default")
         for layer in (_user_file(), _project_file(), _environment_layer()):
             for key, (value, source) in layer.items():
-                if key == "options" and key in values:
-                    value = values[key] | value
+                if key == "options":
+                    sources.update({f"options.{name}": source for name in value})
+                    before = values.get(key, {})
+                    value = before | {name: before.get(name, {}) | table for name, table in value.items()}
                 values[key] = value
                 sources[key] = source
         settings = Settings(**values)
@@ -185,17 +199,15 @@ Layer = dict[str, tuple[Any, str]]
 
 def _environment_layer() -> Layer:
     layer: Layer = {}
-    for name in sorted(os.environ):
-        if not name.startswith("CONVHUB_") or not os.environ[name]:
+    for name, text in sorted(os.environ.copy().items()):  # another thread may be changing it
+        if not name.startswith("CONVHUB_") or not text:
             continue
         key = VARIABLES.get(name)
         if key is None:
-            raise ConfigurationError(
-                f"the environment has {name}={os.environ[name]!r}, which is no setting."
-                + did_you_mean(name.removeprefix("CONVHUB_"), KEYS)
-            )
+            near = did_you_mean(name.removeprefix("CONVHUB_"), VARIABLES.values())
+            raise ConfigurationError(f"the environment has {name}={text!r}, which is no setting.{near}")
         source = f"environment {name}"
-        layer[key] = (_checked(key, _from_text(key, os.environ[name]), source), source)
+        layer[key] = (_checked(key, _from_text(key, text), source), source)
     return layer
 
 
@@ -212,14 +224,18 @@ def _from_text(key: str, text: str) -> Any:
 
 def _project_file() -> Layer:
     """Read the nearest convhub.toml, or pyproject.toml with [tool.convhub], from here upward."""
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # the working directory has been removed, and its file with it
+        return {}
     for folder in (here, *here.parents):
         plain = folder / "convhub.toml"
         if plain.is_file():
             return _file_layer(plain, _read(plain))
         pyproject = folder / "pyproject.toml"
         if pyproject.is_file():
-            table = _read(pyproject).get("tool", {}).get("convhub")
+            tools = _read(pyproject).get("tool")
+            table = tools.get("convhub") if isinstance(tools, dict) else None
             if table is not None:
                 return _file_layer(pyproject, table)
     return {}
@@ -236,7 +252,9 @@ def _read(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
 
@@ -248,6 +266,10 @@ def _file_layer(path: Path, table: Any) -> Layer:
     layer: Layer = {}
     for key, value in table.items():
         source = f"{path}:{_line_of(key, text)}"
+        if key == "tool" and path.name == "convhub.toml":
+            raise ConfigurationError(
+                f"{source}: in convhub.toml the settings stand at the top, without [tool.convhub]"
+            )
         if key not in KEYS:
             raise ConfigurationError(
                 f"{source}: {key!r} is no setting; they are {', '.join(KEYS)}.{did_you_mean(key, KEYS)}"
@@ -280,7 +302,7 @@ def _checked(key: str, value: Any, source: str) -> Any:
         )
         raise ConfigurationError(wrong + near) from error
     converted = getattr(checked, key)
-    if key == "threads" and converted != "auto" and converted < 1:
+    if key == "threads" and converted != "auto" and not 1 <= converted <= 1024:
         raise ConfigurationError(wrong)
     if key == "workspace_limit":
         try:
@@ -311,4 +333,7 @@ def parse_bytes(value: int | str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", str(value).strip())
     if match is None or match[2].lower() not in _UNITS:
         raise ConfigurationError(f"{value!r} is no size; write bytes, or a number with KiB, MiB or GiB")
-    return int(float(match[1]) * _UNITS[match[2].lower()])
+    size = float(match[1]) * _UNITS[match[2].lower()]
+    if size > 2**62:
+        raise ConfigurationError(f"{str(value)[:60]!r} is no size; it is more than any machine has")
+    return int(size)

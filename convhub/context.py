@@ -20,13 +20,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 class use_backend:  # noqa: N801 - used as a function is, like `contextlib.suppress`
     """Name the backend of every call in a ``with`` block, or in a decorated function.
 
-    Only the current thread and task are concerned, and what they start from there. An argument
+    Only the current thread and task are concerned, and tasks that start from there. An argument
     ``backend=`` of a call is stronger; configuration is weaker.
 
     Parameters
     ----------
     name : str
-        The backend, which is used or refused, as if each call had named it.
+        The backend, which is used or refused, as if each call had named it; or ``"auto"``.
 
     Raises
     ------
@@ -60,7 +60,10 @@ class use_backend:  # noqa: N801 - used as a function is, like `contextlib.suppr
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        named_in_context.set(named_in_context.get()[:-1])
+        names = list(named_in_context.get())
+        # Its own, wherever it is: a generator may leave in another order than it entered.
+        del names[len(names) - 1 - names[::-1].index(self.name)]
+        named_in_context.set(tuple(names))
 
     def __call__(self, function: F) -> F:
         """Return `function`, or coroutine function, that runs inside this context."""

@@ -10,6 +10,7 @@ A choice is remembered until a setting changes: see `convhub.config.Resolved`.
 from __future__ import annotations
 
 import contextvars
+import inspect
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from .candidates import (
     automatic,
     availability,
     check_options,
+    check_priority,
     current_registry,
     reason_against,
     run_options,
@@ -71,6 +73,8 @@ named_in_context: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextV
 def request(backend: str | None) -> Request:
     """Return who is asked for: the `backend` argument of a call, or else the innermost `use_backend`.
 
+    The name ``"auto"`` asks for automatic choice, whatever is configured.
+
     Raises
     ------
     ArgumentTypeError
@@ -80,7 +84,9 @@ def request(backend: str | None) -> Request:
         names = named_in_context.get()
         return Request(names[-1], "context") if names else _NOBODY
     if type(backend) is not str:
-        raise ArgumentTypeError(f"backend is {describe(backend)}; it must be the name of a backend, or None")
+        raise ArgumentTypeError(
+            f"backend is {describe(backend)}; it must be the name of a backend, as a plain str, or None"
+        )
     return Request(backend, "argument")
 
 
@@ -90,7 +96,7 @@ _NOBODY = Request(None, "default")
 def check_name(name: str, source: str) -> None:
     """Raise `UnknownBackendError` unless a backend of that name is registered."""
     registry = current_registry()
-    if name not in registry.backends:
+    if name not in registry.backends and name != "auto":
         raise UnknownBackendError(unknown(name, source, registry))
 
 
@@ -107,12 +113,12 @@ def choose(problem: Problem, wanted: Request) -> Choice:
         If the named backend, or every backend, declines the problem; with the reason of each.
     """
     resolved = config.current()
-    choice = resolved.memory.get((problem, wanted))
+    choice = resolved.choices.get((problem, wanted))
     if choice is None:
         choice = _decide(problem, wanted, resolved)
-        if len(resolved.memory) > 4096:  # each is small, but shapes may vary without end
-            resolved.memory.clear()
-        resolved.memory[problem, wanted] = choice
+        if len(resolved.choices) >= 4096:  # each is small, but shapes may vary without end
+            resolved.choices.clear()
+        resolved.choices[problem, wanted] = choice
     return choice
 
 
@@ -121,6 +127,8 @@ def _decide(problem: Problem, wanted: Request, resolved: Resolved) -> Choice:
     if name is None:
         name = resolved.backend_for(problem.device)
         source = resolved.sources["backend"]
+    elif name == "auto":
+        name = None
     registry = current_registry(resolved)
     check_options(registry, resolved)
     if name is None:
@@ -135,7 +143,8 @@ def _decide(problem: Problem, wanted: Request, resolved: Resolved) -> Choice:
         return make_choice(registry.backends[name], problem, resolved, source)
     if not resolved.settings.fallback:
         message = f"backend {name!r} (from {source}) does not run {problem}: {reason}"
-        if availability(backend, resolved) is not None:
+        on_device = problem.device in backend.capabilities.devices
+        if on_device and availability(backend, resolved) is not None:
             raise BackendUnavailableError(message)
         raise UnsupportedProblemError(message)
     instead = _able(problem, registry, resolved)[0]
@@ -151,6 +160,7 @@ def _able(problem: Problem, registry: Registry, resolved: Resolved) -> list[str]
     UnsupportedProblemError
         If there are none, with what each backend says.
     """
+    check_priority(problem.device, registry, resolved)
     tried = automatic(problem.device, registry, resolved)
     able = [n for n in tried if reason_against(registry.backends[n].backend, problem, resolved) is None]
     if able:
@@ -208,6 +218,14 @@ def _pick(problem: Problem, candidates: list[str], registry: Registry, resolved:
     return candidates[0], "default order"
 
 
+def _frames_within() -> int:
+    """Return how many frames lie between `warnings.warn` and the line that called convhub."""
+    frame, count = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("convhub", "torch"):
+        frame, count = frame.f_back, count + 1
+    return count
+
+
 def _warn_once(name: str, instead: str, reason: str, problem: Problem, resolved: Resolved) -> None:
     key = ("warned", name, problem.primitive, reason)
     if key not in resolved.memory:
@@ -215,5 +233,5 @@ def _warn_once(name: str, instead: str, reason: str, problem: Problem, resolved:
         warnings.warn(
             f"backend {name!r} does not run {problem}: {reason}; {instead!r} runs it, since fallback is on",
             RuntimeWarning,
-            stacklevel=7,  # the line that called convhub
+            stacklevel=_frames_within(),
         )

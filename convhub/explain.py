@@ -43,8 +43,8 @@ class Explanation(NamedTuple):
 
     @property
     def backend(self) -> str:
-        """The backend of the first part; empty where it would be refused."""
-        return self.parts[0].backend
+        """The backend of the first part; empty where it would be refused, or nothing would run."""
+        return self.parts[0].backend if self.parts else ""
 
     def __str__(self) -> str:
         lines: list[str] = []
@@ -67,7 +67,7 @@ class Explanation(NamedTuple):
 def explain(what: Problem | str | Callable[..., Any], /, *args: Any, **kwargs: Any) -> Explanation:
     """Tell which backend (and algorithm) would run a call, and why each other one would not.
 
-    Nothing is computed.
+    Nothing is computed; only where ``tune`` is on and the problem is new are the backends measured.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ the padded input (8, 8) with padding ((0, 0), (0, 0)) has only 8, and must have 
                 f"explain of a problem was given {[*args, *kwargs]}; it takes only backend="
             )
         problems = [what]
-    elif what in _PROBLEMS:
+    elif callable(what) and what in _PROBLEMS:
         problems = _PROBLEMS[what](inspect.signature(what).bind(*args, **kwargs))
     else:
         raise ArgumentTypeError(

@@ -7,20 +7,23 @@ broke, and why, is kept for ``convhub backends`` and ``convhub doctor``.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.metadata
+import os
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import pluggy
 
 from . import hookspecs
-from .backend import Backend, Capabilities
+from .backend import Accuracy, ArrayLibrary, Backend, Capabilities
 from .config import reload
 from .errors import did_you_mean
+from .problem import ITEM_BYTES, PRIMITIVES
 
 __all__ = ["Failure", "Origin", "Registered", "Registry", "register", "registry", "unregister"]
 
@@ -91,7 +94,9 @@ def registry(plugins: bool = True, disabled: Iterable[str] = ()) -> Registry:
     found = _registries.get(key)
     if found is None:
         with _lock:
-            found = _registries[key] = _build(*key)
+            found = _registries.get(key)
+            if found is None:
+                found = _registries[key] = _build(*key)
     return found
 
 
@@ -110,10 +115,11 @@ def register(plugin: Any, name: str) -> None:
     ValueError
         If that name is already registered.
     """
-    if name in _added:
-        raise ValueError(f"name is {name!r}; a plugin of that name is already registered")
-    _added[name] = plugin
-    _forget()
+    with _lock:
+        if name in _added:
+            raise ValueError(f"name is {name!r}; a plugin of that name is already registered")
+        _added[name] = plugin
+        _forget()
 
 
 def unregister(name: str) -> None:
@@ -124,10 +130,11 @@ def unregister(name: str) -> None:
     ValueError
         If there is none of that name.
     """
-    if name not in _added:
-        raise ValueError(f"name is {name!r}; registered by hand are {sorted(_added)}")
-    del _added[name]
-    _forget()
+    with _lock:
+        if name not in _added:
+            raise ValueError(f"name is {name!r}; registered by hand are {sorted(_added)}")
+        del _added[name]
+        _forget()
 
 
 def _forget() -> None:
@@ -145,7 +152,13 @@ def _sources(plugins: bool, disabled: frozenset[str]) -> list[_Source]:
         sources.append(_Source(Origin(entry.name, distribution, version), entry.load))
     for name, plugin in _added.items():
         sources.append(_Source(Origin(name, "this process", ""), functools.partial(_same, plugin)))
-    return [s for s in sources if s.origin.plugin not in disabled and s.origin.distribution not in disabled]
+    out = {_normalized(name) for name in disabled}
+    return [s for s in sources if out.isdisjoint(map(_normalized, (s.origin.plugin, s.origin.distribution)))]
+
+
+def _normalized(name: str) -> str:
+    """Return a name as PEP 503 compares names: case, and which of - _ . stands there, do not matter."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _same(plugin: Any) -> Any:
@@ -167,7 +180,9 @@ def _build(plugins: bool, disabled: frozenset[str]) -> Registry:
 
     claims: dict[str, list[Registered]] = {}
     for implementation in manager.hook.convhub_backends.get_hookimpls()[::-1]:
-        origin = origins[implementation.plugin_name]
+        origin = origins.get(implementation.plugin_name)
+        if origin is None:  # refused, though older versions of pluggy keep what it registered first
+            continue
         backends, reason = _ask_backends(implementation.function)
         if reason is not None:
             failures.append(Failure(origin.plugin, origin, reason))
@@ -189,9 +204,22 @@ def _build(plugins: bool, disabled: frozenset[str]) -> Registry:
         tuple(origins.values()),
         accepted,
         tuple(failures),
-        tuple(i.function for i in manager.hook.convhub_choose.get_hookimpls()[::-1]),
-        tuple(i.function for i in manager.hook.convhub_called.get_hookimpls()[::-1]),
+        _implementations(manager.hook.convhub_choose, origins),
+        _implementations(manager.hook.convhub_called, origins),
     )
+
+
+def _implementations(hook: Any, origins: dict[str, Origin]) -> tuple[Callable[..., Any], ...]:
+    """Return a hook's implementations, each of which, as pluggy allows, may take only some arguments."""
+
+    def bound(implementation: Any) -> Callable[..., Any]:
+        @functools.wraps(implementation.function)
+        def call(**arguments: Any) -> Any:
+            return implementation.function(*(arguments[name] for name in implementation.argnames))
+
+        return call
+
+    return tuple(bound(i) for i in hook.get_hookimpls()[::-1] if i.plugin_name in origins)
 
 
 def _load(manager: pluggy.PluginManager, source: _Source, unique: str) -> str | None:
@@ -232,5 +260,44 @@ def _ask_backends(function: Callable[[], Any]) -> tuple[list[Backend], str | Non
             )
         if backend.name == "auto":
             return good, "a backend of it is named 'auto', which means automatic choice"
+        wrong = _wrong_declaration(backend)
+        if wrong is not None:
+            return good, f"its backend {backend.name!r} declares {wrong}"
         good.append(backend)
     return good, None
+
+
+def _wrong_declaration(backend: Backend) -> str | None:
+    """Return what a backend declares that dispatch and tables could not work with, or None."""
+    can = backend.capabilities
+    by_primitive = can.dtypes if isinstance(can.dtypes, Mapping) else dict.fromkeys(PRIMITIVES, can.dtypes)
+    for primitive, dtypes in by_primitive.items():
+        if primitive not in PRIMITIVES:
+            return f"dtypes for {primitive!r}, which is none of {', '.join(PRIMITIVES)}"
+        if not isinstance(dtypes, tuple) or not all(name in ITEM_BYTES for name in dtypes):
+            return f"dtypes {dtypes!r}; they must be a tuple of names such as ('float32', 'float64')"
+    if not isinstance(can.devices, tuple) or not set(can.devices) <= {"cpu", "cuda"}:
+        return f"devices {can.devices!r}; they must be a tuple of 'cpu' and 'cuda'"
+    if can.arrays not in get_args(ArrayLibrary):
+        return f"arrays {can.arrays!r}; it must be one of {', '.join(get_args(ArrayLibrary))}"
+    if can.accuracy not in get_args(Accuracy):
+        return f"accuracy {can.accuracy!r}; it must be one of {', '.join(get_args(Accuracy))}"
+    order = backend.preference
+    if not isinstance(order, Mapping) or not all(type(rank) is int for rank in order.values()):
+        return f"preference {order!r}; it must map device types to integers"
+    if backend.options is not None and not dataclasses.is_dataclass(backend.options):
+        return f"options {backend.options!r}; it must be a dataclass, or None"
+    for field in (*PRIMITIVES, "availability", "supports", "algorithm"):
+        value = getattr(backend, field)
+        if not callable(value) and (value is not None or field in ("availability", "supports")):
+            return f"{field} {value!r}; it must be a function"
+    return None
+
+
+def _fresh_lock() -> None:
+    global _lock
+    _lock = threading.RLock()  # its holder may be a thread that the child does not have
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_fresh_lock)

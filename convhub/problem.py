@@ -282,6 +282,20 @@ def _check_values(problem: Problem) -> None:
             f"dtype is {problem.dtype!r}; it must be one of {', '.join(ITEM_BYTES)}"
             + did_you_mean(str(problem.dtype), ITEM_BYTES)
         )
+    if problem.device not in ("cpu", "cuda"):
+        raise ArgumentError(f"device is {problem.device!r}; it must be 'cpu' or 'cuda'")
+    pairs = {
+        n: getattr(problem, n) for n in ("input_size", "kernel_size", "stride", "dilation", "output_size")
+    }
+    if isinstance(problem.padding, tuple) and len(problem.padding) == 2:
+        pairs |= {f"padding[{axis}]": problem.padding[axis] for axis in (0, 1)}
+    else:
+        pairs["padding"] = ()
+    for name, value in pairs.items():
+        if not isinstance(value, tuple) or len(value) != 2:
+            raise ArgumentError(
+                f"{name} is {value!r}; it must be a pair, and padding ((top, bottom), (left, right))"
+            )
     for name, value, least in (
         ("batch", problem.batch, 0),
         ("in_channels", problem.in_channels, 1),
@@ -289,6 +303,7 @@ def _check_values(problem: Problem) -> None:
         ("groups", problem.groups, 1),
         *((f"input_size[{i}]", problem.input_size[i], 1) for i in (0, 1)),
         *((f"kernel_size[{i}]", problem.kernel_size[i], 1) for i in (0, 1)),
+        *((f"output_size[{i}]", problem.output_size[i], 0) for i in (0, 1)),
         *((f"stride[{i}]", problem.stride[i], 1) for i in (0, 1)),
         *((f"dilation[{i}]", problem.dilation[i], 1) for i in (0, 1)),
         *((f"padding[{i}][{j}]", problem.padding[i][j], 0) for i in (0, 1) for j in (0, 1)),

@@ -37,8 +37,7 @@ def run(problem: Problem, operands: Operands, wanted: Request, library: str) -> 
     if library == "torch":
         from .torch import autograd
 
-        if autograd.is_needed(operands):
-            return autograd.apply(problem, operands, wanted)
+        return autograd.run(problem, operands, wanted)
     return execute(problem, operands, wanted, library)
 
 
@@ -54,7 +53,11 @@ def execute(problem: Problem, operands: Operands, wanted: Request, library: str)
     if choice.verbose:
         _log(event)
     for observer in choice.observers:
-        observer(event=event)
+        try:
+            observer(event=event)
+        # The result is there and right; a watcher that fails must not take it away, nor fail in silence.
+        except Exception:
+            logger.exception("convhub: an observer failed at %s", event.problem)
     return result
 
 
@@ -69,6 +72,9 @@ def call(choice: Choice, problem: Problem, operands: Operands, library: str) -> 
     """
     wants = choice.backend.capabilities.arrays
     convert = arrays.converter(library, wants)
+    if library == "numpy":
+        # A subclass may give operators other meanings; backends see plain arrays.
+        operands = tuple(o if o is None or type(o) is np.ndarray else np.asarray(o) for o in operands)
     if convert is None:
         result = choice.function(*operands, problem, choice.options)
         _check(result, choice, problem, operands)

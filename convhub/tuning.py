@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 
 from . import arrays
-from .candidates import run_options
 from .config import Resolved
+from .dispatch import make_choice
+from .errors import UnsupportedProblemError
 from .plugins import Registry
 from .problem import Problem
+from .run import call
 
 __all__ = ["database_path", "fastest", "measure", "random_operands"]
 
@@ -31,6 +33,8 @@ logger = logging.getLogger("convhub")
 ROUNDS = 5
 #: A candidate that has taken this much longer than the best so far, in one go, is not timed again.
 HOPELESS = 3.0
+#: The same for what a small part of a problem lets expect, in which fixed costs weigh more.
+PROBABLY_HOPELESS = 1000.0
 
 
 def database_path() -> Path:
@@ -64,21 +68,59 @@ def fastest(problem: Problem, candidates: Sequence[str], registry: Registry, res
 def measure(
     problem: Problem, candidates: Sequence[str], registry: Registry, resolved: Resolved
 ) -> dict[str, float]:
-    """Return the least time, in seconds, that each candidate took in interleaved rounds."""
+    """Return the least time, in seconds, that each candidate took in interleaved rounds.
+
+    A candidate that fails is left out with a warning in the log, and so is one that a small part of the
+    problem shows to be hopeless: loops in Python would take minutes over what others do in milliseconds.
+    """
     operands = random_operands(problem)
+    probe = _small_part(problem)
+    probe_operands = random_operands(probe)
     times: dict[str, float] = {}
-    calls = {name: _bound(name, problem, operands, registry, resolved) for name in candidates}
-    for call in calls.values():
-        call()  # compiles, and touches memory
+    calls: dict[str, Callable[[], float]] = {}
+    for name in candidates:
+        run_whole = _timed(name, problem, operands, registry, resolved)
+        try:
+            if times:
+                try_out = _timed(name, probe, probe_operands, registry, resolved)
+                try_out()
+                whole = try_out() * max(1, problem.macs) / max(1, probe.macs)
+                if whole > PROBABLY_HOPELESS * min(times.values()):
+                    continue
+            run_whole()  # compiles, and touches memory
+            times[name] = run_whole()
+        # A stranger's code, which was never asked to run this; the others may.
+        except Exception as error:  # noqa: BLE001
+            logger.warning(
+                "convhub: %s is left out of tuning, since it failed at %s: %s", name, problem, error
+            )
+            continue
+        calls[name] = run_whole
     for _ in range(ROUNDS):
-        for name, call in calls.items():
-            if times and times.get(name, 0.0) > HOPELESS * min(times.values()):
-                continue
-            start = time.perf_counter()
-            call()
-            taken = time.perf_counter() - start
-            times[name] = min(taken, times.get(name, taken))
+        for name, run_whole in calls.items():
+            if times[name] <= HOPELESS * min(times.values()):
+                times[name] = min(times[name], run_whole())
+    if not times:
+        raise UnsupportedProblemError(f"tuning found no backend that ran {problem}; the log has the reasons")
     return times
+
+
+def _small_part(problem: Problem) -> Problem:
+    """Return a problem like this one of at most a few thousand multiply-accumulates for each tap."""
+    groups = min(problem.groups, 4)
+    sizes = []
+    for axis in (0, 1):
+        reach = problem.dilation[axis] * (problem.kernel_size[axis] - 1) + 1
+        sizes.append(reach + 2 * problem.stride[axis])
+    return problem.replace(
+        batch=1,
+        groups=groups,
+        in_channels=groups * min(problem.in_channels // problem.groups, 4),
+        out_channels=groups * min(problem.out_channels // problem.groups, 4),
+        input_size=(sizes[0], sizes[1]),
+        padding=((0, 0), (0, 0)),
+        output_size=(0, 0),
+    )
 
 
 def random_operands(problem: Problem, seed: int = 0) -> tuple[Any, ...]:
@@ -103,14 +145,18 @@ def _random(generator: np.random.Generator, shape: tuple[int, ...], dtype: str) 
     return values.astype(kind)
 
 
-def _bound(
+def _timed(
     name: str, problem: Problem, operands: tuple[Any, ...], registry: Registry, resolved: Resolved
-) -> Callable[[], Any]:
-    backend = registry.backends[name].backend
-    convert = arrays.converter("numpy", backend.capabilities.arrays)
-    given = tuple(o if o is None or convert is None else convert(o) for o in operands)
-    function, options = getattr(backend, problem.primitive), run_options(backend, resolved)
-    return lambda: function(*given, problem, options)
+) -> Callable[[], float]:
+    """Return a function that runs a backend once, checks what it returns, and tells the seconds it took."""
+    choice = make_choice(registry.backends[name], problem, resolved, "tuning")
+
+    def run_once() -> float:
+        start = time.perf_counter()
+        call(choice, problem, operands, "numpy")
+        return time.perf_counter() - start
+
+    return run_once
 
 
 @contextlib.contextmanager

@@ -221,7 +221,7 @@ def gemm_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
         packed_items=tile_channels * terms,
         held_panels=_blocks(pixels, tile.width) if several else 1,
     )
-    items = sizes.pad_items + sizes.panel_items + sizes.packed_items + tile_channels
+    items = sizes.pad_items + sizes.panel_items + sizes.packed_items
     items += sizes.held_panels * tile_channels * tile.width
     integers = 4 * tile.width + terms
     return Stage(

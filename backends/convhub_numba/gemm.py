@@ -4,8 +4,8 @@ A panel holds, for a few terms of the sum, the pixels that a few neighbouring ou
 but never more of it than fits the first-level cache. The blocking is that of Goto and van de Geijn,
 *Anatomy of high-performance matrix multiplication* (ACM TOMS 34, 2008).
 
-Every output is summed over blocks of terms in one order, whoever computes it: the bits do not depend on how
-tasks are shared out.
+Every output is summed from its bias over blocks of terms in one order, whoever computes it: the bits do not
+depend on how tasks are shared out.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ def pack_weight(packed, weight, g, m0, m1, c0, c1, taps, tap0, tap1, rows):  # t
 
 
 @njit(nogil=True, error_model="numpy")
-def hand_out(out, start, channel, z, places, pixels, tile, at, bias, height, width):  # type: ignore[no-untyped-def]
-    """Copy `height` rows of finished sums to where their pixels belong, and add the bias."""
+def hand_out(out, start, channel, z, places, pixels, tile, at, height, width):  # type: ignore[no-untyped-def]
+    """Copy `height` rows of finished sums to where their pixels belong."""
     for i in range(height):
         line = start + (channel + i) * z.out_channel
         for j in range(pixels):
-            out[line + places[j]] = bias[channel + i] + tile[at + i * width + j]
+            out[line + places[j]] = tile[at + i * width + j]
 
 
 @njit(nogil=True, error_model="numpy")
@@ -82,9 +82,7 @@ def correlate(
     pad = scratch[: z.pad_items]
     panel = scratch[z.pad_items : z.pad_items + z.panel_items]
     packed = scratch[z.pad_items + z.panel_items : z.pad_items + z.panel_items + z.packed_items]
-    rest = scratch[z.pad_items + z.panel_items + z.packed_items :]
-    zeros, held = rest[: z.tile_channels], rest[z.tile_channels :]
-    zeros[:] = 0
+    held = scratch[z.pad_items + z.panel_items + z.packed_items :]
     places, runs, offsets = table[:width], table[width : 4 * width], table[4 * width :]
 
     m_blocks = (M + z.tile_channels - 1) // z.tile_channels
@@ -153,19 +151,17 @@ def correlate(
                             z.out_channel,
                         )
                         to_offset += m0 * z.out_channel
-                        constants, constant = bias, g * M + m0
                     else:
                         # Pixels that do not lie side by side are summed apart, and handed out when complete.
                         to, to_offset, to_row = held, 0, width
                         if z.held_panels > 1:
                             to_offset = pixel * z.tile_channels
-                        constants, constant = zeros, 0
                     left_at, left_row = 0, 0
                     if weight_in_place:
                         left_at, left_row = (g * M + m0) * z.weight_row + c0 * T + tap0, z.weight_row
                     multiply_panel(to, to_offset, to_row, weights_from, left_at, left_row, panel, count,
-                                   constants, constant, accumulate, m1 - m0, height_limit, vectors,
+                                   bias, g * M + m0, accumulate, m1 - m0, height_limit, vectors,
                                    lanes)  # fmt: skip
                     if complete and not direct:
-                        hand_out(out, out_start, g * M + m0, z, places, end - pixel, held, to_offset, bias,
+                        hand_out(out, out_start, g * M + m0, z, places, end - pixel, held, to_offset,
                                  m1 - m0, width)  # fmt: skip

@@ -7,6 +7,7 @@ one line, however long, so that nothing is cut off and `grep` finds whole reason
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeAlias
@@ -88,9 +89,17 @@ def show(*parts: RenderableType) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print to stdout as JSON, which has no NaN; dates, which TOML has and JSON lacks, become texts."""
-    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False, default=str) + "\n")
+    """Print to stdout as JSON; dates, NaN and infinities, which TOML has and JSON lacks, become texts."""
+    sys.stdout.write(json.dumps(_finite(value), indent=2, allow_nan=False, default=str) + "\n")
     sys.stdout.flush()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def print_error(error: Exception | str) -> None:

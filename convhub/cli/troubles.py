@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..candidates import automatic, availability, run_options, unknown
+from ..candidates import availability, check_priority, run_options, unknown
 from ..config import Resolved
 from ..errors import ConfigurationError, UnknownBackendError
 from ..plugins import Registry
@@ -31,7 +31,7 @@ def setting_troubles(registry: Registry, resolved: Resolved) -> Iterator[Trouble
             yield from _named_backend(name, isinstance(configured, str), registry, resolved)
     for device in ("cpu", "cuda"):
         try:
-            automatic(device, registry, resolved)
+            check_priority(device, registry, resolved)
         except UnknownBackendError as error:
             yield Trouble(str(error), f"mend the setting priority, {resolved.sources['priority']}")
     for name, (backend, _) in registry.backends.items():
@@ -40,7 +40,7 @@ def setting_troubles(registry: Registry, resolved: Resolved) -> Iterator[Trouble
         except ConfigurationError as error:
             yield Trouble(str(error), f"mend the table [options.{name}]")
     for name in sorted(resolved.settings.options.keys() - registry.backends.keys()):
-        source = resolved.sources["options"]
+        source = resolved.sources[f"options.{name}"]
         yield Trouble(
             unknown(name, f"[options.{name}] in {source}", registry), f"mend the table [options.{name}]"
         )

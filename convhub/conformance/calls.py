@@ -19,7 +19,7 @@ from ..plugins import Registered
 from ..problem import Problem
 from ..run import execute
 from .oracle import Array, Operands
-from .trial import Trial
+from .trial import CheckFailure, Trial
 
 __all__ = [
     "caller_library",
@@ -98,7 +98,12 @@ def compute(trial: Trial, operands: Operands, problem: Problem | None = None) ->
         given = given[:2]
     # Infinities and overflow are part of what is checked; NumPy's warnings of them are the caller's business.
     with np.errstate(all="ignore"):
-        return fetch(execute(problem, given, Request(trial.backend, "argument"), library))
+        result = fetch(execute(problem, given, Request(trial.backend, "argument"), library))
+    if library != "numpy":  # what was delivered is known here alone
+        for name, before, after in zip(operands._fields, operands, given, strict=False):
+            if before is not None and fetch(after).tobytes() != before.tobytes():
+                raise CheckFailure(trial, f"the operand {name!r} was changed by the call")
+    return result
 
 
 def caller_library(trial: Trial) -> str:
@@ -113,19 +118,33 @@ def deliver(array: Array, library: str) -> Any:
     """Return a NumPy array as one of `library` on the library's own device, of the same strides if it can."""
     if library == "numpy":
         return array
-    if library == "cupy":
-        return importlib.import_module("cupy").asarray(array, order="K")
-    torch = importlib.import_module("torch")
-    return tensor(array).to(torch.device("cuda"))
+    if library == "torch":
+        return tensor(array, "cuda")
+    cupy = importlib.import_module("cupy")
+    values = cupy.asarray(np.array(array, order="C"))
+    # From the first byte to the last, strides of either sign.
+    reach = [step * (size - 1) for step, size in zip(array.strides, array.shape, strict=True)]
+    if not array.size or any(step % array.itemsize for step in array.strides):
+        return values
+    before = -sum(step for step in reach if step < 0)
+    memory = cupy.empty(before + sum(step for step in reach if step > 0) + array.itemsize, cupy.uint8)
+    view = cupy.ndarray(array.shape, values.dtype, memory.data + before, array.strides)
+    view[...] = values
+    return view
 
 
-def tensor(array: Array) -> Any:
-    """Return a new torch tensor on the CPU, contiguous."""
+def tensor(array: Array, device: str = "cpu") -> Any:
+    """Return a new torch tensor, of the same strides if these are positive."""
     torch = importlib.import_module("torch")
     plain = np.array(array, order="C")
     if plain.dtype.name == "bfloat16":
-        return torch.from_numpy(plain.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(plain)
+        values = torch.from_numpy(plain.view(np.int16)).view(torch.bfloat16).to(device)
+    else:
+        values = torch.from_numpy(plain).to(device)
+    if not array.size or any(step <= 0 or step % array.itemsize for step in array.strides):
+        return values
+    strides = [step // array.itemsize for step in array.strides]
+    return torch.empty_strided(array.shape, strides, dtype=values.dtype, device=device).copy_(values)
 
 
 def fetch(array: Any) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -25,7 +26,8 @@ def poisoned_memory(problem: Problem, device: str = "cpu") -> Iterator[None]:
     Every allocator hands out what was lately freed; so arrays of the result's and the operands' size are
     filled with NaN and freed. glibc moreover can be told to fill whatever `malloc` gives.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if hasattr(ctypes, "CDLL") else None
+    # Other systems have no such thing, and are left with what was freed.
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
         mallopt(M_PERTURB, FILLED_WITH_FE)
     try:

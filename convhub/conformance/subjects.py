@@ -20,7 +20,7 @@ __all__ = ["SLOW", "SLOW_LIMIT", "Subject", "dtypes", "problems_for", "reduced",
 #: Multiply-accumulates a second under which a backend is slow; plain Python makes 10**6, NumPy 10**9.
 SLOW = 1e7
 #: The largest problem that a slow backend is given, in multiply-accumulates.
-SLOW_LIMIT = 4000
+SLOW_LIMIT = 6000
 
 #: Every backend is asked for both; what it declares beyond them is crossed with all parameters too.
 BOTH = ("float32", "float64")
@@ -79,14 +79,11 @@ def speed(subject: Subject) -> float | None:
     for problem in _probes(subject):
         if refused(subject.backend, problem) is not None:
             continue
-        trial, given = Trial(subject.backend, problem), operands(problem, seed=0)
-        compute(trial, given)  # what is compiled or loaded at the first call
-        best = 0.0
-        for _ in range(20):
-            best = max(best, problem.macs / _seconds(trial, problem))
-            if best >= SLOW:
-                break  # fast enough; the machine may be busy with other things, so one such call decides
-        return best
+        _seconds(subject, problem)  # what is compiled or loaded at the first call
+        best = max(problem.macs / _seconds(subject, problem) for _ in range(5))
+        # Waking threads on a busy machine may take longer than a small problem, but not than a large one.
+        large = problem.replace(in_channels=32, out_channels=32)
+        return best if best >= SLOW else max(best, large.macs / _seconds(subject, large))
     return None
 
 
@@ -103,8 +100,8 @@ def _probes(subject: Subject) -> Iterator[Problem]:
             yield probe.replace(primitive=primitive, dtype=dtype)
 
 
-def _seconds(trial: Trial, problem: Problem) -> float:
+def _seconds(subject: Subject, problem: Problem) -> float:
     given = operands(problem, seed=0)
     start = time.perf_counter()
-    compute(trial, given)
+    compute(Trial(subject.backend, problem), given)
     return time.perf_counter() - start

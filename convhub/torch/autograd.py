@@ -27,7 +27,7 @@ from ..dispatch import Request
 from ..problem import Primitive, Problem, with_primitive
 from ..run import Operands, execute
 
-__all__ = ["apply", "is_needed"]
+__all__ = ["run"]
 
 Tensor = torch.Tensor
 # The primitive that is the derivative, and its operands out of the gradient and the other operand.
@@ -47,6 +47,18 @@ _DERIVATIVES: dict[Primitive, tuple[Derivative, Derivative]] = {
         ("grad_input", lambda grad, dy: (dy, grad)),
     ),
 }
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def run(problem: Problem, operands: Operands, wanted: Request) -> Tensor:
+    """Return the result of one primitive, recorded by autograd where an operand requires it.
+
+    `torch.compile` does not look inside: what runs there is the business of a backend, not a graph of torch.
+    """
+    if is_needed(operands):
+        return apply(problem, operands, wanted)
+    result: Tensor = execute(problem, operands, wanted, "torch")
+    return result
 
 
 def is_needed(operands: Operands) -> bool:

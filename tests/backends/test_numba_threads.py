@@ -39,21 +39,32 @@ def operands(problem, seed=0):
     return [rng.standard_normal(shape).astype(problem.dtype) for shape in shapes]
 
 
-def run(problem, given, options):
+# Summed in more than one block of terms, by tiles whose pixels lie side by side in some tilings only.
+BLOCKED = [
+    "grad_input_n1c24h29w31_k33r3s3_pad1x1",
+    "grad_input_float64_n1c24h29w31_k33r3s3_pad1x1",
+    "forward_n2c33h27w29_k34r3s3_stride2x2_pad1-0x1-0",
+]
+
+
+def run(problem, given, options, bias=None):
     if problem.primitive == "grad_weight":
         return backend.grad_weight(*given, problem, options)
-    return getattr(backend, problem.primitive)(*given, None, problem, options)
+    return getattr(backend, problem.primitive)(*given, bias, problem, options)
 
 
-@pytest.mark.parametrize("text", TEXTS)
-def test_bits_do_not_depend_on_threads(text):
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("text", TEXTS + BLOCKED)
+def test_bits_do_not_depend_on_threads(text, biased):
     problem = Problem.parse(text)
     given = operands(problem)
-    one = run(problem, given, RunOptions(threads=1))
+    bias = np.random.default_rng(9).standard_normal(problem.result_shape[1]).astype(problem.dtype)
+    bias = bias if biased else None
+    one = run(problem, given, RunOptions(threads=1), bias)
     for count in (2, 3, 8):
         assert plan(problem, RunOptions(threads=count)).threads == count
         for _ in range(3):
-            assert np.array_equal(run(problem, given, RunOptions(threads=count)), one)
+            assert np.array_equal(run(problem, given, RunOptions(threads=count), bias), one)
 
 
 @pytest.mark.parametrize("text", TEXTS[:3])

@@ -24,6 +24,7 @@ from convhub.cli.app import app
 def _empty_folder(monkeypatch, tmp_path):
     """Let no configuration file above the working directory count."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from convhub.conformance.calls import fetch, tensor
 from convhub.conformance.cases import EDGES, FACTORS, LARGE, crossed, edges, large, pairwise
 from convhub.conformance.data import operands
 from convhub.conformance.layouts import BUILDERS, broadcast, broadcast_values
@@ -121,3 +122,16 @@ def test_data_follow_from_problem_and_seed():
     assert operands(problem, 0, "positive").first.min() >= 0
     small = operands(problem, 0, "exact").first
     assert set(small.ravel().tolist()) <= {-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0}
+
+
+@pytest.mark.parametrize("layout", BUILDERS)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "complex64"])
+def test_tensors_have_the_same_numbers_and_where_they_can_the_same_strides(layout, dtype):
+    pytest.importorskip("torch")
+    values = operands(Problem.parse(f"forward_{dtype}_n2c3h4w5_k1r1s1"), 0).first
+    view = BUILDERS[layout](values).array
+    made = tensor(view)
+    assert fetch(made).tobytes() == values.tobytes()
+    steps = [step // view.itemsize for step in view.strides]
+    if layout in ("channels last", "Fortran order", "sliced", "contiguous"):
+        assert list(made.stride()) == steps

@@ -106,9 +106,12 @@ def test_auto_takes_back_what_a_weaker_layer_named(project, monkeypatch):
     ("text", "words"),
     [
         ('\nbackned = "numba"', [":2: 'backned' is no setting", "Did you mean 'backend'"]),
-        ("threads = 0", [":1: threads is 0", '1 or more, or "auto"']),
+        ("threads = 0", [":1: threads is 0", 'from 1 to 1024, or "auto"']),
         ('threads = "many"', ["threads is 'many'"]),
         ("threads = true", ["threads is True"]),
+        ("threads = 1025", ["threads is 1025"]),
+        ("[tool.convhub]\nthreads = 2", ["the settings stand at the top"]),
+        ('workspace_limit = "' + "9" * 400 + '"', ["more than any machine has"]),
         ("fallback = 1", ["fallback is 1", "true or false"]),
         ('accuracy = "strickt"', ["accuracy is 'strickt'", "Did you mean 'strict'"]),
         ('workspace_limit = "64 MBit"', ["workspace_limit is '64 MBit'", "MiB"]),
@@ -213,6 +216,65 @@ def test_values_reach_the_backend_typed(project, monkeypatch):
             convhub.conv2d(X, W, backend="naive")
     finally:
         plugins.unregister("mine")
+
+
+def test_options_of_two_layers_are_merged_and_blamed_rightly(project, toy):
+    user = project("[options.toy]\nx = 1\ny = 2\n[options.naive]\nz = 1", folder=user_folder())
+    try:
+        project("[options.toy]\nx = 3")
+        assert config.current().settings.options["toy"] == {"x": 3, "y": 2}
+        with pytest.raises(ConfigurationError, match=f"{user}:1: .options.naive. has 'z'"):
+            convhub.conv2d(X, W, backend="naive")
+    finally:
+        user.unlink()
+
+
+def test_options_of_a_plugin_that_is_switched_off_are_no_error(project, monkeypatch):
+    project("[options.mine]\nx = 3")
+    monkeypatch.setenv("CONVHUB_PLUGINS", "off")
+    assert convhub.conv2d(X, W)[0, 0, 0, 0] == 9
+
+
+def test_a_removed_working_directory_has_no_file(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    config.reload()
+    assert convhub.conv2d(X, W)[0, 0, 0, 0] == 9
+
+
+def test_the_environment_may_change_while_it_is_read(monkeypatch):
+    import threading
+
+    stop = threading.Event()
+
+    def flip():
+        while not stop.is_set():
+            os.environ["CONVHUB_BACKEND"] = "naive"
+            os.environ.pop("CONVHUB_BACKEND")
+
+    thread = threading.Thread(target=flip)
+    thread.start()
+    try:
+        for _ in range(300):
+            config.reload()
+            config.current()
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_lock_that_is_held_does_not_hang_a_forked_child():
+    with config._lock, plugins._lock:
+        child = os.fork()
+        if child == 0:
+            config.reload()
+            plugins._registries.clear()
+            os._exit(0 if convhub.conv2d(X, W, backend="naive")[0, 0, 0, 0] == 9 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_threads_are_those_the_process_may_use():

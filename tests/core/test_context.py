@@ -84,6 +84,18 @@ def test_generators_are_refused():
         convhub.use_backend("naive")(generator)
 
 
+def test_leaving_out_of_order_takes_away_its_own():
+    def generator():
+        with convhub.use_backend("naive"):
+            yield
+
+    suspended = generator()
+    next(suspended)
+    with convhub.use_backend("numpy"):
+        suspended.close()
+        assert chosen() == "numpy"
+
+
 @pytest.mark.parametrize("name", [None, 3, b"naive", ["naive"]])
 def test_names_are_texts(name):
     with pytest.raises(convhub.ArgumentTypeError, match="must be the name of a backend"):

@@ -121,12 +121,40 @@ def test_automatic_choice_follows_preference_and_passes_over_the_unable():
         assert "last: could run it, but only when it is named" in text
 
 
-def test_nobody_can_and_everybody_says_why():
-    dense = np.ones((1, 1, 4, 4), np.longdouble)
+def test_nobody_can_and_everybody_says_why(monkeypatch):
+    monkeypatch.setenv("CONVHUB_PRIORITY", "mine")
     with registered(backend("mine")):
         with pytest.raises(convhub.UnsupportedProblemError) as caught:
-            convhub.conv2d(dense.astype("F"), np.ones((1, 1, 3, 3), "F"), backend="mine")
-        assert "not complex64" in str(caught.value)
+            convhub.conv2d(np.ones((1, 1, 4, 4), "F"), np.ones((1, 1, 3, 3), "F"))
+        message = str(caught.value)
+        assert "no backend that may be chosen by itself runs forward_complex64" in message
+        assert "mine: takes float64 in forward, not complex64" in message
+        assert "naive: could, but runs only when it is named" in message
+
+
+def test_auto_takes_back_a_name(monkeypatch):
+    default = convhub.explain(convhub.conv2d, X, W).backend
+    monkeypatch.setenv("CONVHUB_BACKEND", "naive")
+    assert convhub.explain(convhub.conv2d, X, W).backend == "naive"
+    assert convhub.explain(convhub.conv2d, X, W, backend="auto").backend == default
+    with convhub.use_backend("auto"):
+        assert convhub.explain(convhub.conv2d, X, W).backend == default
+
+
+def test_a_name_is_checked_even_where_nothing_runs():
+    only_bias = {"output_mask": (False, False, True)}
+    grad_output = np.ones((1, 4, 3, 3))
+    for function, g in ((convhub.conv2d_backward, grad_output), (convhub.conv_transpose2d_backward, X)):
+        x = X if function is convhub.conv2d_backward else grad_output
+        with pytest.raises(convhub.UnknownBackendError):
+            function(g, x, W, backend="nobody", **only_bias)
+        assert function(g, x, W, backend="naive", **only_bias).weight is None
+    assert convhub.explain(convhub.conv2d_backward, grad_output, X, W, **only_bias).backend == ""
+
+
+def test_the_wrong_device_is_not_called_unavailable():
+    with pytest.raises(convhub.UnsupportedProblemError, match="runs on cuda only, not on cpu"):
+        convhub.conv2d(X, W, backend="cupy")
 
 
 def test_fallback_is_asked_for_and_warns_once(monkeypatch):
@@ -256,4 +284,5 @@ def test_choices_are_forgotten_when_there_are_too_many():
 
     for height in range(3, 4103):
         convhub.explain(f"forward_float64_n1c1h{height}w3_k1r3s3")
-    assert len(config.current().memory) < 4200
+    assert 0 < len(config.current().choices) <= 4096
+    assert any(key[0] == "availability" for key in config.current().memory)

@@ -118,7 +118,7 @@ def test_two_backends_of_one_name_are_both_refused_and_both_owners_named(install
 def test_a_conflict_ends_when_one_distribution_is_disabled(install, monkeypatch):
     install("first", GOOD.format(name="twin"))
     install("second", GOOD.format(name="twin"))
-    monkeypatch.setenv("CONVHUB_DISABLE_PLUGINS", "convhub-second")
+    monkeypatch.setenv("CONVHUB_DISABLE_PLUGINS", "Convhub_Second")
     assert convhub.conv2d(X, W, backend="twin")[0, 0, 0, 0] == 7
 
 
@@ -190,6 +190,66 @@ def test_a_policy_chooses_once_for_a_problem(recorder):
     assert part.source.startswith("plugin")
     # What is named is not up to a policy.
     assert convhub.explain(convhub.conv2d, X, W, backend="numpy").backend == "numpy"
+
+
+def test_hooks_may_take_fewer_arguments_and_observers_may_fail(caplog):
+    class Sloppy:
+        calls = 0
+
+        @hookimpl
+        def convhub_choose(self, candidates):
+            return "naive"
+
+        @hookimpl
+        def convhub_called(self):
+            Sloppy.calls += 1
+            raise ZeroDivisionError("in an observer")
+
+    plugins.register(Sloppy(), "sloppy")
+    try:
+        assert convhub.conv2d(X, W)[0, 0, 0, 0] == 9
+        assert convhub.explain(convhub.conv2d, X, W).backend == "naive"
+    finally:
+        plugins.unregister("sloppy")
+    assert Sloppy.calls == 1
+    assert "in an observer" in caplog.text
+
+
+def zeros(x, w, bias, problem, options):
+    return np.zeros(problem.result_shape, problem.dtype)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "fields", "words"),
+    [
+        ({"dtypes": "float32"}, {}, "dtypes 'float32'; they must be a tuple of names"),
+        ({"dtypes": (np.float32,)}, {}, "they must be a tuple of names"),
+        ({"dtypes": ("bool",)}, {}, "they must be a tuple of names"),
+        ({"dtypes": {"forwards": ("float32",)}}, {}, "dtypes for 'forwards', which is none of forward"),
+        ({"devices": ("gpu",)}, {}, "devices ('gpu',); they must be a tuple of 'cpu' and 'cuda'"),
+        ({"devices": "cpu"}, {}, "devices 'cpu'"),
+        ({"arrays": "jax"}, {}, "arrays 'jax'; it must be one of numpy, torch, cupy"),
+        ({"accuracy": "good"}, {}, "accuracy 'good'"),
+        ({}, {"preference": 5}, "preference 5; it must map device types to integers"),
+        ({}, {"preference": {"cpu": "high"}}, "must map device types to integers"),
+        ({}, {"options": dict}, "it must be a dataclass, or None"),
+        ({}, {"grad_input": 3}, "grad_input 3; it must be a function"),
+        ({}, {"supports": None}, "supports None; it must be a function"),
+    ],
+)
+def test_wrong_declarations_are_refused_and_hurt_nobody(capabilities, fields, words):
+    made = Backend("mine", Capabilities(**({"dtypes": ("float64",)} | capabilities)), zeros, **fields)
+    plugins.register(types.SimpleNamespace(convhub_backends=hookimpl(lambda: [made])), "declared")
+    try:
+        (failure,) = plugins.registry().failures
+        assert words in failure.reason
+        assert "its backend 'mine' declares" in failure.reason
+        convhub.conv2d(X, W)
+        convhub.available_backends()
+        with pytest.raises(convhub.UnknownBackendError, match="registered are"):
+            convhub.conv2d(X, W, backend="mine")
+    finally:
+        plugins.unregister("declared")
 
 
 def test_a_policy_may_pass_but_not_invent(recorder):

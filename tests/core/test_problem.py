@@ -120,6 +120,27 @@ def test_sizes_are_integers(value):
         Problem("forward", 1, value, 1, (4, 4), (3, 3))
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"input_size": 4},
+        {"input_size": (4,)},
+        {"input_size": [4, 4]},
+        {"kernel_size": (3, 3, 3)},
+        {"padding": (1, 1)},
+        {"padding": 1},
+        {"device": "gpu"},
+        {"output_size": (2, -1)},
+        {"dtype": "float"},
+        {"primitive": "backward"},
+    ],
+)
+def test_malformed_fields_are_refused(fields):
+    right = {"primitive": "forward", "batch": 1, "in_channels": 1, "out_channels": 1, "input_size": (4, 4)}
+    with pytest.raises(ArgumentError, match=next(iter(fields))):
+        Problem(**(right | {"kernel_size": (3, 3)} | fields))
+
+
 def test_sizes_beyond_64_bits_are_refused():
     with pytest.raises(ShapeError, match="no 64-bit offset"):
         Problem("forward", 2**40, 2**10, 1, (2**10, 2**10), (1, 1))

@@ -58,6 +58,37 @@ def test_the_fastest_is_measured_once_and_kept_for_later_processes(two):
     assert row == ("forward_float64_n1c1h6w6_k1r3s3", "quick")
 
 
+def test_a_hopeless_candidate_is_not_run_in_full(monkeypatch):
+    """Loops in Python take half a minute over this problem."""
+    monkeypatch.setenv("CONVHUB_TUNE", "1")
+    monkeypatch.setenv("CONVHUB_PRIORITY", "numpy,naive")
+    start = time.perf_counter()
+    (part,) = convhub.explain("forward_float32_n4c16h41w42_k16r3s3").parts
+    assert (part.backend, part.source) == ("numpy", "tuned")
+    assert time.perf_counter() - start < 10
+
+
+def test_candidates_that_fail_or_lie_are_left_out(monkeypatch, caplog):
+    def fails(*_):
+        raise MemoryError("no pebbles")
+
+    capabilities = Capabilities(dtypes=("float64",))
+    backends = [Backend("failing", capabilities, fails), Backend("lying", capabilities, lambda *_: None)]
+    plugins.register(types.SimpleNamespace(convhub_backends=hookimpl(lambda: backends)), "bad")
+    monkeypatch.setenv("CONVHUB_TUNE", "1")
+    try:
+        monkeypatch.setenv("CONVHUB_PRIORITY", "failing,lying,numpy")
+        assert convhub.conv2d(X, W)[0, 0, 0, 0] == 9
+        assert chosen() == ("numpy", "tuned")
+        assert "failing is left out of tuning" in caplog.text
+        assert "lying is left out of tuning" in caplog.text
+        monkeypatch.setenv("CONVHUB_PRIORITY", "failing,lying")
+        with pytest.raises(convhub.UnsupportedProblemError, match="tuning found no backend"):
+            convhub.conv2d(X, W)
+    finally:
+        plugins.unregister("bad")
+
+
 def test_without_tuning_the_order_decides(two, monkeypatch):
     monkeypatch.setenv("CONVHUB_TUNE", "0")
     assert chosen()[0] == "slow"

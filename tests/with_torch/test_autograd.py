@@ -128,6 +128,61 @@ def test_the_named_backend_goes_along_into_other_threads(toy):
     assert sorted(seen) == [("grad_input", "toy"), ("grad_weight", "toy")]
 
 
+@pytest.mark.filterwarnings("ignore")  # of torch's compiler, about its own future
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_compiled_functions_call_the_backend(backend, toy):
+    x, w = leaf(1, 2, 5, 4), leaf(3, 2, 2, 3)
+
+    def function(x, w):
+        return (convhub.conv2d(x * 2, w, padding=1, backend=backend) + 1).square()
+
+    compiled = torch.compile(function, backend="eager")
+    torch.testing.assert_close(compiled(x, w), function(x, w))
+    mine = torch.autograd.grad(compiled(x, w).sum(), (x, w))
+    for one, two in zip(mine, torch.autograd.grad(function(x, w).sum(), (x, w)), strict=True):
+        torch.testing.assert_close(one, two)
+
+
+def test_backends_on_torch_see_plain_tensors():
+    import types
+
+    from convhub import plugins
+    from convhub.backend import Backend, Capabilities, hookimpl
+
+    seen = []
+
+    def grad_input(dy, w, bias, problem, options):
+        seen.extend([dy, w])
+        return dy.new_zeros(problem.result_shape)
+
+    capabilities = Capabilities(dtypes=("complex64",), arrays="torch")
+    backend = Backend("looking", capabilities, grad_input=grad_input)
+    plugins.register(types.SimpleNamespace(convhub_backends=hookimpl(lambda: [backend])), "looking")
+    try:
+        x, w = torch.ones(1, 1, 3, 3, dtype=torch.complex64), leaf(1, 1, 2, 2, dtype=torch.complex64)
+        g = torch.ones(1, 1, 2, 2, dtype=torch.complex64).conj()
+        convhub.conv2d_backward(g, x, w, backend="looking", output_mask=(True, False, False))
+    finally:
+        plugins.unregister("looking")
+    assert seen
+    assert not any(tensor.is_conj() or tensor.requires_grad for tensor in seen)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint8, torch.int32])
+def test_integer_tensors_have_gradients_too(dtype):
+    x, w = torch.ones(1, 1, 3, 3, dtype=dtype), torch.ones(1, 1, 2, 2, dtype=dtype)
+    gradients = convhub.conv2d_backward(torch.ones(1, 1, 2, 2, dtype=dtype), x, w, backend="numpy")
+    assert [gradient.dtype for gradient in gradients] == [dtype] * 3
+    assert gradients.bias.tolist() == [4]
+
+
+def test_the_fallback_warning_points_at_the_call(monkeypatch):
+    monkeypatch.setenv("CONVHUB_FALLBACK", "1")
+    with pytest.warns(RuntimeWarning) as caught:
+        convhub.conv2d(leaf(1, 1, 3, 3), leaf(1, 1, 2, 2), backend="cupy")
+    assert caught[0].filename == __file__
+
+
 def test_forward_mode(toy):
     x, w, b = (t.detach() for t in (leaf(1, 2, 4, 4), leaf(2, 2, 3, 3), leaf(2)))
     tangents = [leaf(*t.shape, seed=9).detach() for t in (x, w, b)]
