@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from . import arguments, arrays
+from .arguments import Call
 from .arrays import Array
-from .dispatch import check_name, request
+from .dispatch import Request, check_name, request
 from .problem import with_primitive
 from .run import run
 
@@ -83,9 +84,7 @@ def conv2d(
     call, facts = arguments.conv2d_call(
         {"input": input, "weight": weight, "bias": bias}, stride, padding, dilation, groups
     )
-    if not call.unbatched:
-        return run(call.problem, (input, weight, bias), wanted, facts.library)
-    return run(call.problem, (input[None], weight, bias), wanted, facts.library)[0]
+    return _result(call, facts.library, input, weight, bias, wanted)
 
 
 def conv2d_backward(
@@ -141,33 +140,7 @@ def conv2d_backward(
     call, facts = arguments.conv2d_call(
         {"input": input, "weight": weight, "grad_output": grad_output}, stride, padding, dilation, groups
     )
-    problem, unbatched = call
-    arguments.check_grad_output(grad_output, problem.output_shape, unbatched)
-    image = input
-    if unbatched:
-        grad_output, image = grad_output[None], input[None]
-    grad_input = grad_weight = grad_bias = None
-    if mask[0]:
-        grad_input = run(
-            with_primitive(problem, "grad_input"),
-            (grad_output, arrays.conjugate(weight), None),
-            wanted,
-            facts.library,
-        )
-    if mask[1]:
-        grad_weight = run(
-            with_primitive(problem, "grad_weight"),
-            (grad_output, arrays.conjugate(image)),
-            wanted,
-            facts.library,
-        )
-    if mask[2]:
-        if not (mask[0] or mask[1]) and wanted.name is not None:
-            check_name(wanted.name, wanted.source)  # nothing else would
-        grad_bias = arrays.channel_sum(grad_output)
-    if unbatched and grad_input is not None:
-        grad_input = grad_input[0]
-    return Gradients(grad_input, grad_weight, grad_bias)
+    return _gradients(call, facts.library, grad_output, input, weight, mask, wanted)
 
 
 def conv_transpose2d(
@@ -228,9 +201,7 @@ def conv_transpose2d(
     call, facts = arguments.conv_transpose2d_call(
         {"input": input, "weight": weight, "bias": bias}, stride, padding, output_padding, groups, dilation
     )
-    if not call.unbatched:
-        return run(call.problem, (input, weight, bias), wanted, facts.library)
-    return run(call.problem, (input[None], weight, bias), wanted, facts.library)[0]
+    return _result(call, facts.library, input, weight, bias, wanted)
 
 
 def conv_transpose2d_backward(
@@ -288,30 +259,45 @@ def conv_transpose2d_backward(
         groups,
         dilation,
     )
+    return _gradients(call, facts.library, grad_output, input, weight, mask, wanted)
+
+
+def _result(
+    call: Call, library: str, input: Array, weight: Array, bias: Array | None, wanted: Request
+) -> Array:
+    if not call.unbatched:
+        return run(call.problem, (input, weight, bias), wanted, library)
+    return run(call.problem, (input[None], weight, bias), wanted, library)[0]
+
+
+def _gradients(
+    call: Call,
+    library: str,
+    grad_output: Array,
+    input: Array,
+    weight: Array,
+    mask: tuple[bool, bool, bool],
+    wanted: Request,
+) -> Gradients:
+    """Return the gradients of a convolution or, with the roles of its arrays exchanged, of its transpose."""
     problem, unbatched = call
-    arguments.check_grad_output(grad_output, problem.input_shape, unbatched)
+    transposed = problem.primitive == "grad_input"
+    arguments.check_grad_output(grad_output, problem.result_shape, unbatched)
     image = input
     if unbatched:
         grad_output, image = grad_output[None], input[None]
     grad_input = grad_weight = grad_bias = None
     if mask[0]:
-        grad_input = run(
-            with_primitive(problem, "forward"),
-            (grad_output, arrays.conjugate(weight), None),
-            wanted,
-            facts.library,
-        )
+        adjoint = with_primitive(problem, "forward" if transposed else "grad_input")
+        grad_input = run(adjoint, (grad_output, arrays.conjugate(weight), None), wanted, library)
+        if unbatched:
+            grad_input = grad_input[0]
     if mask[1]:
-        grad_weight = run(
-            with_primitive(problem, "grad_weight"),
-            (arrays.conjugate(image), grad_output),
-            wanted,
-            facts.library,
-        )
+        other = arrays.conjugate(image)
+        operands = (other, grad_output) if transposed else (grad_output, other)
+        grad_weight = run(with_primitive(problem, "grad_weight"), operands, wanted, library)
     if mask[2]:
         if not (mask[0] or mask[1]) and wanted.name is not None:
             check_name(wanted.name, wanted.source)  # nothing else would
         grad_bias = arrays.channel_sum(grad_output)
-    if unbatched and grad_input is not None:
-        grad_input = grad_input[0]
     return Gradients(grad_input, grad_weight, grad_bias)
