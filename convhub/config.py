@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 
 from .errors import ConfigurationError, did_you_mean
 
-__all__ = ["KEYS", "Key", "Resolved", "Settings", "current", "parse_bytes", "reload"]
+__all__ = ["KEYS", "Key", "Resolved", "Settings", "available_cores", "current", "parse_bytes", "reload"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ def _load() -> Resolved:
         resolved = Resolved(
             settings,
             sources,
-            _available_cores() if settings.threads == "auto" else settings.threads,
+            available_cores() if settings.threads == "auto" else settings.threads,
             parse_bytes(settings.workspace_limit),
             environment,
         )
@@ -188,7 +188,8 @@ def _load() -> Resolved:
         return resolved
 
 
-def _available_cores() -> int:
+def available_cores() -> int:
+    """Return on how many cores this process may run."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

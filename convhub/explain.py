@@ -14,7 +14,7 @@ from .errors import ArgumentTypeError, BackendError
 from .plugins import Failure
 from .problem import Problem, with_primitive
 
-__all__ = ["Explanation", "Part", "explain"]
+__all__ = ["Explanation", "Part", "explain", "why_not_chosen"]
 
 
 class Part(NamedTuple):
@@ -56,7 +56,7 @@ class Explanation(NamedTuple):
             else:
                 lines.append(f"  would be refused: {part.refusal.splitlines()[0]}")
             lines += [
-                f"  {name}: {reason or _why_not(name, part)}"
+                f"  {name}: {reason or why_not_chosen(name, part.problem)}"
                 for name, reason in part.verdicts
                 if name != part.backend
             ]
@@ -117,8 +117,9 @@ the padded input (8, 8) with padding ((0, 0), (0, 0)) has only 8, and must have 
     return Explanation(parts, current_registry().failures)
 
 
-def _why_not(name: str, part: Part) -> str:
-    tried = automatic(part.problem.device, current_registry(), config.current())
+def why_not_chosen(name: str, problem: Problem) -> str:
+    """Return why a backend that can run `problem` does not."""
+    tried = automatic(problem.device, current_registry(), config.current())
     return "could run it, but is not chosen" if name in tried else "could run it, but only when it is named"
 
 

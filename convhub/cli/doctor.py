@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from ..candidates import availability, current_registry, run_options
-from ..config import Resolved, current
+from ..config import Resolved, available_cores, current
 from ..errors import ConfigurationError
 from ..plugins import Registered
 from ..tuning import database_path
@@ -73,13 +73,12 @@ def _examine_backend(registered: Registered, resolved: Resolved) -> Examined:
 
 
 def _system() -> dict[str, str]:
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "executable": sys.executable,
         "platform": platform.platform(),
         "machine": platform.machine(),
-        "cpus": f"{os.cpu_count()}, of which this process may use {available}",
+        "cpus": f"{os.cpu_count()}, of which this process may use {available_cores()}",
     }
 
 

@@ -7,10 +7,8 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from ..candidates import automatic, current_registry
-from ..config import current
 from ..dispatch import check_name
-from ..explain import Part
+from ..explain import Part, why_not_chosen
 from ..explain import explain as explanation_of
 from .failures import failure_row, show_failures
 from .output import JsonOption, new_table, print_json, show
@@ -68,16 +66,10 @@ def _show(part: Part) -> None:
     else:
         # What follows the first line is the reason of each, which the table has.
         show(f"would be refused: {part.refusal.splitlines()[0].removesuffix(':')}")
-    resolved = current()
-    tried = automatic(part.problem.device, current_registry(resolved), resolved)
     table = new_table("Backend", "What it says", flexible={"What it says": 20})
     for name, reason in part.verdicts:
         if name == part.backend:
             table.add_row(Text(name, style="bold green"), "runs it")
-        elif reason is not None:
-            table.add_row(name, reason)
-        elif name in tried:
-            table.add_row(name, "could run it, but is not chosen")
         else:
-            table.add_row(name, "could run it, but only when it is named")
+            table.add_row(name, reason or why_not_chosen(name, part.problem))
     show(table)
