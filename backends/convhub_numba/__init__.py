@@ -49,7 +49,7 @@ def _algorithm(problem: Problem, options: RunOptions) -> str:
 
 backend = Backend(
     "numba",
-    Capabilities(dtypes=("float32", "float64")),
+    Capabilities(dtypes=("float16", "bfloat16", "float32", "float64")),
     _forward,
     _grad_input,
     _grad_weight,

@@ -12,6 +12,7 @@ from convhub.problem import Problem
 
 from . import grad_weight
 from .correlation import Axis, Correlation, Sizes, correlations
+from .narrow import is_narrow_dtype
 
 __all__ = ["Stage", "Tile", "dot_stage", "gemm_stage", "grad_weight_stage", "indirect_stage"]
 
@@ -67,14 +68,15 @@ class Planes:
     shift_w: int
     span_h: int
     span_w: int
-    inside: bool  # stride 1 and no padding: the source can be read where it lies
+    inside: bool  # stride 1, no padding, nothing to widen: the source can be read where it lies
 
     def items(self, rows: int, columns: int) -> int:
         """Elements of one channel's padded copy under a tile of outputs."""
         return (rows + self.span_h) * (columns + self.span_w) * len(self.phases)
 
 
-def _planes(rows: Axis, columns: Axis) -> Planes:
+def _planes(part: Correlation, dtype: str) -> Planes:
+    rows, columns = part.rows, part.columns
     step_h, step_w = rows.source_step, columns.source_step
     r, high = np.array(rows.taps, np.int64).T
     s, wide = np.array(columns.taps, np.int64).T
@@ -99,7 +101,7 @@ def _planes(rows: Axis, columns: Axis) -> Planes:
         shift_w,
         int(taps[:, 3].max()),
         int(taps[:, 4].max()),
-        step_h == step_w == 1 and _inside(rows) and _inside(columns),
+        step_h == step_w == 1 and _inside(rows) and _inside(columns) and not is_narrow_dtype(dtype),
     )
 
 
@@ -169,7 +171,7 @@ def _sizes(problem: Problem, part: Correlation, planes: Planes, **blocks: int) -
 
 def gemm_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) -> Stage:
     """Return the blocks of `gemm.correlate`."""
-    planes = _planes(part.rows, part.columns)
+    planes = _planes(part, problem.dtype)
     images, M, C = problem.batch, part.out_channels, part.source_channels
     A, B = part.rows.count, part.columns.count
     most_terms = PANEL_BYTES // (tile.width * tile.item)
@@ -226,13 +228,13 @@ def gemm_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
     integers = 4 * tile.width + terms
     return Stage(
         sizes, planes.taps, planes.phases, tasks(), items, integers, planes.inside,
-        problem.primitive == "forward",
+        problem.primitive == "forward" and not is_narrow_dtype(problem.dtype),
     )  # fmt: skip
 
 
 def indirect_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) -> Stage:
     """Return the blocks of `indirect.correlate`."""
-    planes = _planes(part.rows, part.columns)
+    planes = _planes(part, problem.dtype)
     A, B = part.rows.count, part.columns.count
     in_place = planes.inside and tile.lanes <= B
     copied = 0 if in_place else part.source_channels * tile.item
@@ -276,7 +278,7 @@ def indirect_stage(problem: Problem, part: Correlation, tile: Tile, threads: int
 def grad_weight_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     """Return the blocks of `grad_weight.correlate`."""
     (part,) = correlations(problem.replace(primitive="forward"))
-    planes = _planes(part.rows, part.columns)
+    planes = _planes(part, problem.dtype)
     M, columns = part.out_channels, part.terms
     block_columns = _even(columns, 10 * tile.width, tile.width)
     block_channels = _even(M, 128, tile.height)
@@ -317,7 +319,7 @@ def grad_weight_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
 def dot_stage(problem: Problem, tile: Tile) -> Stage:
     """Return the blocks of `dot.correlate`; `tile.vectors` is how many taps are summed at once."""
     (part,) = correlations(problem.replace(primitive="forward"))
-    planes = _planes(part.rows, part.columns)
+    planes = _planes(part, problem.dtype)
     M, C = part.out_channels, part.source_channels
     tile_rows, tile_columns = _pixel_tile(
         part.rows.count, part.columns.count, LONG_TILE_PIXELS, planes, C * tile.item

@@ -10,6 +10,8 @@ from typing import Any
 
 from numba import types
 
+from .narrow import stored_type
+
 __all__ = ["compiled", "float_array", "sizes_of"]
 
 log = logging.getLogger("convhub.numba")
@@ -19,7 +21,7 @@ _entries: dict[tuple[Any, ...], Callable[..., None]] = {}
 
 def float_array(dtype: str, dimensions: int) -> types.Array:
     """Return Numba's type of an array: contiguous if one-dimensional, of any strides otherwise."""
-    return types.Array(getattr(types, dtype), dimensions, "C" if dimensions == 1 else "A")
+    return types.Array(stored_type(dtype), dimensions, "C" if dimensions == 1 else "A")
 
 
 def sizes_of(kind: type) -> types.NamedUniTuple:

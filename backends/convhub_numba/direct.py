@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from .narrow import narrowed, widened
+
 __all__ = ["correlate", "grad_weight"]
 
 RUN = 128
@@ -23,7 +25,7 @@ def correlate(out, source, weight, bias, row_taps, column_taps, sizes, first, la
     """
     groups, M, C = weight.shape[0], weight.shape[1], weight.shape[2]
     H, W = source.shape[2], source.shape[3]
-    zero = out.dtype.type(0)
+    zero = bias.dtype.type(0)
     for task in range(first, last):
         n, channel = task // (groups * M), task % (groups * M)
         g, m = channel // M, channel % M
@@ -41,16 +43,15 @@ def correlate(out, source, weight, bias, row_taps, column_taps, sizes, first, la
                             w = b * sizes[7] + column_taps[j, 1]
                             if w < 0 or w >= W:
                                 continue
-                            part += (
-                                weight[g, m, c, row_taps[i, 0], column_taps[j, 0]]
-                                * source[n, g * C + c, h, w]
-                            )
+                            factor = widened(weight[g, m, c, row_taps[i, 0], column_taps[j, 0]])
+                            part += factor * widened(source[n, g * C + c, h, w])
                             terms += 1
                             if terms == RUN:
                                 total += part
                                 part = zero
                                 terms = 0
-                out[n, channel, sizes[0] + a * sizes[1], sizes[3] + b * sizes[4]] = total + part
+                row, column = sizes[0] + a * sizes[1], sizes[3] + b * sizes[4]
+                out[n, channel, row, column] = narrowed(total + part, out)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -63,8 +64,8 @@ def grad_weight(dw, dy, x, shifts, sizes, first, last):  # type: ignore[no-untyp
     N, _, P, Q = dy.shape
     H, W = x.shape[2], x.shape[3]
     groups = x.shape[1] // C
-    zero = dw.dtype.type(0)
-    sums = np.zeros(2, dw.dtype)
+    zero = widened(dw.dtype.type(0))
+    sums = np.full(2, zero)
     for task in range(first, last):
         k, c = task // C, task % C
         channel = k // (K // groups) * C + c
@@ -80,7 +81,7 @@ def grad_weight(dw, dy, x, shifts, sizes, first, last):  # type: ignore[no-untyp
                             for q in range(Q):
                                 w = q * sizes[1] + s * sizes[3] - shifts[1]
                                 if 0 <= w < W:
-                                    part += dy[n, k, p, q] * x[n, channel, h, w]
+                                    part += widened(dy[n, k, p, q]) * widened(x[n, channel, h, w])
                                     terms += 1
                                     if terms % RUN == 0:
                                         sums[0] += part
@@ -89,4 +90,4 @@ def grad_weight(dw, dy, x, shifts, sizes, first, last):  # type: ignore[no-untyp
                                             sums[1] += sums[0]
                                             sums[0] = zero
                                             terms = 0
-                dw[k, c, r, s] = sums[1] + sums[0] + part
+                dw[k, c, r, s] = narrowed(sums[1] + sums[0] + part, dw)

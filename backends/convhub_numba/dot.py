@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from .narrow import narrowed
 from .pack import load_planes
 from .tiles import dot_rows
 
@@ -74,4 +75,4 @@ def correlate(
                             for j in range(T):
                                 totals[(m * C + c) * T + j] += sums[j]
         for j in range(M * C * T):
-            dw[g * M * C * T + j] = totals[j]
+            dw[g * M * C * T + j] = narrowed(totals[j], dw)

@@ -16,6 +16,7 @@ from . import grad_weight as grad_weight_gemm
 from .blocking import Stage, Tile
 from .compile import compiled, float_array, sizes_of
 from .correlation import Sizes, correlations
+from .narrow import as_stored, is_narrow_dtype, sum_dtype
 from .plan import Plan, plan
 from .scratch import scratch
 
@@ -48,18 +49,21 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions, vect
     """Return ``dw`` of shape (K, C / groups, R, S)."""
     made = plan(problem, options, vector_bits)
     dw = np.empty(problem.weight_shape, dy.dtype)
+    stored_dw, dy, x = (as_stored(array, problem.dtype) for array in (dw, dy, x))
     if made.algorithm == "direct":
-        _grad_weight_direct(dw, dy, x, problem, made)
+        _grad_weight_direct(stored_dw, dy, x, problem, made)
         return dw
     (stage,) = made.stages
     kernel = _reducing_kernel(made.algorithm, problem.dtype, made.tile)
-    flat_dw = dw.reshape(-1)
-    dy_in_place, x_in_place = _plain(dy), _plain(x) and stage.source_in_place
-    flat_dy = dy.reshape(-1) if dy_in_place else flat_dw
-    flat_x = x.reshape(-1) if x_in_place else flat_dw
+    flat_dw = stored_dw.reshape(-1)
+    dy_in_place = _plain(dy) and not is_narrow_dtype(problem.dtype)
+    x_in_place = _plain(x) and stage.source_in_place
+    nothing = np.empty(0, sum_dtype(problem.dtype))
+    flat_dy = dy.reshape(-1) if dy_in_place else nothing
+    flat_x = x.reshape(-1) if x_in_place else nothing
 
     def work(first: int, last: int) -> None:
-        items, table = scratch(stage.items, stage.integers, dw.dtype)
+        items, table = scratch(stage.items, stage.integers, nothing.dtype)
         kernel(
             flat_dw, dy, flat_dy, x, flat_x, items, table, stage.taps, stage.phases, stage.sizes,
             dy_in_place, x_in_place, first, last, made.tile.height, made.tile.vectors, made.tile.lanes,
@@ -76,20 +80,23 @@ def _plain(array: Array) -> bool:
 def _correlate(source: Array, weight: Array, bias: Array | None, problem: Problem, made: Plan) -> Array:
     """Run a forward or grad_input problem; `weight` is (groups, out channels, source channels, R, S)."""
     out = np.empty(problem.result_shape, source.dtype)
-    constants = np.zeros(out.shape[1], out.dtype) if bias is None else np.ascontiguousarray(bias)
+    sums = sum_dtype(problem.dtype)
+    constants = np.zeros(out.shape[1], sums) if bias is None else np.ascontiguousarray(bias, sums)
+    stored, source, weight = (as_stored(array, problem.dtype) for array in (out, source, weight))
     if made.algorithm == "direct":
-        _correlate_direct(out, source, weight, constants, problem, made)
+        _correlate_direct(stored, source, weight, constants, problem, made)
         return out
     if problem.primitive == "grad_input" and len(made.stages) < _phases(problem):
         out[...] = constants[:, None, None]  # pixels that no tap of the kernel reaches
     kernel = _correlating_kernel(made.algorithm, problem.dtype, made.tile)
-    flat_out = out.reshape(-1)
-    plain_source, plain_weight = _plain(source), _plain(weight)
-    flat_source = source.reshape(-1) if plain_source else flat_out
-    flat_weight = weight.reshape(-1) if plain_weight else flat_out
+    flat_out = stored.reshape(-1)
+    in_place = not is_narrow_dtype(problem.dtype)
+    plain_source, plain_weight = in_place and _plain(source), in_place and _plain(weight)
+    flat_source = source.reshape(-1) if plain_source else constants
+    flat_weight = weight.reshape(-1) if plain_weight else constants
 
     def work(stage: Stage, first: int, last: int) -> None:
-        items, table = scratch(stage.items, stage.integers, out.dtype)
+        items, table = scratch(stage.items, stage.integers, sums)
         kernel(
             flat_out, source, flat_source, weight, flat_weight, constants, items, table, stage.taps,
             stage.phases, stage.sizes, plain_source and stage.source_in_place,
@@ -124,21 +131,22 @@ def _run_stages(work: Callable[[Stage, int, int], None], made: Plan) -> None:
 
 @functools.cache
 def _correlating_kernel(algorithm: str, dtype: str, tile: Tile) -> Callable[..., None]:
-    flat, strided = float_array(dtype, 1), float_array(dtype, 4)
+    strided, flat = float_array(dtype, 4), float_array(sum_dtype(dtype).name, 1)
     return compiled(
         gemm.correlate if algorithm == "gemm" else indirect.correlate,
-        flat, strided, flat, float_array(dtype, 5), flat, flat, flat, INTEGERS, TABLE, TABLE, sizes_of(Sizes),
-        FLAG, FLAG, INT, INT, *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
+        float_array(dtype, 1), strided, flat, float_array(dtype, 5), flat, flat, flat, INTEGERS, TABLE, TABLE,
+        sizes_of(Sizes), FLAG, FLAG, INT, INT, *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
     )  # fmt: skip
 
 
 @functools.cache
 def _reducing_kernel(algorithm: str, dtype: str, tile: Tile) -> Callable[..., None]:
-    flat, strided = float_array(dtype, 1), float_array(dtype, 4)
+    strided, flat = float_array(dtype, 4), float_array(sum_dtype(dtype).name, 1)
     return compiled(
         grad_weight_gemm.correlate if algorithm == "gemm" else dot.correlate,
-        flat, strided, flat, strided, flat, flat, INTEGERS, TABLE, TABLE, sizes_of(grad_weight_gemm.Sizes),
-        FLAG, FLAG, INT, INT, *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
+        float_array(dtype, 1), strided, flat, strided, flat, flat, INTEGERS, TABLE, TABLE,
+        sizes_of(grad_weight_gemm.Sizes), FLAG, FLAG, INT, INT,
+        *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
     )  # fmt: skip
 
 
@@ -147,8 +155,8 @@ def _correlate_direct(
 ) -> None:
     strided = float_array(problem.dtype, 4)
     kernel = compiled(
-        direct.correlate, strided, strided, float_array(problem.dtype, 5), float_array(problem.dtype, 1),
-        TABLE, TABLE, INTEGERS, INT, INT,
+        direct.correlate, strided, strided, float_array(problem.dtype, 5),
+        float_array(sum_dtype(problem.dtype).name, 1), TABLE, TABLE, INTEGERS, INT, INT,
     )  # fmt: skip
     for part in correlations(problem):
         rows, columns = part.rows, part.columns

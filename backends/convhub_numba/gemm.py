@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from numba import njit
 
-from .pack import list_runs, load_planes, pack_panel
+from .narrow import is_narrow, narrowed, summable, widened
+from .pack import copy_run, list_runs, load_planes, pack_panel
 from .product import multiply_panel, tile_height
 
 __all__ = ["correlate"]
@@ -20,7 +21,7 @@ __all__ = ["correlate"]
 
 @njit(nogil=True, error_model="numpy")
 def pack_weight(packed, weight, g, m0, m1, c0, c1, taps, tap0, tap1, rows):  # type: ignore[no-untyped-def]
-    """Lay a block of the weight out tile by tile, ``packed[tile][term][row]``."""
+    """Lay a block of the weight out tile by tile, ``packed[tile][term][row]``, widened."""
     count = (c1 - c0) * (tap1 - tap0)
     for c in range(c0, c1):  # outermost, because in grad_input its stride is the longest
         term = (c - c0) * (tap1 - tap0)
@@ -32,21 +33,24 @@ def pack_weight(packed, weight, g, m0, m1, c0, c1, taps, tap0, tap1, rows):  # t
                 r, s = taps[t, 0], taps[t, 1]
                 if height == rows:  # a known number, so that the loop is unrolled
                     for i in range(rows):
-                        packed[at + i] = weight[g, m + i, c, r, s]
+                        packed[at + i] = widened(weight[g, m + i, c, r, s])
                 else:
                     for i in range(height):
-                        packed[at + i] = weight[g, m + i, c, r, s]
+                        packed[at + i] = widened(weight[g, m + i, c, r, s])
                 at += height
             m += height
 
 
 @njit(nogil=True, error_model="numpy")
-def hand_out(out, start, channel, z, places, pixels, tile, at, height, width):  # type: ignore[no-untyped-def]
-    """Copy `height` rows of finished sums to where their pixels belong."""
+def hand_out(out, start, channel, z, places, side_by_side, pixels, tile, at, height, width, lanes):  # type: ignore[no-untyped-def]
+    """Copy `height` rows of finished sums, narrowed, to where their pixels belong."""
     for i in range(height):
         line = start + (channel + i) * z.out_channel
-        for j in range(pixels):
-            out[line + places[j]] = tile[at + i * width + j]
+        if side_by_side:
+            copy_run(out, line + places[0], tile, at + i * width, pixels, lanes)
+        else:
+            for j in range(pixels):
+                out[line + places[j]] = narrowed(tile[at + i * width + j], out)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -143,16 +147,13 @@ def correlate(
                     pack_panel(
                         panel, width, pixels_from, runs, run_count, offsets, count, reach, readable, lanes
                     )
-                    direct = list_places(places, pixel, end, z, rows, columns) and end - pixel == width
+                    side_by_side = list_places(places, pixel, end, z, rows, columns)
+                    direct = side_by_side and end - pixel == width and not is_narrow(out)
                     if direct:
-                        to, to_offset, to_row = (
-                            out,
-                            out_start + g * M * z.out_channel + places[0],
-                            z.out_channel,
-                        )
-                        to_offset += m0 * z.out_channel
+                        to, to_row = summable(out, held), z.out_channel
+                        to_offset = out_start + (g * M + m0) * z.out_channel + places[0]
                     else:
-                        # Pixels that do not lie side by side are summed apart, and handed out when complete.
+                        # What is narrow or does not lie side by side is summed apart, and then handed out.
                         to, to_offset, to_row = held, 0, width
                         if z.held_panels > 1:
                             to_offset = pixel * z.tile_channels
@@ -163,5 +164,5 @@ def correlate(
                                    bias, g * M + m0, accumulate, m1 - m0, height_limit, vectors,
                                    lanes)  # fmt: skip
                     if complete and not direct:
-                        hand_out(out, out_start, g * M + m0, z, places, end - pixel, held, to_offset,
-                                 m1 - m0, width)  # fmt: skip
+                        hand_out(out, out_start, g * M + m0, z, places, side_by_side, end - pixel, held,
+                                 to_offset, m1 - m0, width, lanes)  # fmt: skip

@@ -14,7 +14,8 @@ from typing import NamedTuple
 from numba import njit
 
 from .moves import transpose_square
-from .pack import list_runs, load_planes
+from .narrow import narrowed, widened
+from .pack import copy_run, list_runs, load_planes
 from .product import multiply_panel
 
 __all__ = ["GROUP", "Sizes", "correlate"]
@@ -66,6 +67,29 @@ def pack_turned(panel, source, runs, run_count, offsets, columns, readable, lane
                 for j in range(first, first + lanes):
                     for k in range(length):
                         panel[(pixel + k) * columns + j] = source[start + k + offsets[j]]
+
+
+@njit(nogil=True, error_model="numpy")
+def load_rows(left, dy, n, k0, k1, row0, column0, columns, pixel, count, lanes):  # type: ignore[no-untyped-def]
+    """Fill ``left[channel, t]``, widened, with `count` pixels of a tile `columns` wide, from `pixel` on."""
+    item = dy.itemsize
+    stride_n, stride_k, stride_p, stride_q = dy.strides
+    dense = stride_q == item and (stride_n | stride_k | stride_p) % item == 0
+    one_run = dense and columns == dy.shape[3] and stride_p == columns * item
+    to = 0
+    for k in range(k0, k1):
+        t = 0
+        while t < count:
+            p, q = row0 + (pixel + t) // columns, column0 + (pixel + t) % columns
+            length = count if one_run else min(count - t, column0 + columns - q)
+            if dense:
+                start = (n * stride_n + k * stride_k + p * stride_p) // item + q
+                copy_run(left, to, dy, start, length, lanes)
+            else:
+                for j in range(length):
+                    left[to + j] = widened(dy[n, k, p, q + j])
+            t += length
+            to += length
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -137,10 +161,10 @@ def correlate(
                             left_row = image_pixels
                         else:
                             left_at, left_row = 0, count
-                            for m in range(m0, m1):
-                                for t in range(count):
-                                    p, q = a0 + (pixel + t) // columns, b0 + (pixel + t) % columns
-                                    left[(m - m0) * count + t] = dy[n, g * M + m, p, q]
+                            load_rows(
+                                left_scratch, dy, n, g * M + m0, g * M + m1, a0, b0, columns, pixel, count,
+                                lanes,
+                            )  # fmt: skip
                         for j in range(0, stride, width):
                             pack_turned(
                                 panel, pixels_from, runs, run_count, offsets[j:], width, readable, lanes
@@ -158,4 +182,4 @@ def correlate(
         for m in range(m0, m1):
             to = (g * M + m) * C * T + j0
             for j in range(j1 - j0):
-                dw[to + j] = totals[(m - m0) * stride + j]
+                dw[to + j] = narrowed(totals[(m - m0) * stride + j], dw)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from numba import njit
 
 from .moves import copy_vector
+from .narrow import narrowed, widened
 from .pack import load_planes
 from .tiles import gather_tile
 
@@ -44,7 +45,7 @@ def hand_out(
 ):  # type: ignore[no-untyped-def]
     """Copy a tile to where its vectors belong; vectors side by side in rows shorter than a vector overlap.
 
-    Nothing at or past `end`, counted from the channel's `start`, is written.
+    Numbers are narrowed. Nothing at or past `end`, counted from the channel's `start`, is written.
     """
     length = min(columns, lanes)
     for i in range(rows):
@@ -56,7 +57,7 @@ def hand_out(
                 copy_vector(out, to + place, tile, at, lanes)
             else:
                 for j in range(length):
-                    out[to + place + j * out_column] = tile[at + j]
+                    out[to + place + j * out_column] = narrowed(tile[at + j], out)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -120,7 +121,7 @@ def correlate(
                         offsets[t] = (c * phases.shape[0] + taps[tap, 2]) * plane
                         offsets[t] += taps[tap, 3] * pitch + taps[tap, 4]
                     for i in range(height):
-                        packed[t * height + i] = weight[g, i, c, taps[tap, 0], taps[tap, 1]]
+                        packed[t * height + i] = widened(weight[g, i, c, taps[tap, 0], taps[tap, 1]])
                     t += 1
             channel = g * height
             start = out_start + channel * z.out_channel

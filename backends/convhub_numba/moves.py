@@ -11,6 +11,7 @@ from typing import Any
 from numba import types
 from numba.extending import intrinsic
 
+from .narrow import convert_value
 from .vector_ir import Emitter
 
 __all__ = ["copy_even", "copy_vector", "pack_runs", "transpose_square"]
@@ -18,11 +19,12 @@ __all__ = ["copy_even", "copy_vector", "pack_runs", "transpose_square"]
 
 @intrinsic(prefer_literal=True)
 def copy_vector(typing_context: Any, to: Any, to_offset: Any, source: Any, offset: Any, lanes: Any) -> Any:
-    """Copy `lanes` elements."""
+    """Copy `lanes` elements, widened or narrowed where the two arrays differ in type."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        emit = Emitter(context, builder, signature.args[0].dtype, lanes.literal_value)
+        emit = Emitter(context, builder, source.dtype, lanes.literal_value)
         value = emit.load_vector(emit.plus(emit.data(signature.args[2], arguments[2]), arguments[3]))
+        value = convert_value(builder, value, source.dtype, to.dtype)
         emit.store_vector(value, emit.plus(emit.data(signature.args[0], arguments[0]), arguments[1]))
         return context.get_dummy_value()
 
@@ -31,14 +33,15 @@ def copy_vector(typing_context: Any, to: Any, to_offset: Any, source: Any, offse
 
 @intrinsic(prefer_literal=True)
 def copy_even(typing_context: Any, to: Any, to_offset: Any, source: Any, offset: Any, lanes: Any) -> Any:
-    """Copy every second one of ``2 * lanes`` elements, all of which are read."""
+    """Copy every second one of ``2 * lanes`` elements, all of which are read; widen them if need be."""
     length = lanes.literal_value
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        emit = Emitter(context, builder, signature.args[0].dtype, length)
+        emit = Emitter(context, builder, source.dtype, length)
         start = emit.plus(emit.data(signature.args[2], arguments[2]), arguments[3])
         low, high = emit.load_vector(start), emit.load_vector(emit.plus(start, emit.int(length)))
         value = emit.shuffle(low, high, list(range(0, 2 * length, 2)))
+        value = convert_value(builder, value, source.dtype, to.dtype)
         emit.store_vector(value, emit.plus(emit.data(signature.args[0], arguments[0]), arguments[1]))
         return context.get_dummy_value()
 

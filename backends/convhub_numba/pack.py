@@ -10,13 +10,30 @@ from __future__ import annotations
 from numba import njit
 
 from .moves import copy_even, copy_vector, pack_runs
+from .narrow import widened
 
-__all__ = ["list_runs", "load_planes", "pack_panel"]
+__all__ = ["copy_run", "list_runs", "load_planes", "pack_panel"]
+
+
+@njit(nogil=True, error_model="numpy")
+def copy_run(to, to_offset, source, offset, length, lanes):  # type: ignore[no-untyped-def]
+    """Copy `length` elements that lie side by side; the last vector overlaps the one before."""
+    if length >= lanes:
+        for j in range(0, length - lanes, lanes):
+            copy_vector(to, to_offset + j, source, offset + j, lanes)
+        copy_vector(to, to_offset + length - lanes, source, offset + length - lanes, lanes)
+    elif length >= 4:
+        for j in range(0, length - 4, 4):
+            copy_vector(to, to_offset + j, source, offset + j, 4)
+        copy_vector(to, to_offset + length - 4, source, offset + length - 4, 4)
+    else:
+        for j in range(length):
+            copy_vector(to, to_offset + j, source, offset + j, 1)
 
 
 @njit(nogil=True, error_model="numpy")
 def load_planes(pad, source, n0, n1, c0, c1, phases, step_h, step_w, row0, rows, column0, columns, lanes):  # type: ignore[no-untyped-def]
-    """Fill ``pad[c, phase, n, row, column]`` with the source's pixel, or zero where there is none.
+    """Fill ``pad[c, phase, n, row, column]`` with the source's pixel, widened, or zero where there is none.
 
     The pixel of row i and column j in the plane of phase (u, v) is at
     ``(row0 + i) * step_h + u``, ``(column0 + j) * step_w + v``.
@@ -34,6 +51,8 @@ def load_planes(pad, source, n0, n1, c0, c1, phases, step_h, step_w, row0, rows,
             top = min(rows, max(0, -row0))
             bottom = max(top, min(rows, (H - phases[f, 0] + step_h - 1) // step_h - row0))
             length = right - left
+            # Whole rows that follow one another are copied as one.
+            one_run = step_h == 1 and length == columns == W and stride_h == W * item
             for n in range(n0, n1):
                 if length < columns or bottom - top < rows:
                     pad[at : at + rows * columns] = zero
@@ -42,10 +61,11 @@ def load_planes(pad, source, n0, n1, c0, c1, phases, step_h, step_w, row0, rows,
                     w = (column0 + left) * step_w + phases[f, 1]
                     to = at + i * columns + left
                     start = (n * stride_n + c * stride_c + h * stride_h) // item + w
-                    if dense and step_w == 1 and length >= lanes:
-                        for j in range(0, length - lanes, lanes):
-                            copy_vector(pad, to + j, source, start + j, lanes)
-                        copy_vector(pad, to + length - lanes, source, start + length - lanes, lanes)
+                    if dense and step_w == 1:
+                        if one_run:
+                            copy_run(pad, to, source, start, (bottom - top) * columns, lanes)
+                            break
+                        copy_run(pad, to, source, start, length, lanes)
                         continue
                     j = 0
                     if dense and step_w == 2:
@@ -55,7 +75,7 @@ def load_planes(pad, source, n0, n1, c0, c1, phases, step_h, step_w, row0, rows,
                             j += lanes
                             w += 2 * lanes
                     while j < length:
-                        pad[to + j] = source[n, c, h, w]
+                        pad[to + j] = widened(source[n, c, h, w])
                         j += 1
                         w += step_w
                 at += rows * columns

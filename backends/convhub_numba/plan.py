@@ -17,14 +17,13 @@ import functools
 import math
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from convhub.backend import RunOptions
 from convhub.problem import Problem
 
 from . import blocking
 from .blocking import Stage, Tile
 from .correlation import correlations
+from .narrow import sum_dtype
 from .threads import usable_threads
 from .vector_ir import host_vector_bits
 
@@ -57,7 +56,7 @@ class Plan:
 def plan(problem: Problem, options: RunOptions, vector_bits: int = 0) -> Plan:
     """Return the plan for a problem; `vector_bits` 0 means this machine's own vectors."""
     bits = vector_bits or host_vector_bits()
-    item = np.dtype(problem.dtype).itemsize
+    item = sum_dtype(problem.dtype).itemsize
     tile = Tile(8 if bits == 512 else 4, 3, bits // 8 // item, item)
     allowed = usable_threads(options.threads)
     threads = allowed if _work(problem) >= SMALL_WORK else 1

@@ -12,6 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .narrow import convert_value
 from .vector_ir import INT64, Emitter
 
 __all__ = ["dot_rows", "gather_tile", "gemm_tile"]
@@ -122,12 +123,12 @@ def gather_tile(
 
     ``out[places[v] + i * out_row:][:lanes] = (itself if accumulate else bias[i])
     + Σ_t left[t * rows + i] · source[bases[v] + offsets[t]:][:lanes]``. Every array has the index or offset
-    at which it begins beside it.
+    at which it begins beside it. Sums are narrowed if `out` is narrow, which therefore must not accumulate.
     """
     height, width, length = rows.literal_value, vectors.literal_value, lanes.literal_value
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        emit = Emitter(context, builder, signature.args[0].dtype, length)
+        emit = Emitter(context, builder, left.dtype, length)
         named = dict(zip(_GATHER_ARGUMENTS, arguments, strict=True))
         data = {
             name: emit.data(kind, value)
@@ -169,7 +170,8 @@ def gather_tile(
                         for v in range(width):
                             place = emit.plus(places[v], emit.multiple(named["out_row"], i))
                             before = emit.load_vector(place) if adding else constant
-                            emit.store_vector(builder.fadd(before, sums[i * width + v]), place)
+                            total = builder.fadd(before, sums[i * width + v])
+                            emit.store_vector(convert_value(builder, total, left.dtype, out.dtype), place)
         return context.get_dummy_value()
 
     integer = types.int64

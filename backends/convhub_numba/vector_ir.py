@@ -63,8 +63,8 @@ class Emitter:
         return self.builder.load(self.builder.bitcast(pointer, self.vector.as_pointer()), align=1)
 
     def store_vector(self, value: Any, pointer: Any) -> None:
-        """Store a vector to any address."""
-        self.builder.store(value, self.builder.bitcast(pointer, self.vector.as_pointer()), align=1)
+        """Store a vector, of whatever elements, to any address."""
+        self.builder.store(value, self.builder.bitcast(pointer, value.type.as_pointer()), align=1)
 
     def load_broadcast(self, pointer: Any) -> Any:
         """Load one element into all lanes."""
