@@ -42,6 +42,25 @@ def pack_weight(packed, weight, g, m0, m1, c0, c1, taps, tap0, tap1, rows):  # t
 
 
 @njit(nogil=True, error_model="numpy")
+def terms_side_by_side(weight, T):  # type: ignore[no-untyped-def]
+    """Whether the terms of an output channel's sum, `T` for each source channel, lie in order in `weight`."""
+    item = weight.itemsize
+    stride_g, stride_m, stride_c, stride_r, stride_s = weight.strides
+    R, S = weight.shape[3], weight.shape[4]
+    in_order = stride_s == item and stride_r == S * item and stride_c == R * S * item
+    return in_order and T == R * S and (stride_g | stride_m) % item == 0
+
+
+@njit(nogil=True, error_model="numpy")
+def pack_rows(packed, weight, g, m0, m1, term, count, lanes):  # type: ignore[no-untyped-def]
+    """Copy `count` terms of each row, from `term` on, that lie in order: ``packed[row][term]``, widened."""
+    item, (stride_g, stride_m, _, _, _) = weight.itemsize, weight.strides
+    for m in range(m0, m1):
+        start = (g * stride_g + m * stride_m) // item + term
+        copy_run(packed, (m - m0) * count, weight, start, count, lanes)
+
+
+@njit(nogil=True, error_model="numpy")
 def hand_out(out, start, channel, z, places, side_by_side, pixels, tile, at, height, width, lanes):  # type: ignore[no-untyped-def]
     """Copy `height` rows of finished sums, narrowed, to where their pixels belong."""
     for i in range(height):
@@ -94,6 +113,7 @@ def correlate(
     a_blocks = (z.rows + z.tile_rows - 1) // z.tile_rows
     pixels_from = flat_source if source_in_place else pad
     weights_from = flat_weight if weight_in_place else packed
+    by_rows = terms_side_by_side(weight, T)
     for task in range(first, last):
         m0 = task % m_blocks * z.tile_channels
         rest_task = task // m_blocks
@@ -137,7 +157,13 @@ def correlate(
                             offsets[t] += taps[tap, 3] * pad_columns + taps[tap, 4]
                         reach = max(reach, offsets[t])
                         t += 1
-                if not weight_in_place:
+                left_at, left_row = 0, 0
+                if weight_in_place:
+                    left_at, left_row = (g * M + m0) * z.weight_row + c0 * T + tap0, z.weight_row
+                elif by_rows:
+                    left_row = count
+                    pack_rows(packed, weight, g, m0, m1, c0 * T + tap0, count, lanes)
+                else:
                     pack_weight(packed, weight, g, m0, m1, c0, c1, taps, tap0, tap1, height_limit)
                 accumulate, complete = c0 > 0 or tap0 > 0, c1 == C and tap1 == T
                 pixels = images * rows * columns
@@ -157,9 +183,6 @@ def correlate(
                         to, to_offset, to_row = held, 0, width
                         if z.held_panels > 1:
                             to_offset = pixel * z.tile_channels
-                    left_at, left_row = 0, 0
-                    if weight_in_place:
-                        left_at, left_row = (g * M + m0) * z.weight_row + c0 * T + tap0, z.weight_row
                     multiply_panel(to, to_offset, to_row, weights_from, left_at, left_row, panel, count,
                                    bias, g * M + m0, accumulate, m1 - m0, height_limit, vectors,
                                    lanes)  # fmt: skip

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from numba import njit
 
 from .moves import transpose_square
-from .narrow import narrowed, widened
+from .narrow import widened
 from .pack import copy_run, list_runs, load_planes
 from .product import multiply_panel
 
@@ -180,6 +180,4 @@ def correlate(
         for i in range(used):
             totals[i] += sums[i]
         for m in range(m0, m1):
-            to = (g * M + m) * C * T + j0
-            for j in range(j1 - j0):
-                dw[to + j] = narrowed(totals[(m - m0) * stride + j], dw)
+            copy_run(dw, (g * M + m) * C * T + j0, totals, (m - m0) * stride, j1 - j0, lanes)

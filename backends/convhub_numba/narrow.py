@@ -18,6 +18,7 @@ from numba import types
 from numba.core import config
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
+from numba.np.numpy_support import from_dtype
 
 from convhub.backend import Array
 
@@ -33,7 +34,7 @@ __all__ = [
     "widened",
 ]
 
-_STORED = {"float16": "uint16", "bfloat16": "int16"}
+_STORED = {"float16": np.dtype(np.uint16), "bfloat16": np.dtype(np.int16)}
 _HALF, _BRAIN = types.uint16, types.int16
 INT16, INT32, FLOAT = ir.IntType(16), ir.IntType(32), ir.FloatType()
 
@@ -50,7 +51,7 @@ def sum_dtype(dtype: str) -> np.dtype[Any]:
 
 def stored_type(dtype: str) -> Any:
     """Return Numba's type of an array's elements."""
-    return getattr(types, _STORED.get(dtype, dtype))
+    return from_dtype(_STORED.get(dtype) or np.dtype(dtype))
 
 
 def as_stored(array: Array, dtype: str) -> Array:

@@ -3,16 +3,21 @@
 import numpy as np
 import pytest
 
+from convhub.arrays import numpy_dtype
 from convhub.backend import RunOptions
 from convhub.problem import Problem
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
+pytest.importorskip("ml_dtypes", reason="it has NumPy's bfloat16")
 
 from convhub_numba import backend, engine
 from convhub_numba.plan import plan
 
 PRIMITIVES = ("forward", "grad_input", "grad_weight")
-DTYPES = ("float32", "float64")
+DTYPES = ("float16", "bfloat16", "float32", "float64")
+NOT_DOUBLE = DTYPES[:3]
+# Of types whose sums are made in float32: the relative distance of neighbours, and the least number.
+ROUNDING = {"float16": (2.0**-10, 2.0**-24), "bfloat16": (2.0**-7, 2.0**-133)}
 # Name and geometry; the primitive, the dtype and two images are added. Odd and non-square throughout.
 GEOMETRIES = {
     "plain": "c5h11w14_k6r3s2",
@@ -51,10 +56,11 @@ def shapes(problem):
 
 def operands(problem, draw):
     """Two operands and a bias (None where there is none), made by ``draw(shape)``."""
-    first, second = (np.asarray(draw(shape)).astype(problem.dtype) for shape in shapes(problem))
+    dtype = numpy_dtype(problem.dtype)
+    first, second = (np.asarray(draw(shape)).astype(dtype) for shape in shapes(problem))
     if problem.primitive == "grad_weight":
         return first, second, None
-    return first, second, np.asarray(draw(problem.result_shape[1])).astype(problem.dtype)
+    return first, second, np.asarray(draw(problem.result_shape[1])).astype(dtype)
 
 
 def oracle(problem, first, second, bias=None):
@@ -105,15 +111,21 @@ def run(problem, first, second, bias=None, options=None, vector_bits=0):
 
 
 def assert_right(problem, result, first, second, bias=None):
-    """Each element within ``(8 + sqrt(terms)) eps`` of the sum of its terms' magnitudes."""
+    """Each element within ``(8 + sqrt(terms)) eps`` of the sum of its terms' magnitudes.
+
+    That is `eps` of the type that sums are made in; where it is not the result's own, one rounding is added.
+    """
     expected = oracle(problem, first, second, bias)
     magnitude = oracle(problem, abs(first), abs(second), None if bias is None else abs(bias))
-    bound = (8 + np.sqrt(problem.terms)) * np.finfo(problem.dtype).eps * magnitude
+    sums = "float32" if problem.dtype in ROUNDING else problem.dtype
+    bound = (8 + np.sqrt(problem.terms)) * np.finfo(sums).eps * magnitude
+    epsilon, least = ROUNDING.get(problem.dtype, (0, 0))
+    bound += (epsilon * (abs(expected) + bound) + least) / 2
     assert result.shape == problem.result_shape
-    assert result.dtype == problem.dtype
+    assert result.dtype == numpy_dtype(problem.dtype)
     assert result.flags.c_contiguous
     assert result.flags.writeable
-    error = abs(result - expected)
+    error = abs(result.astype(np.float64) - expected)
     assert (error <= bound).all(), f"{problem}: {(error > bound).sum()} of {error.size} elements are wrong"
 
 
@@ -132,16 +144,17 @@ def test_results(geometry, primitive, dtype, rng):
 
 
 @pytest.mark.parametrize("bits", [128, 256, 512])
+@pytest.mark.parametrize("dtype", NOT_DOUBLE)
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 @pytest.mark.parametrize("geometry", ["all_at_once", "depthwise", "many_terms", "few_channels"])
-def test_every_vector_width(geometry, primitive, bits, rng):
-    problem = problem_of(primitive, "float32", GEOMETRIES[geometry])
+def test_every_vector_width(geometry, primitive, dtype, bits, rng):
+    problem = problem_of(primitive, dtype, GEOMETRIES[geometry])
     given = operands(problem, rng.standard_normal)
     assert_right(problem, run(problem, *given, vector_bits=bits), *given)
 
 
 def test_widths_are_not_ignored():
-    problem = problem_of("forward", "float32", GEOMETRIES["plain"])
+    problem = problem_of("forward", "float16", GEOMETRIES["plain"])
     assert [plan(problem, RunOptions(), bits).tile.lanes for bits in (128, 256, 512)] == [4, 8, 16]
 
 
@@ -151,9 +164,29 @@ def test_widths_are_not_ignored():
 def test_small_integers_are_exact(geometry, primitive, dtype, rng):
     problem = problem_of(primitive, dtype, geometry)
     given = operands(problem, lambda shape: rng.integers(-3, 4, shape))
-    assert np.array_equal(run(problem, *given), oracle(problem, *given))
+    assert np.array_equal(run(problem, *given), oracle(problem, *given).astype(numpy_dtype(dtype)))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "forward_n67c5h7w6_k9r3s3_pad1",
+        "grad_input_n67c5h7w6_k9r3s3_pad1",
+        "grad_weight_n67c5h7w6_k9r3s3_pad1",
+        "forward_n67c5h7w6_k5r3s3_pad1_groups5",
+        "grad_weight_n67c5h7w6_k5r3s3_pad1_groups5",
+        "forward_n9c20h31w33_k10r1s1",
+        "grad_weight_n9c20h31w33_k10r1s1",
+    ],
+)
+def test_batches(text, dtype, rng):
+    problem = Problem.parse(text).replace(dtype=dtype)
+    given = operands(problem, rng.standard_normal)
+    assert_right(problem, run(problem, *given, options=RunOptions(threads=2)), *given)
+
+
+@pytest.mark.parametrize("dtype", NOT_DOUBLE)
 @pytest.mark.parametrize("fill", ["random", "constant"])
 @pytest.mark.parametrize(
     "text",
@@ -165,11 +198,54 @@ def test_small_integers_are_exact(geometry, primitive, dtype, rng):
         "forward_n1c200h9w11_k2r3s3_pad1",
     ],
 )
-def test_long_sums_of_positive_terms(text, fill, rng):
+def test_long_sums_of_positive_terms(text, fill, dtype, rng):
     # All rounding errors of a constant's sum have the same sign: one long chain would exceed the bound.
-    problem = Problem.parse(text)
+    problem = Problem.parse(text).replace(dtype=dtype)
     given = operands(problem, rng.random if fill == "random" else lambda shape: np.full(shape, 0.1))
     assert_right(problem, run(problem, *given), *given)
+
+
+@pytest.mark.parametrize("limit", [0, 2**26])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "forward_float16_n2c300h5w7_k5r3s3_pad1",
+        "grad_input_float16_n2c5h5w7_k300r3s3_pad1",
+        "grad_weight_float16_n2c4h40w41_k16r3s3",
+        "forward_float16_n2c250h9w11_k2r3s3_pad1",
+        "grad_weight_float16_n2c4h40w41_k4r3s3_groups4",
+    ],
+)
+def test_sums_may_leave_the_range_on_the_way(text, limit):
+    # The first half of the terms adds up to more than float16 holds; the other half takes it away again.
+    problem = Problem.parse(text)
+    first, second, bias = operands(problem, lambda shape: np.full(shape, 8.0))
+    half = np.ones(first.shape, np.float16)
+    if problem.primitive == "grad_weight":
+        half[1:] = -1
+    else:
+        half[:, first.shape[1] // 2 :] = -1
+    given = (first * half, second, bias)
+    largest = oracle(problem, abs(given[0]), second).max()
+    assert largest / 2 > np.finfo(np.float16).max
+    result = run(problem, *given, options=RunOptions(workspace_limit=limit))
+    assert np.array_equal(result, oracle(problem, *given))
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+@pytest.mark.parametrize("geometry", ["plain", "padded", "strided", "depthwise", "many_terms"])
+def test_results_of_any_size_are_rounded_right(geometry, primitive, dtype, rng):
+    # Small integers by powers of two: sums are exact; results subnormal, zero, ordinary, infinite in float16.
+    problem = problem_of(primitive, dtype, GEOMETRIES[geometry])
+    first, second, _ = operands(problem, lambda shape: rng.integers(-3, 4, shape))
+    least, most = {"float16": (-17, 12), "bfloat16": (-70, 57)}[dtype]
+    for exponent in (least, least + 4, 0, most):
+        factor = np.float64(2.0**exponent)
+        given = [(operand * factor).astype(first.dtype) for operand in (first, second)]
+        with np.errstate(over="ignore"):
+            expected = (oracle(problem, first, second) * factor**2).astype(first.dtype)
+        assert np.array_equal(run(problem, *given), expected), exponent
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)
@@ -187,13 +263,14 @@ def test_empty_batch(geometry, primitive, dtype, rng):
     given = operands(problem, rng.standard_normal)
     result = run(problem, *given)
     assert result.shape == problem.result_shape
-    assert result.dtype == dtype
+    assert result.dtype == numpy_dtype(dtype)
     assert not result.any()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("geometry", ["strided", "depthwise_strided"])
-def test_pixels_that_no_output_used_have_the_bias(geometry, rng):
-    problem = problem_of("grad_input", "float32", GEOMETRIES[geometry])
+def test_pixels_that_no_output_used_have_the_bias(geometry, dtype, rng):
+    problem = problem_of("grad_input", dtype, GEOMETRIES[geometry])
     problem = problem.replace(output_size=(3, 2))
     dy, w, bias = operands(problem, rng.standard_normal)
     result = run(problem, dy, w, bias)
@@ -212,11 +289,12 @@ VIEWS = {
 }
 
 
+@pytest.mark.parametrize("dtype", NOT_DOUBLE)
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 @pytest.mark.parametrize("geometry", ["pointwise", "padded", "depthwise", "strided"])
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
-def test_views(view, geometry, primitive, rng):
-    problem = problem_of(primitive, "float32", GEOMETRIES[geometry])
+def test_views(view, geometry, primitive, dtype, rng):
+    problem = problem_of(primitive, dtype, GEOMETRIES[geometry])
     plain = operands(problem, rng.standard_normal)
     given = [None if operand is None else view(operand) for operand in plain]
     before = [None if operand is None else operand.copy() for operand in given]
@@ -240,6 +318,7 @@ def test_broadcast_operands(primitive, rng):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("dtype", NOT_DOUBLE)
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 @pytest.mark.parametrize(
     "geometry",
@@ -254,9 +333,9 @@ def test_broadcast_operands(primitive, rng):
         "few_channels",
     ],
 )
-def test_one_value_that_is_not_finite_reaches_only_its_window(geometry, primitive, value, rng):
-    problem = problem_of(primitive, "float32", GEOMETRIES[geometry])
-    ones = [np.ones(shape, np.float32) for shape in shapes(problem)]
+def test_one_value_that_is_not_finite_reaches_only_its_window(geometry, primitive, dtype, value, rng):
+    problem = problem_of(primitive, dtype, GEOMETRIES[geometry])
+    ones = [np.ones(shape, numpy_dtype(dtype)) for shape in shapes(problem)]
     spots = [0]
     if primitive == "grad_weight":  # NaN in dy times a zero of the padding may be NaN or skipped
         spots = [1] if problem.padding != ((0, 0), (0, 0)) else [0, 1]
@@ -272,10 +351,11 @@ def test_one_value_that_is_not_finite_reaches_only_its_window(geometry, primitiv
             assert np.array_equal(~np.isfinite(result), met), (spot, place)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 @pytest.mark.parametrize("geometry", ["all_at_once", "depthwise", "truncated", "padding_past_the_kernel"])
-def test_without_any_workspace(geometry, primitive, rng):
-    problem = problem_of(primitive, "float32", GEOMETRIES[geometry])
+def test_without_any_workspace(geometry, primitive, dtype, rng):
+    problem = problem_of(primitive, dtype, GEOMETRIES[geometry])
     options = RunOptions(workspace_limit=0, threads=2)
     given = operands(problem, rng.standard_normal)
     assert backend.algorithm(problem, options) == "direct"
