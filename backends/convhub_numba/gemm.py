@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from .narrow import is_narrow, narrowed, summable, widened
+from .narrow import is_narrow, narrowed, widened
 from .pack import copy_run, list_runs, load_planes, pack_panel
 from .product import multiply_panel, tile_height
 
@@ -174,18 +174,21 @@ def correlate(
                         panel, width, pixels_from, runs, run_count, offsets, count, reach, readable, lanes
                     )
                     side_by_side = list_places(places, pixel, end, z, rows, columns)
-                    direct = side_by_side and end - pixel == width and not is_narrow(out)
+                    direct = side_by_side and end - pixel == width
+                    if is_narrow(out):
+                        direct = direct and complete and not accumulate
                     if direct:
-                        to, to_row = summable(out, held), z.out_channel
-                        to_offset = out_start + (g * M + m0) * z.out_channel + places[0]
-                    else:
-                        # What is narrow or does not lie side by side is summed apart, and then handed out.
-                        to, to_offset, to_row = held, 0, width
-                        if z.held_panels > 1:
-                            to_offset = pixel * z.tile_channels
-                    multiply_panel(to, to_offset, to_row, weights_from, left_at, left_row, panel, count,
+                        to = out_start + (g * M + m0) * z.out_channel + places[0]
+                        multiply_panel(out, to, z.out_channel, weights_from, left_at, left_row, panel, count,
+                                       bias, g * M + m0, accumulate, m1 - m0, height_limit, vectors,
+                                       lanes)  # fmt: skip
+                        continue
+                    # Partial sums that would be narrowed, and pixels that do not lie side by side, are summed
+                    # apart and handed out when complete.
+                    to = pixel * z.tile_channels if z.held_panels > 1 else 0
+                    multiply_panel(held, to, width, weights_from, left_at, left_row, panel, count,
                                    bias, g * M + m0, accumulate, m1 - m0, height_limit, vectors,
                                    lanes)  # fmt: skip
-                    if complete and not direct:
-                        hand_out(out, out_start, g * M + m0, z, places, side_by_side, end - pixel, held,
-                                 to_offset, m1 - m0, width, lanes)  # fmt: skip
+                    if complete:
+                        hand_out(out, out_start, g * M + m0, z, places, side_by_side, end - pixel, held, to,
+                                 m1 - m0, width, lanes)  # fmt: skip

@@ -16,7 +16,6 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import config
-from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 from numba.np.numpy_support import from_dtype
 
@@ -30,7 +29,6 @@ __all__ = [
     "narrowed",
     "stored_type",
     "sum_dtype",
-    "summable",
     "widened",
 ]
 
@@ -70,17 +68,6 @@ def is_narrow(typing_context: Any, array: Any) -> Any:
         return ir.Constant(ir.IntType(1), array.dtype in (_HALF, _BRAIN))
 
     return types.boolean(array), generate
-
-
-@intrinsic
-def summable(typing_context: Any, array: Any, otherwise: Any) -> Any:
-    """Return `array` if its elements are of the type in which sums are made, else `otherwise`, which is."""
-    chosen = 1 if array.dtype in (_HALF, _BRAIN) else 0
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return impl_ret_borrowed(context, builder, signature.return_type, arguments[chosen])
-
-    return (array, otherwise)[chosen](array, otherwise), generate
 
 
 @intrinsic

@@ -41,12 +41,13 @@ def gemm_tile(
     """Add to a tile of `out`, `rows` by `vectors * lanes`, the product of `left` and `panel`.
 
     ``out[i, j] = (itself if accumulate else bias[i]) + Σ_t left[i * left_row + t * left_step] · panel[t, j]``
-    with `panel` packed, `vectors * lanes` elements for each of `count` terms.
+    with `panel` packed, `vectors * lanes` elements for each of `count` terms. Sums are narrowed if `out` is
+    narrow, which therefore must not accumulate.
     """
     height, width, length = rows.literal_value, vectors.literal_value, lanes.literal_value
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        emit = Emitter(context, builder, signature.args[0].dtype, length)
+        emit = Emitter(context, builder, panel.dtype, length)
         named = dict(zip(_GEMM_ARGUMENTS, arguments, strict=True))
         out_start = emit.plus(emit.data(signature.args[0], named["out"]), named["out_offset"])
         left_start = emit.plus(emit.data(signature.args[3], named["left"]), named["left_offset"])
@@ -76,11 +77,12 @@ def gemm_tile(
                 with then:
                     for v, place in enumerate(places):
                         total = builder.fadd(emit.load_vector(place), sums[i * width + v])
-                        emit.store_vector(total, place)
+                        emit.store_vector(convert_value(builder, total, panel.dtype, out.dtype), place)
                 with otherwise:
                     constant = emit.load_broadcast(emit.plus(bias_start, emit.int(i)))
                     for v, place in enumerate(places):
-                        emit.store_vector(builder.fadd(constant, sums[i * width + v]), place)
+                        total = builder.fadd(constant, sums[i * width + v])
+                        emit.store_vector(convert_value(builder, total, panel.dtype, out.dtype), place)
         return context.get_dummy_value()
 
     integer = types.int64

@@ -281,6 +281,7 @@ def test_pixels_that_no_output_used_have_the_bias(geometry, dtype, rng):
 VIEWS = {
     "reversed": lambda a: np.flip(np.flip(a).copy()),
     "fortran": np.asfortranarray,
+    "channels_outermost": lambda a: a.copy() if a.ndim == 1 else a.swapaxes(0, 1).copy().swapaxes(0, 1),
     "sliced": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
     "unaligned": lambda a: np.frombuffer(b"x" + a.tobytes(), a.dtype, offset=1).reshape(a.shape),
     "inside_records": lambda a: np.rec.fromarrays(
