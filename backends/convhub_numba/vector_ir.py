@@ -47,6 +47,10 @@ class Emitter:
         """Return a 64-bit constant."""
         return ir.Constant(INT64, value)
 
+    def constant(self, value: float) -> ir.Constant:
+        """Return a vector of one value."""
+        return ir.Constant(self.vector, [value] * self.lanes)
+
     def multiple(self, value: Any, factor: int) -> Any:
         """Return ``value * factor``."""
         return self.builder.mul(value, self.int(factor))
@@ -63,8 +67,8 @@ class Emitter:
         return self.builder.load(self.builder.bitcast(pointer, self.vector.as_pointer()), align=1)
 
     def store_vector(self, value: Any, pointer: Any) -> None:
-        """Store a vector to any address."""
-        self.builder.store(value, self.builder.bitcast(pointer, self.vector.as_pointer()), align=1)
+        """Store a vector, of any length, to any address."""
+        self.builder.store(value, self.builder.bitcast(pointer, value.type.as_pointer()), align=1)
 
     def load_broadcast(self, pointer: Any) -> Any:
         """Load one element into all lanes."""
