@@ -83,7 +83,7 @@ def plan(problem: Problem, options: RunOptions, vector_bits: int = 0) -> Plan:
             return made
         if threads == 1:
             return Plan("direct", tile, allowed)
-        threads = max(1, threads // 2)
+        threads -= 1
 
 
 def _work(problem: Problem) -> int:
