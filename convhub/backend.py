@@ -134,7 +134,7 @@ class Capabilities:
     groups, stride, dilation, padding, asymmetric_padding : bool
         Whether values other than 1 (0 for padding; equal on both sides) are taken.
     accuracy : {"componentwise", "normwise"}
-        See `Accuracy`.
+        See `Accuracy`; the lowest that any of its algorithms has. `Backend.accuracy` can say it finer.
     deterministic : bool
         Whether equal calls give equal bits.
 
@@ -206,6 +206,10 @@ class Backend:
         ``supports(problem)`` returns True, or one line saying why not; for what `Capabilities` cannot say.
     algorithm : callable, optional
         ``algorithm(problem, options)`` names what would run, for `explain` and the verbose log.
+    accuracy : callable, optional
+        ``accuracy(problem, options)`` returns the accuracy class of what would run, where not all algorithms
+        have that of the capabilities; with ``options.accuracy == "strict"`` it may answer "componentwise"
+        because another algorithm runs.
     options : type, optional
         A dataclass with the backend's own settings, each with a default, from ``[options.NAME]`` in a
         configuration file; handed over as ``options.backend``.
@@ -230,6 +234,7 @@ class Backend:
     availability: Callable[[], Answer] = field(default=_always, kw_only=True)
     supports: Callable[[Problem], Answer] = field(default=_always, kw_only=True)
     algorithm: Callable[[Problem, RunOptions], str] | None = field(default=None, kw_only=True)
+    accuracy: Callable[[Problem, RunOptions], Accuracy] | None = field(default=None, kw_only=True)
     options: type | None = field(default=None, kw_only=True)
     preference: Mapping[str, int] = field(default_factory=dict, kw_only=True)
     summary: str = field(default="", kw_only=True)
@@ -238,3 +243,7 @@ class Backend:
     def primitives(self) -> tuple[Primitive, ...]:
         """The primitives that this backend offers."""
         return tuple(name for name in PRIMITIVES if getattr(self, name) is not None)
+
+    def accuracy_of(self, problem: Problem, options: RunOptions) -> Accuracy:
+        """Return the accuracy class to which the result of `problem` is held."""
+        return self.capabilities.accuracy if self.accuracy is None else self.accuracy(problem, options)

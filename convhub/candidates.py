@@ -124,8 +124,15 @@ def reason_against(backend: Backend, problem: Problem, resolved: Resolved) -> st
     if declined is not None:
         return declined
     if resolved.settings.accuracy == "strict" and backend.capabilities.accuracy != "componentwise":
-        return f"is of the accuracy class {backend.capabilities.accuracy}, and accuracy is strict"
+        against = _ask(backend, "accuracy", lambda: _strict_enough(backend, problem, resolved))
+        if against is not None:
+            return against
     return _ask(backend, "supports", lambda: backend.supports(problem))
+
+
+def _strict_enough(backend: Backend, problem: Problem, resolved: Resolved) -> Answer:
+    accuracy = backend.accuracy_of(problem, run_options(backend, resolved))
+    return accuracy == "componentwise" or f"is of the accuracy class {accuracy}, and accuracy is strict"
 
 
 def _ask(backend: Backend, question: str, function: Callable[[], Answer]) -> str | None:

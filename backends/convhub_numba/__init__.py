@@ -6,10 +6,29 @@ Importing this module costs nothing: Numba is imported when a primitive is first
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import dataclass
+from typing import Literal
 
-from convhub.backend import Answer, Array, Backend, Capabilities, Problem, RunOptions, hookimpl
+from convhub.backend import Accuracy, Answer, Array, Backend, Capabilities, Problem, RunOptions, hookimpl
 
-__all__ = ["backend", "convhub_backends"]
+__all__ = ["Options", "backend", "convhub_backends"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The engine's own settings, ``[options.numba]`` in a configuration file.
+
+    Parameters
+    ----------
+    vector_bits : {0, 128, 256, 512}
+        The width of vectors to compile for; 0 means the widest that the machine has.
+    winograd : {"auto", "always", "never"}
+        Whether Winograd's algorithm runs where it is likely the fastest, wherever it can, or nowhere. Where
+        ``accuracy = "strict"`` it never does.
+    """
+
+    vector_bits: Literal[0, 128, 256, 512] = 0
+    winograd: Literal["auto", "always", "never"] = "auto"
 
 
 def _availability() -> Answer:
@@ -47,14 +66,21 @@ def _algorithm(problem: Problem, options: RunOptions) -> str:
     return plan(problem, options).algorithm
 
 
+def _accuracy(problem: Problem, options: RunOptions) -> Accuracy:
+    """Return the accuracy class of the algorithm that would run."""
+    return "normwise" if _algorithm(problem, options) == "winograd" else "componentwise"
+
+
 backend = Backend(
     "numba",
-    Capabilities(dtypes=("float16", "bfloat16", "float32", "float64")),
+    Capabilities(dtypes=("float16", "bfloat16", "float32", "float64"), accuracy="normwise"),
     _forward,
     _grad_input,
     _grad_weight,
     availability=_availability,
     algorithm=_algorithm,
+    accuracy=_accuracy,
+    options=Options,
     preference={"cpu": 30},
     summary="fast CPU kernels, compiled by Numba for this machine's vector units",
 )

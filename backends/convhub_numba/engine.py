@@ -11,14 +11,14 @@ from numba import types
 from convhub.backend import Array, RunOptions
 from convhub.problem import Problem
 
-from . import direct, dot, gemm, indirect, threads
+from . import direct, dot, gemm, indirect, threads, winograd
 from . import grad_weight as grad_weight_gemm
 from .blocking import Stage, Tile
 from .compile import compiled, float_array, sizes_of
 from .correlation import Sizes, correlations
 from .narrow import as_stored, is_narrow_dtype, sum_dtype
 from .plan import Plan, plan
-from .scratch import scratch
+from .scratch import scratch, shared_scratch
 
 __all__ = ["forward", "grad_input", "grad_weight"]
 
@@ -86,6 +86,9 @@ def _correlate(source: Array, weight: Array, bias: Array | None, problem: Proble
     if made.algorithm == "direct":
         _correlate_direct(stored, source, weight, constants, problem, made)
         return out
+    if made.algorithm == "winograd":
+        _correlate_winograd(out, source, weight, constants, problem, made)
+        return out
     if problem.primitive == "grad_input" and len(made.stages) < _phases(problem):
         out[...] = constants[:, None, None]  # pixels that no tap of the kernel reaches
     kernel = _correlating_kernel(made.algorithm, problem.dtype, made.tile)
@@ -110,6 +113,40 @@ def _correlate(source: Array, weight: Array, bias: Array | None, problem: Proble
     else:
         _run_stages(work, made)
     return out
+
+
+def _correlate_winograd(
+    out: Array, source: Array, weight: Array, bias: Array, problem: Problem, made: Plan
+) -> None:
+    """Transform the weight once for all threads, then run the tiles."""
+    (stage,) = made.stages
+    tile, taps = made.tile, problem.kernel_size[0]
+    transform, kernel = _winograd_kernels(problem.dtype, tile, made.outputs, taps)
+    transformed = shared_scratch(stage.shared_items, out.dtype)
+    shape = (tile.height, made.outputs, taps, tile.vectors, tile.lanes)
+    # In memory the weight is a contiguous (K, C / groups, R, S), whichever way it is looked at.
+    plain = _plain(weight) or _plain(weight.swapaxes(1, 2))
+    flat_weight = (
+        np.lib.stride_tricks.as_strided(weight, (weight.size,), (weight.itemsize,)) if plain else bias
+    )
+
+    def prepare(first: int, last: int) -> None:
+        items, table = scratch(stage.items, stage.integers, out.dtype)
+        transform(
+            transformed, weight, flat_weight, items, table, stage.sizes, plain, first, last, tile.height,
+            made.outputs, taps, tile.lanes,
+        )  # fmt: skip
+
+    def work(first: int, last: int) -> None:
+        items, table = scratch(stage.items, stage.integers, out.dtype)
+        kernel(
+            flat_out, source, weight, transformed, bias, items, table, stage.taps, stage.phases, stage.sizes,
+            first, last, *shape,
+        )  # fmt: skip
+
+    flat_out = out.reshape(-1)
+    threads.run(prepare, problem.groups * (stage.sizes.padded_out // tile.lanes), made.threads)
+    threads.run(work, stage.tasks, made.threads)
 
 
 def _phases(problem: Problem) -> int:
@@ -137,6 +174,25 @@ def _correlating_kernel(algorithm: str, dtype: str, tile: Tile) -> Callable[...,
         float_array(dtype, 1), strided, flat, float_array(dtype, 5), flat, flat, flat, INTEGERS, TABLE, TABLE,
         sizes_of(Sizes), FLAG, FLAG, INT, INT, *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
     )  # fmt: skip
+
+
+@functools.cache
+def _winograd_kernels(
+    dtype: str, tile: Tile, outputs: int, taps: int
+) -> tuple[Callable[..., None], Callable[..., None]]:
+    flat, strided, weight = float_array(dtype, 1), float_array(dtype, 4), float_array(dtype, 5)
+    sizes = sizes_of(winograd.Sizes)
+    transform = compiled(
+        winograd.transform_weights,
+        flat, weight, flat, flat, INTEGERS, sizes, FLAG, INT, INT,
+        *map(types.literal, (tile.height, outputs, taps, tile.lanes)),
+    )  # fmt: skip
+    kernel = compiled(
+        winograd.correlate,
+        flat, strided, weight, flat, flat, flat, INTEGERS, TABLE, TABLE, sizes, INT, INT,
+        *map(types.literal, (tile.height, outputs, taps, tile.vectors, tile.lanes)),
+    )  # fmt: skip
+    return transform, kernel
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 from .narrow import convert_value
 from .vector_ir import Emitter
 
-__all__ = ["copy_even", "copy_vector", "pack_runs", "transpose_square"]
+__all__ = ["clear_vector", "copy_every", "copy_vector", "pack_runs", "transpose_square"]
 
 
 @intrinsic(prefer_literal=True)
@@ -32,20 +32,33 @@ def copy_vector(typing_context: Any, to: Any, to_offset: Any, source: Any, offse
 
 
 @intrinsic(prefer_literal=True)
-def copy_even(typing_context: Any, to: Any, to_offset: Any, source: Any, offset: Any, lanes: Any) -> Any:
-    """Copy every second one of ``2 * lanes`` elements, all of which are read; widen them if need be."""
-    length = lanes.literal_value
+def clear_vector(typing_context: Any, to: Any, to_offset: Any, lanes: Any) -> Any:
+    """Set `lanes` elements to zero."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        emit = Emitter(context, builder, source.dtype, length)
-        start = emit.plus(emit.data(signature.args[2], arguments[2]), arguments[3])
-        low, high = emit.load_vector(start), emit.load_vector(emit.plus(start, emit.int(length)))
-        value = emit.shuffle(low, high, list(range(0, 2 * length, 2)))
+        emit = Emitter(context, builder, signature.args[0].dtype, lanes.literal_value)
+        emit.store_vector(emit.zero, emit.plus(emit.data(signature.args[0], arguments[0]), arguments[1]))
+        return context.get_dummy_value()
+
+    return types.void(to, types.int64, lanes), generate
+
+
+@intrinsic(prefer_literal=True)
+def copy_every(
+    typing_context: Any, to: Any, to_offset: Any, source: Any, offset: Any, step: Any, part: Any, lanes: Any
+) -> Any:
+    """Copy every `step`-th of ``step * lanes // part`` elements, all of them read; widen if need be."""
+    every, length = step.literal_value, max(1, lanes.literal_value // part.literal_value)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        emit = Emitter(context, builder, source.dtype, every * length)
+        whole = emit.load_vector(emit.plus(emit.data(signature.args[2], arguments[2]), arguments[3]))
+        value = emit.shuffle(whole, whole, list(range(0, every * length, every)))
         value = convert_value(builder, value, source.dtype, to.dtype)
         emit.store_vector(value, emit.plus(emit.data(signature.args[0], arguments[0]), arguments[1]))
         return context.get_dummy_value()
 
-    return types.void(to, types.int64, source, types.int64, lanes), generate
+    return types.void(to, types.int64, source, types.int64, step, part, lanes), generate
 
 
 @intrinsic(prefer_literal=True)

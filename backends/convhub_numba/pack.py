@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from .moves import copy_even, copy_vector, pack_runs
+from .moves import clear_vector, copy_every, copy_vector, pack_runs
 from .narrow import widened
 
 __all__ = ["copy_run", "list_runs", "load_planes", "pack_panel"]
@@ -36,13 +36,18 @@ def load_planes(pad, source, n0, n1, c0, c1, phases, step_h, step_w, row0, rows,
     """Fill ``pad[c, phase, n, row, column]`` with the source's pixel, widened, or zero where there is none.
 
     The pixel of row i and column j in the plane of phase (u, v) is at
-    ``(row0 + i) * step_h + u``, ``(column0 + j) * step_w + v``.
+    ``(row0 + i) * step_h + u``, ``(column0 + j) * step_w + v``. Rows are written in order, each overwriting
+    what the vectors of the one before wrote too much; `pad` has room for a vector more. All in one function,
+    because passing arrays to another costs more than a short row.
     """
     H, W = source.shape[2], source.shape[3]
-    zero = pad.dtype.type(0)
+    zero, quarter = pad.dtype.type(0), max(1, lanes // 4)
     stride_n, stride_c, stride_h, stride_w = source.strides
     item = source.itemsize
-    dense = step_w <= 2 and stride_w == item and (stride_n | stride_c | stride_h) % item == 0
+    dense = stride_w == item and (stride_n | stride_c | stride_h) % item == 0
+    dense = dense and stride_n >= 0 and stride_c >= 0 and stride_h >= 0
+    stride_n, stride_c, stride_h = stride_n // item, stride_c // item, stride_h // item
+    end = (source.shape[0] - 1) * stride_n + (source.shape[1] - 1) * stride_c + (H - 1) * stride_h + W
     at = 0
     for c in range(c0, c1):
         for f in range(phases.shape[0]):
@@ -50,34 +55,60 @@ def load_planes(pad, source, n0, n1, c0, c1, phases, step_h, step_w, row0, rows,
             right = max(left, min(columns, (W - phases[f, 1] + step_w - 1) // step_w - column0))
             top = min(rows, max(0, -row0))
             bottom = max(top, min(rows, (H - phases[f, 0] + step_h - 1) // step_h - row0))
-            length = right - left
             # Whole rows that follow one another are copied as one.
-            one_run = step_h == 1 and length == columns == W and stride_h == W * item
+            one_run = dense and step_h == step_w == 1 and right - left == columns == W and stride_h == W
             for n in range(n0, n1):
-                if length < columns or bottom - top < rows:
-                    pad[at : at + rows * columns] = zero
+                if left == right:
+                    for k in range(at, at + rows * columns):
+                        pad[k] = zero
+                    at += rows * columns
+                    continue
+                for k in range(at, at + top * columns):
+                    pad[k] = zero
                 for i in range(top, bottom):
+                    to = at + i * columns
                     h = (row0 + i) * step_h + phases[f, 0]
                     w = (column0 + left) * step_w + phases[f, 1]
-                    to = at + i * columns + left
-                    start = (n * stride_n + c * stride_c + h * stride_h) // item + w
+                    if one_run:
+                        copy_run(pad, to, source, n * stride_n + c * stride_c + h * stride_h,
+                                 (bottom - top) * columns, lanes)  # fmt: skip
+                        break
+                    if left > 0:  # mostly less than a vector; what is longer becomes a call of memset
+                        clear_vector(pad, to, lanes)
+                        for k in range(lanes, left):
+                            pad[to + k] = zero
+                    j = left
+                    start = n * stride_n + c * stride_c + h * stride_h + w - left * step_w
                     if dense and step_w == 1:
-                        if one_run:
-                            copy_run(pad, to, source, start, (bottom - top) * columns, lanes)
-                            break
-                        copy_run(pad, to, source, start, length, lanes)
-                        continue
-                    j = 0
-                    if dense and step_w == 2:
-                        # Two vectors are read for one: never past the end of the row.
-                        while j + lanes <= length and w + 2 * lanes <= W:
-                            copy_even(pad, to + j, source, start + 2 * j, lanes)
+                        while j + lanes <= right:
+                            copy_vector(pad, to + j, source, start + j, lanes)
                             j += lanes
-                            w += 2 * lanes
-                    while j < length:
-                        pad[to + j] = widened(source[n, c, h, w])
+                        if j < right and right - left >= lanes:
+                            copy_vector(pad, to + right - lanes, source, start + right - lanes, lanes)
+                            j = right
+                        elif j < right and start + j + lanes <= end:
+                            copy_vector(pad, to + j, source, start + j, lanes)
+                            j = right
+                    elif dense and step_w == 2:
+                        while j < right and start + 2 * (j + lanes) <= end:
+                            copy_every(pad, to + j, source, start + 2 * j, 2, 1, lanes)
+                            j += lanes
+                    elif dense and step_w == 4:
+                        while j + lanes // 4 < right and start + 4 * (j + lanes) <= end:
+                            copy_every(pad, to + j, source, start + 4 * j, 4, 1, lanes)
+                            j += lanes
+                        while j < right and start + 4 * (j + quarter) <= end:
+                            copy_every(pad, to + j, source, start + 4 * j, 4, 4, lanes)
+                            j += quarter
+                    while j < right:
+                        pad[to + j] = widened(source[n, c, h, w + (j - left) * step_w])
                         j += 1
-                        w += step_w
+                    if right < columns:
+                        clear_vector(pad, to + right, lanes)
+                        for k in range(right + lanes, columns):
+                            pad[to + k] = zero
+                for k in range(at + bottom * columns, at + rows * columns):
+                    pad[k] = zero
                 at += rows * columns
 
 

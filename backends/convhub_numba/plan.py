@@ -1,6 +1,7 @@
 """Which algorithm runs a problem, in which blocks and on how many threads. Plans are cached.
 
 =========  =====================================================================================
+winograd   forward and grad_input of dense 3 by 3 and 5 by 5 kernels of many channels
 gemm       matrix products on panels of gathered pixels: `gemm`, `grad_weight`
 indirect   forward and grad_input of groups with few output channels, depthwise above all
 dot        grad_weight of groups with few channels
@@ -20,10 +21,10 @@ from dataclasses import dataclass, replace
 from convhub.backend import RunOptions
 from convhub.problem import Problem
 
-from . import blocking
+from . import Options, blocking
 from .blocking import Stage, Tile
-from .correlation import correlations
-from .narrow import sum_dtype
+from .correlation import Correlation, correlations
+from .narrow import is_narrow_dtype, sum_dtype
 from .threads import usable_threads
 from .vector_ir import host_vector_bits
 
@@ -32,6 +33,10 @@ __all__ = ["Plan", "plan"]
 #: Below about 0.15 ms on one core, waking a thread costs more than it saves.
 SMALL_WORK = 4_000_000
 MACS_PER_ELEMENT = 8  # moving an element through memory takes about as long as so many multiply-adds
+WINOGRAD_OUTPUTS = {3: (4, 2), 5: (2,)}  # sides of tiles, by the kernel's
+WINOGRAD_CHANNELS = 16
+WINOGRAD_SAVING = 1.5
+WEIGHT_TILES = 16
 DOT_CHANNELS = 8
 INDIRECT_VECTORS = {1: 8, 2: 6, 3: 4, 4: 3}  # by a group's output channels: tiles that fit 16 registers
 
@@ -44,24 +49,35 @@ class Plan:
     tile: Tile
     threads: int
     stages: tuple[Stage, ...] = ()
+    outputs: int = 0  # side of Winograd's tiles
 
     @property
     def scratch_bytes(self) -> int:
         """Scratch memory of all threads together, and the tables."""
         each = (stage.items * self.tile.item + stage.integers * 8 for stage in self.stages)
-        return self.threads * max(each, default=0) + sum(stage.table_bytes for stage in self.stages)
+        shared = sum(stage.table_bytes + stage.shared_items * self.tile.item for stage in self.stages)
+        return self.threads * max(each, default=0) + shared
 
 
 @functools.lru_cache(maxsize=1024)
 def plan(problem: Problem, options: RunOptions, vector_bits: int = 0) -> Plan:
     """Return the plan for a problem; `vector_bits` 0 means this machine's own vectors."""
-    bits = vector_bits or host_vector_bits()
+    own = options.backend or Options()
+    bits = vector_bits or own.vector_bits or host_vector_bits()
     item = sum_dtype(problem.dtype).itemsize
     tile = Tile(8 if bits == 512 else 4, 3, bits // 8 // item, item)
     allowed = usable_threads(options.threads)
     threads = allowed if _work(problem) >= SMALL_WORK else 1
+    transforming = options.accuracy != "strict" and own.winograd != "never"
+    if transforming:
+        # Whether it fits must not depend on the threads, or the bits would.
+        least = _winograd(problem, tile, 1, always=own.winograd == "always")
+        transforming = least is not None and least.scratch_bytes <= options.workspace_limit
     while True:
-        made = _made(problem, tile, threads)
+        made = None
+        if transforming:
+            made = _winograd(problem, tile, threads, always=True)
+        made = made or _made(problem, tile, threads)
         if made.scratch_bytes <= options.workspace_limit:
             return made
         if threads == 1:
@@ -94,3 +110,39 @@ def _made(problem: Problem, tile: Tile, threads: int) -> Plan:
             return Plan("indirect", narrow, threads, stages)
     stages = tuple(blocking.gemm_stage(problem, part, tile, threads) for part in parts)
     return Plan("gemm", tile, threads, stages)
+
+
+def _winograd(problem: Problem, tile: Tile, threads: int, always: bool) -> Plan | None:
+    """Return a plan by Winograd's algorithm where it is the faster one (or can run at all), else None."""
+    taps = problem.kernel_size[0]
+    dense = problem.stride == problem.dilation == (1, 1)
+    if problem.primitive == "grad_weight" or problem.kernel_size != (taps, taps) or not dense:
+        return None
+    if taps not in WINOGRAD_OUTPUTS or not problem.batch or is_narrow_dtype(problem.dtype):
+        return None
+    (part,) = correlations(problem)
+    channels = min(part.out_channels, part.source_channels)
+    if channels < WINOGRAD_CHANNELS and not always:
+        return None
+    outputs, tiles, saved = _winograd_tiles(problem, part, taps)
+    if saved < WINOGRAD_SAVING and not always:
+        return None
+    tile = replace(tile, height=min(tile.height, tile.lanes), vectors=min(3, -(-tiles // tile.lanes)))
+    stage = blocking.winograd_stage(problem, part, tile, outputs, threads)
+    return Plan("winograd", tile, threads, (stage,), outputs)
+
+
+def _winograd_tiles(problem: Problem, part: Correlation, taps: int) -> tuple[int, int, float]:
+    """Return the best side of tiles, how many there are, and how many times fewer products they take.
+
+    The weight's transform counts as `WEIGHT_TILES` tiles more.
+    """
+    best = (0, 0, 0.0)
+    for outputs in WINOGRAD_OUTPUTS[taps]:
+        across = -(-part.rows.count // outputs), -(-part.columns.count // outputs)
+        tiles = problem.batch * across[0] * across[1]
+        pixels = problem.batch * part.rows.count * part.columns.count
+        saved = taps**2 * pixels / ((outputs + taps - 1) ** 2 * (tiles + WEIGHT_TILES))
+        if saved > best[2]:
+            best = outputs, tiles, saved
+    return best

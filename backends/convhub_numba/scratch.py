@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["scratch"]
+__all__ = ["scratch", "shared_scratch"]
 
 CACHE_LINE = 64
 
@@ -27,3 +27,14 @@ def scratch(items: int, integers: int, dtype: Any) -> tuple[Any, Any]:
     start = -kept.ctypes.data % CACHE_LINE
     after = start + size + -size % 8
     return kept[start : start + size].view(dtype), kept[after : after + 8 * integers].view(np.int64)
+
+
+def shared_scratch(items: int, dtype: Any) -> Any:
+    """Return `items` of `dtype` for all threads of this thread's call, their contents undefined."""
+    size = items * np.dtype(dtype).itemsize
+    kept = _local.__dict__.get("shared")
+    if kept is None or kept.size < size + CACHE_LINE:
+        _local.shared = kept = None
+        kept = _local.shared = np.zeros(size + CACHE_LINE, np.uint8)
+    start = -kept.ctypes.data % CACHE_LINE
+    return kept[start : start + size].view(dtype)

@@ -47,6 +47,10 @@ class Emitter:
         """Return a 64-bit constant."""
         return ir.Constant(INT64, value)
 
+    def constant(self, value: float) -> ir.Constant:
+        """Return a vector of one value."""
+        return ir.Constant(self.vector, [value] * self.lanes)
+
     def multiple(self, value: Any, factor: int) -> Any:
         """Return ``value * factor``."""
         return self.builder.mul(value, self.int(factor))
@@ -63,7 +67,7 @@ class Emitter:
         return self.builder.load(self.builder.bitcast(pointer, self.vector.as_pointer()), align=1)
 
     def store_vector(self, value: Any, pointer: Any) -> None:
-        """Store a vector, of whatever elements, to any address."""
+        """Store a vector, of any length and type, to any address."""
         self.builder.store(value, self.builder.bitcast(pointer, value.type.as_pointer()), align=1)
 
     def load_broadcast(self, pointer: Any) -> Any:

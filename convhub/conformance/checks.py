@@ -11,8 +11,10 @@ import math
 
 import numpy as np
 
+from .. import config
 from ..arrays import numpy_dtype
 from ..backend import Accuracy
+from ..candidates import run_options
 from ..problem import Problem, with_primitive
 from .bounds import Worst, bound, worst
 from .calls import compute, refused, registered
@@ -40,7 +42,7 @@ def positive_data(trial: Trial) -> float:
 
 def exact_integers(trial: Trial) -> float:
     """Check small integers, which floats add up exactly: the error must be 0."""
-    declared = registered(trial.backend).backend.capabilities.accuracy
+    declared = _accuracy(trial)
     if declared != "componentwise":
         raise Skip(f"declares the accuracy class {declared}, which need not be exact on integers")
     if trial.problem.terms > 10**6:
@@ -83,7 +85,7 @@ def adjoint(trial: Trial) -> float:
         result = compute(trial, given, one)
         right = right_result(one, given)
         check_form(trial._replace(problem=one), result, right.value)
-        limits = bound(one, right, _accuracy(trial))
+        limits = bound(one, right, _accuracy(trial._replace(problem=one)))
         scalars.append(_inner_product(result, against))
         allowed += float((limits * np.abs(against).astype(np.float64)).sum())
     difference = abs(scalars[0] - scalars[1])
@@ -212,7 +214,8 @@ def _within(
 
 
 def _accuracy(trial: Trial) -> Accuracy:
-    return registered(trial.backend).backend.capabilities.accuracy
+    backend = registered(trial.backend).backend
+    return backend.accuracy_of(trial.problem, run_options(backend, config.current()))
 
 
 def _inner_product(a: Array, b: Array) -> complex:

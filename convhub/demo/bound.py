@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..candidates import current_registry
+from .. import config
+from ..backend import Accuracy, Backend
+from ..candidates import current_registry, run_options
 from ..conformance.bounds import machine_epsilon, worst
 from ..conformance.oracle import Exact, Operands, exact
 from ..problem import Problem
@@ -24,12 +26,13 @@ class Reference(NamedTuple):
 
     right: Exact
     terms: int
+    problem: Problem | None = None
 
 
 def reference(problem: Problem, first: Array, second: Array, bias: Array | None = None) -> Reference:
     """Return the right result of `problem`, in float64; operands stand in the order of the primitive."""
     right = exact(problem, Operands(first, second, bias))
-    return Reference(right, problem.terms + (bias is not None))
+    return Reference(right, problem.terms + (bias is not None), problem)
 
 
 def channel_sum(grad_output: Array) -> Reference:
@@ -73,7 +76,13 @@ def fraction_of_bound(
     """
     magnitude = right.right.magnitude
     known = current_registry().backends.get(backend)
-    if known is not None and known.backend.capabilities.accuracy == "normwise":
+    if known is not None and _accuracy(known.backend, right.problem) == "normwise":
         magnitude = np.full_like(magnitude, magnitude.max())
     allowed = growth(right.terms) * machine_epsilon(result.dtype.name) * magnitude
     return worst(result, right.right, allowed).ratio
+
+
+def _accuracy(backend: Backend, problem: Problem | None) -> Accuracy:
+    if problem is None:
+        return backend.capabilities.accuracy
+    return backend.accuracy_of(problem, run_options(backend, config.current()))

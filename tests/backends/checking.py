@@ -38,20 +38,20 @@ def problem_of(primitive: str, dtype: str, geometry: str) -> Problem:
     return Problem.parse(f"{primitive}_{dtype}_{geometry}")
 
 
-def run(backend, problem: Problem, operands: Operands, **options):
+def run(engine, problem: Problem, operands: Operands, **options):
     """Call a primitive as the dispatcher does, on NumPy arrays."""
-    function = getattr(backend, problem.primitive)
+    function = getattr(engine, problem.primitive)
     arguments = operands[:2] if problem.primitive == "grad_weight" else operands
     return function(*arguments, problem, RunOptions(**options))
 
 
-def assert_right(result, problem: Problem, operands: Operands) -> float:
-    """Hold a result to the componentwise bound, and return the part of it that the worst element takes."""
+def assert_right(result, problem: Problem, operands: Operands, accuracy="componentwise") -> float:
+    """Hold a result to the bound of its class, and return the part of it that the worst element takes."""
     assert result.shape == problem.result_shape
     assert result.dtype.name == problem.dtype
     assert result.flags.c_contiguous
     right = exact(problem, operands)
-    ratio, place = worst(result, right, bound(problem, right, bias=operands.bias is not None))
+    ratio, place = worst(result, right, bound(problem, right, accuracy, bias=operands.bias is not None))
     assert ratio <= 1, f"{problem}: at {place}, the error is {ratio:.3g} times the bound"
     return ratio
 

@@ -7,7 +7,7 @@ pytest.importorskip("numba", reason="the engine under test is made of Numba")
 pytest.importorskip("ml_dtypes", reason="it has NumPy's bfloat16")
 
 from convhub_numba import narrow
-from convhub_numba.moves import copy_even, copy_vector
+from convhub_numba.moves import copy_every, copy_vector
 from convhub_numba.narrow import as_stored, narrowed, widened
 from numba import njit
 
@@ -31,7 +31,7 @@ EDGES = (
 
 
 def compiled_anew():
-    """Ways to convert an array: number by number, by vectors, and by vectors of every second number."""
+    """Ways to convert an array: number by number, by vectors, and by vectors of every second or fourth."""
 
     @njit
     def widen_scalars(to, source):
@@ -51,9 +51,14 @@ def compiled_anew():
     @njit
     def every_second(to, source):
         for i in range(0, source.size, 8):
-            copy_even(to, i // 2, source, i, 4)
+            copy_every(to, i // 2, source, i, 2, 1, 4)
 
-    return widen_scalars, narrow_scalars, by_vectors, every_second
+    @njit
+    def every_fourth(to, source):
+        for i in range(0, source.size, 8):
+            copy_every(to, i // 4, source, i, 4, 4, 8)
+
+    return widen_scalars, narrow_scalars, by_vectors, every_second, every_fourth
 
 
 @pytest.fixture(scope="module", params=["instructions", "arithmetic"])
@@ -102,7 +107,7 @@ def test_all_numbers_are_widened_exactly(dtype, conversions):
     every = np.arange(2**16).astype(np.uint16).view(numpy_dtype(dtype))
     with np.errstate(invalid="ignore"):  # signalling NaNs
         expected = every.astype(np.float32)
-    widen_scalars, _, by_vectors, every_second = conversions
+    widen_scalars, _, by_vectors, every_second, every_fourth = conversions
     result = np.empty_like(expected)
     for function in (widen_scalars, by_vectors):
         result.fill(0)
@@ -110,6 +115,8 @@ def test_all_numbers_are_widened_exactly(dtype, conversions):
         assert_same_numbers(result, expected)
     every_second(result, as_stored(every, dtype))
     assert_same_numbers(result[: every.size // 2], expected[::2])
+    every_fourth(result, as_stored(every, dtype))
+    assert_same_numbers(result[: every.size // 4], expected[::4])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -117,7 +124,7 @@ def test_numbers_are_narrowed_to_nearest_even(dtype, conversions):
     samples = float32_samples()
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
         expected = samples.astype(numpy_dtype(dtype))
-    _, narrow_scalars, by_vectors, _ = conversions
+    _, narrow_scalars, by_vectors, *_ = conversions
     for function in (narrow_scalars, by_vectors):
         result = np.zeros_like(expected)
         function(as_stored(result, dtype), samples)

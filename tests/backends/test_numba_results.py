@@ -25,6 +25,7 @@ GEOMETRIES = {
     "padded": "c3h9w12_k7r3s3_pad1-2x2-0",
     "strided": "c6h15w18_k5r3s4_stride2x3_pad1x2",
     "wide_stride": "c4h13w17_k6r2s2_stride3x4_pad1-0x0-1",
+    "patches": "c3h9w83_k5r4s4_stride4_pad0-0x1-2",
     "dilated": "c5h19w23_k7r3s2_dilation2x5_pad2x3",
     "all_at_once": "c6h21w26_k9r4s3_stride2x1_pad0-3x2-1_dilation1x3_groups3",
     "grouped": "c20h9w11_k28r3s3_pad1_groups4",
@@ -366,8 +367,8 @@ def test_without_any_workspace(geometry, primitive, dtype, rng):
 @pytest.mark.parametrize(
     ("text", "algorithm"),
     [
-        ("forward_n1c64h14w14_k64r3s3_pad1", "gemm"),
-        ("grad_input_n1c64h14w14_k64r3s3_pad1", "gemm"),
+        ("forward_n1c64h14w14_k64r3s3_pad1", "winograd"),
+        ("grad_input_n1c64h14w14_k64r3s3_pad1", "winograd"),
         ("grad_weight_n1c64h14w14_k64r3s3_pad1", "gemm"),
         ("forward_n1c64h14w14_k64r3s3_pad1_groups64", "indirect"),
         ("grad_input_n1c3h32w32_k64r7s7_stride2_pad3", "indirect"),
