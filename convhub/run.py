@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -35,10 +37,16 @@ class CallEvent(NamedTuple):
 def run(problem: Problem, operands: Operands, wanted: Request, library: str) -> Array:
     """Return the result of one primitive, recorded for autograd where a torch operand requires it."""
     if library == "torch":
-        from .torch import autograd
-
-        return autograd.run(problem, operands, wanted)
+        return _autograd().run(problem, operands, wanted)
     return execute(problem, operands, wanted, library)
+
+
+@functools.cache
+def _autograd() -> ModuleType:
+    """Return what imports torch: an import statement takes its time at each call."""
+    from .torch import autograd
+
+    return autograd
 
 
 def execute(problem: Problem, operands: Operands, wanted: Request, library: str) -> Array:
@@ -78,7 +86,7 @@ def call(choice: Choice, problem: Problem, operands: Operands, library: str) -> 
         result = choice.function(*operands, problem, choice.options)
         _check(result, choice, problem, operands)
         return result
-    given = tuple(None if operand is None else convert(operand) for operand in operands)
+    given = tuple([None if operand is None else convert(operand) for operand in operands])
     result = choice.function(*given, problem, choice.options)
     _check(result, choice, problem, given)
     back = arrays.converter(wants, library)
