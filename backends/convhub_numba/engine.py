@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numba import types
@@ -30,29 +31,28 @@ def forward(
     x: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions, vector_bits: int = 0
 ) -> Array:
     """Return ``y`` of shape (N, K, P, Q)."""
-    K, C, R, S = w.shape
-    weight = w.reshape(problem.groups, K // problem.groups, C, R, S)
-    return _correlate(x, weight, bias, problem, plan(problem, options, vector_bits))
+    ready = _prepared(problem, options, vector_bits)
+    return _correlate(x, w.reshape(ready.grouped_weight), bias, problem, ready)
 
 
 def grad_input(
     dy: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions, vector_bits: int = 0
 ) -> Array:
     """Return ``dx`` of shape (N, C, H, W)."""
-    K, C, R, S = w.shape
-    weight = w.reshape(problem.groups, K // problem.groups, C, R, S).swapaxes(1, 2)
-    return _correlate(dy, weight, bias, problem, plan(problem, options, vector_bits))
+    ready = _prepared(problem, options, vector_bits)
+    return _correlate(dy, w.reshape(ready.grouped_weight).swapaxes(1, 2), bias, problem, ready)
 
 
 def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions, vector_bits: int = 0) -> Array:
     """Return ``dw`` of shape (K, C / groups, R, S)."""
-    made = plan(problem, options, vector_bits)
-    dw = np.empty(problem.weight_shape, dy.dtype)
+    ready = _prepared(problem, options, vector_bits)
+    made = ready.made
+    dw = np.empty(ready.result_shape, dy.dtype)
     if made.algorithm == "direct":
         _grad_weight_direct(dw, dy, x, problem, made)
         return dw
     (stage,) = made.stages
-    kernel = _reducing_kernel(made.algorithm, problem.dtype, made.tile)
+    kernel = ready.kernel
     flat_dw = dw.reshape(-1)
     dy_in_place, x_in_place = _plain(dy), _plain(x) and stage.source_in_place
     flat_dy = dy.reshape(-1) if dy_in_place else flat_dw
@@ -69,13 +69,54 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions, vect
     return dw
 
 
+class Prepared(NamedTuple):
+    """What each call for a problem needs: computed once, since it takes longer than a tiny convolution."""
+
+    made: Plan
+    kernel: Callable[..., None] | None  # None: the algorithm has its own function
+    result_shape: tuple[int, ...]
+    grouped_weight: tuple[int, ...]  # (groups, K / groups, C / groups, R, S)
+    reads_in_place: bool  # some stage does, if the source is contiguous
+    fills: bool  # there are pixels that no tap of the kernel reaches
+
+
+#: By the identity of problem and options, which are kept beside: their hashes would take longer.
+_known: dict[tuple[int, int, int], tuple[Prepared, Problem, RunOptions]] = {}
+
+
+def _prepared(problem: Problem, options: RunOptions, vector_bits: int) -> Prepared:
+    key = (id(problem), id(options), vector_bits)
+    known = _known.get(key)
+    if known is None:
+        if len(_known) >= 1024:
+            _known.clear()
+        known = _known[key] = (_prepare(problem, options, vector_bits), problem, options)
+    return known[0]
+
+
+def _prepare(problem: Problem, options: RunOptions, vector_bits: int) -> Prepared:
+    made = plan(problem, options, vector_bits)
+    kernel_for = _reducing_kernel if problem.primitive == "grad_weight" else _correlating_kernel
+    return Prepared(
+        made,
+        None
+        if made.algorithm in ("direct", "winograd")
+        else kernel_for(made.algorithm, problem.dtype, made.tile),
+        problem.result_shape,
+        (problem.groups, problem.out_channels // problem.groups, *problem.weight_shape[1:]),
+        any(stage.source_in_place for stage in made.stages),
+        problem.primitive == "grad_input" and len(made.stages) < _phases(problem),
+    )
+
+
 def _plain(array: Array) -> bool:
     return bool(array.flags.c_contiguous)
 
 
-def _correlate(source: Array, weight: Array, bias: Array | None, problem: Problem, made: Plan) -> Array:
+def _correlate(source: Array, weight: Array, bias: Array | None, problem: Problem, ready: Prepared) -> Array:
     """Run a forward or grad_input problem; `weight` is (groups, out channels, source channels, R, S)."""
-    out = np.empty(problem.result_shape, source.dtype)
+    made, kernel = ready.made, ready.kernel
+    out = np.empty(ready.result_shape, source.dtype)
     constants = np.zeros(out.shape[1], out.dtype) if bias is None else np.ascontiguousarray(bias)
     if made.algorithm == "direct":
         _correlate_direct(out, source, weight, constants, problem, made)
@@ -83,11 +124,10 @@ def _correlate(source: Array, weight: Array, bias: Array | None, problem: Proble
     if made.algorithm == "winograd":
         _correlate_winograd(out, source, weight, constants, problem, made)
         return out
-    if problem.primitive == "grad_input" and len(made.stages) < _phases(problem):
+    if ready.fills:
         out[...] = constants[:, None, None]  # pixels that no tap of the kernel reaches
-    kernel = _correlating_kernel(made.algorithm, problem.dtype, made.tile)
     flat_out = out.reshape(-1)
-    plain_source, plain_weight = _plain(source), _plain(weight)
+    plain_source, plain_weight = ready.reads_in_place and _plain(source), _plain(weight)
     flat_source = source.reshape(-1) if plain_source else flat_out
     flat_weight = weight.reshape(-1) if plain_weight else flat_out
 
@@ -102,6 +142,9 @@ def _correlate(source: Array, weight: Array, bias: Array | None, problem: Proble
 
     if len(made.stages) == 1:
         (stage,) = made.stages
+        if made.threads == 1:
+            work(stage, 0, stage.tasks)
+            return out
         threads.run(lambda first, last: work(stage, first, last), stage.tasks, made.threads)
     else:
         _run_stages(work, made)
