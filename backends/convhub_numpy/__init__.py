@@ -30,7 +30,7 @@ __all__ = ["convhub_backends"]
 
 
 def algorithm(problem: Problem, options: RunOptions) -> str:
-    """Name what runs: ``taps``, ``bands``, ``matmul`` (the pixels are the columns as they lie) or ``im2col``."""
+    """Name what runs: ``taps``, ``bands``, ``matmul`` (pixels are columns as they lie) or ``im2col``."""
     if problem.primitive == "grad_weight":
         by_weight = weight_plan(problem, options.workspace_limit)
         if by_weight.by_taps:
