@@ -200,21 +200,19 @@ _known: dict[tuple[Any, ...] | None, tuple[Call, Facts]] = {}
 
 def _key(name: str, arrays: dict[str, Array | None], parameters: tuple[Any, ...]) -> tuple[Any, ...] | None:
     """Return what decides whether a call is right, or None where that takes more than a look."""
-    seen: list[Any] = [name, *arrays]
+    kinds = []
     for array in arrays.values():
-        kind = None
-        if array is not None:
-            kind = look(array)
-            if kind is None:
-                return None
-        seen.append(kind)
+        kind = None if array is None else look(array)
+        if kind is None and array is not None:
+            return None
+        kinds.append(kind)
     for value in parameters:
         if type(value) is not int:
-            value = _written(value)
-            if value is None:
+            parameters = tuple(map(_written, parameters))
+            if None in parameters:
                 return None
-        seen.append(value)
-    return tuple(seen)
+            break
+    return (name, *arrays, *kinds, *parameters)
 
 
 def _written(value: Any) -> Any:
