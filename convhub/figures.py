@@ -1,4 +1,4 @@
-"""How the demo's figures look; drawn by Agg alone, whatever backend matplotlib is set to."""
+"""How figures look; drawn by Agg alone, whatever backend matplotlib is set to."""
 
 from __future__ import annotations
 
