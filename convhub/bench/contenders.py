@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .. import api, arrays
 from ..conformance.data import Fill, fill, generator
 from ..explain import explain
-from ..problem import Problem, transposed_output_size
+from ..problem import Problem
 from .layers import Layer
 
 __all__ = ["TORCH", "Contender", "Operands", "contender", "operands"]
@@ -97,7 +97,7 @@ def _convhub_call(layer: Layer, given: Operands, backend: str | None) -> Callabl
         "backend": backend,
     }
     if layer.transposed:
-        options |= {"padding": _plain_padding(problem), "output_padding": _output_padding(problem)}
+        options |= {"padding": _plain_padding(problem), "output_padding": layer.output_padding}
         if problem.primitive == "grad_input":
             return lambda: api.conv_transpose2d(dy, w, **options)
         mask = _mask(layer)
@@ -121,23 +121,6 @@ def _plain_padding(problem: Problem) -> tuple[int, int]:
     return problem.padding[0][0], problem.padding[1][0]
 
 
-def _output_padding(problem: Problem) -> tuple[int, int]:
-    """Return what `conv_transpose2d` must add so that its result has the size of the problem's input."""
-    height, width = (
-        problem.input_size[axis]
-        - transposed_output_size(
-            problem.output_size[axis],
-            problem.kernel_size[axis],
-            problem.stride[axis],
-            problem.padding[axis][0],
-            0,
-            problem.dilation[axis],
-        )
-        for axis in (0, 1)
-    )
-    return height, width
-
-
 # --- torch itself -----------------------------------------------------------------------------------------
 
 
@@ -152,7 +135,7 @@ def _torch(layer: Layer, given: Operands) -> Contender:
         call = _torch_call(layer, x, w, dy)
         call()
     except (RuntimeError, TypeError) as error:  # so it says what it lacks for a dtype or an operator
-        return Contender(TORCH, declined=f"torch: {str(error).splitlines()[0]}")
+        return Contender(TORCH, declined=str(error).splitlines()[0])
     return Contender(TORCH, call=call)
 
 
@@ -162,7 +145,7 @@ def _torch_call(layer: Layer, x: Any, w: Any, dy: Any) -> Callable[[], Any]:
     problem = layer.problem
     stride, padding, dilation = problem.stride, _plain_padding(problem), problem.dilation
     groups, backward = problem.groups, torch.ops.aten.convolution_backward
-    extra = _output_padding(problem) if layer.transposed else (0, 0)
+    extra = layer.output_padding
     if layer.transposed and problem.primitive == "grad_input":
         return lambda: torch.conv_transpose2d(dy, w, None, stride, padding, extra, groups, dilation)
     if not layer.transposed and problem.primitive == "forward":

@@ -17,7 +17,7 @@ from importlib import resources
 from pathlib import Path
 
 from ..errors import ArgumentError, did_you_mean
-from ..problem import PRIMITIVES, Primitive, Problem, transposed_output_size, with_primitive
+from ..problem import PRIMITIVES, Pair, Primitive, Problem, transposed_output_size, with_primitive
 
 __all__ = ["LISTS", "Layer", "Wanted", "built_in", "of_problem", "problems_of", "read_file"]
 
@@ -75,6 +75,26 @@ class Layer:
             return function
         return f"{function}, gradient for input"
 
+    @property
+    def output_padding(self) -> Pair:
+        """What `conv_transpose2d` adds to its result; zero where the layer is no such call."""
+        if not self.transposed:
+            return (0, 0)
+        problem = self.problem
+        height, width = (
+            problem.input_size[axis]
+            - transposed_output_size(
+                problem.output_size[axis],
+                problem.kernel_size[axis],
+                problem.stride[axis],
+                problem.padding[axis][0],
+                0,
+                problem.dilation[axis],
+            )
+            for axis in (0, 1)
+        )
+        return height, width
+
     def with_batch(self, batch: int) -> Layer:
         """Return the same layer on another number of images."""
         return replace(self, problem=self.problem.replace(batch=batch))
@@ -109,13 +129,18 @@ def of_problem(problem: Problem) -> Layer:
     """
     if problem.device != "cpu":
         raise ArgumentError(f"problem is {problem}; only problems on the cpu can be timed as yet")
-    transposed = problem.output_size != problem.replace(output_size=(0, 0)).output_size
-    if transposed and any(before != after for before, after in problem.padding):
+    if problem.output_size == problem.replace(output_size=(0, 0)).output_size:
+        return Layer("", problem)
+    layer = Layer("", problem, transposed=True)
+    most = tuple(max(pair) - 1 for pair in zip(problem.stride, problem.dilation, strict=True))
+    if any(before != after for before, after in problem.padding) or any(
+        extra > limit for extra, limit in zip(layer.output_padding, most, strict=True)
+    ):
         raise ArgumentError(
-            f"problem is {problem}; with an output smaller than what fits, which only conv_transpose2d has, "
-            "padding must be equal on both sides"
+            f"problem is {problem}, whose output is smaller than what fits; only conv_transpose2d has that, "
+            f"for which padding must be equal on both sides, and output_padding at most {most}"
         )
-    return Layer("", problem, transposed)
+    return layer
 
 
 def built_in() -> list[Layer]:

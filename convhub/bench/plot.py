@@ -63,7 +63,7 @@ def _ratios(axes: Axes, chosen: Sequence[Summary]) -> None:
     names = [name for name in CLASSES if any(c.name == name for s in chosen for c in s.classes)]
     width = 0.8 / len(chosen)
     ratios = [row.ratio for summary in chosen for row in summary.rows if row.ratio is not None]
-    for index, (summary, colour) in enumerate(zip(chosen, (ACCENT, SECOND), strict=False)):
+    for index, (summary, colour) in enumerate(zip(chosen, (ACCENT, MUTED), strict=False)):
         for found in summary.classes:
             middle = names.index(found.name) + (index - (len(chosen) - 1) / 2) * width
             values = [row.ratio for row in found.rows if row.ratio is not None]
@@ -82,8 +82,19 @@ def _ratios(axes: Axes, chosen: Sequence[Summary]) -> None:
         axes.axvline(edge - 0.5, color="#eceef1", lw=0.8, zorder=1)
     _log_ratio_axis(axes, ratios)
     heading(axes, chosen[0].title)
+    _legend(axes)
+
+
+def _legend(axes: Axes) -> None:
+    """Put the legend above the axes, at the right, where no layer can be."""
     axes.legend(
-        loc="lower right", bbox_to_anchor=(1.01, 0.99), ncols=2, frameon=False, fontsize=8, handletextpad=0.2
+        loc="lower right",
+        bbox_to_anchor=(1.01, 0.99),
+        ncols=2,
+        frameon=False,
+        fontsize=8,
+        handletextpad=0.2,
+        columnspacing=1.2,
     )
 
 
@@ -141,9 +152,7 @@ def _roofline(axes: Axes, rows: Sequence[Row], peak: Peak | None, settings: Sett
             axes.plot(xs, np.minimum(peak.gflops, peak.gigabytes_per_second * xs), color=INK, lw=1.2)
             lowest = min(lowest, peak.gigabytes_per_second * min(left, ridge))
             highest = max(highest, peak.gflops)
-            note = (
-                f"roof: {peak.gflops:.0f} GF/s (NumPy's matmul), {peak.gigabytes_per_second:.0f} GB/s (copy)"
-            )
+            note = f"roof: matmul {peak.gflops:.0f} GF/s, copy {peak.gigabytes_per_second:.0f} GB/s"
         axes.set_xlim(left, right)
         axes.set_ylim(lowest / 1.4, highest * 1.4)
     for axis in (axes.xaxis, axes.yaxis):
@@ -155,4 +164,4 @@ def _roofline(axes: Axes, rows: Sequence[Row], peak: Peak | None, settings: Sett
     axes.set_xlabel("operations per byte of operands and result")
     axes.set_ylabel("GF/s")
     axes.set_title(note, loc="left", fontsize=8.5, color=MUTED, pad=6)
-    axes.legend(loc="lower right", frameon=False, fontsize=8, handletextpad=0.2)
+    _legend(axes)

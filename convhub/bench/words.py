@@ -41,7 +41,7 @@ def ours(settings: Settings) -> str:
 
 def theirs(settings: Settings) -> str:
     """Return the name of the other side."""
-    return TORCH if settings.against == TORCH else f"convhub's {settings.against}"
+    return TORCH if settings.against == TORCH else f"backend {settings.against}"
 
 
 def class_cells(found: ClassSummary) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ def totals(found: Summary, settings: Settings) -> list[str]:
         return ["No layer was run by both sides."]
     return [
         f"Mean of classes {ratio(found.ratio)}; {share(found.share)} of "
-        f"{sum(c.compared for c in found.classes)} layers at 1x or better. "
+        f"{_layers(sum(c.compared for c in found.classes))} at 1x or better. "
         f"A ratio is {theirs(settings)}'s time over convhub's.",
         f"Worst: {ratio(found.worst.ratio)} at {found.worst.problem} ({found.worst.operation})",
     ]
@@ -94,9 +94,12 @@ def not_compared(rows: Sequence[Row]) -> list[str]:
             name = row.against or "the other side"
             reasons.setdefault(f"n/a on {name}: {row.against_declined}", []).append(row)
     return [
-        f"{reason} ({len(found)} {'layer' if len(found) == 1 else 'layers'}, first {found[0].problem})"
-        for reason, found in reasons.items()
+        f"{reason} ({_layers(len(found))}, first {found[0].problem})" for reason, found in reasons.items()
     ]
+
+
+def _layers(count: int) -> str:
+    return "1 layer" if count == 1 else f"{count} layers"
 
 
 def facts(report: Report) -> list[str]:

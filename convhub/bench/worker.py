@@ -140,7 +140,7 @@ def _main() -> None:
         try:
             work(msgspec.json.decode(sys.stdin.buffer.read(), type=Work), write)
         except ConvhubError as error:
-            write(Step(error=f"{type(error).__name__}: {error}"))
+            write(Step(error=str(error)))
 
 
 if __name__ == "__main__":
