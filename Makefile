@@ -12,7 +12,7 @@ help:  ## list the targets
 demo: $(VENV)/.installed  ## run the demonstration: ten layers, a photograph, a small network (minutes)
 	$(BIN)/convhub demo --output demo-output
 
-bench: $(VENV)/.installed  ## time the default backends beside torch, with tables and a figure (half an hour)
+bench: $(VENV)/.installed  ## time the default backends beside torch, with tables and a figure (ten minutes or more)
 	mkdir -p bench-output
 	$(BIN)/convhub bench --primitive all --json bench-output/torch.json --plot bench-output/torch.png \
 		--markdown bench-output/torch.md

@@ -32,8 +32,8 @@ def difference(one: NDArray[Any], other: NDArray[Any]) -> float:
 
     Examples
     --------
-    >>> difference(np.array([3.0, 4.0]), np.array([3.0, 4.5])).__round__(3)
-    0.134
+    >>> round(difference(np.array([3.0, 4.0]), np.array([4.0, 3.0])), 3)
+    0.283
     """
     if one.shape != other.shape:
         return math.inf

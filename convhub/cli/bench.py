@@ -14,7 +14,7 @@ import typer
 from ..dispatch import check_name
 from ..errors import ArgumentError
 from ..problem import Problem
-from .output import print_error
+from .output import print_error, print_warning
 from .progress import progress
 from .versions import versions
 
@@ -29,10 +29,14 @@ EXTRA = "convhub[bench]"
 #: Layers of each class, by default and with --quick.
 USUAL, QUICK = 8, 2
 
+#: Parameters that concern only what is shown and written.
+SHOWING = ("from_file", "layers", "json_file", "plot", "markdown")
+
 File = Path | None
 
 
 def bench(
+    context: typer.Context,
     problems: Annotated[
         list[str] | None,
         typer.Argument(
@@ -94,8 +98,7 @@ def bench(
         _need("matplotlib", "--plot")
         _check_suffix(plot)
     if from_file is not None:
-        if problems or shapes:
-            raise typer.BadParameter("--from times nothing: leave PROBLEM and --shapes out")
+        _check_only_shown(context)
         from ..bench.results import read_report
 
         _deliver(read_report(from_file), layers, json_file, plot, markdown)
@@ -123,6 +126,15 @@ def bench(
         all=every,
     )
     _deliver(_timed(chosen, settings, command), layers or bool(problems), json_file, plot, markdown)
+
+
+def _check_only_shown(context: typer.Context) -> None:
+    """Refuse, beside --from, what would say how to time."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name not in SHOWING and source is not None and source.name == "COMMANDLINE":
+            named = parameter.opts[0] if parameter.param_type_name == "option" else "PROBLEM"
+            raise typer.BadParameter(f"--from times nothing: leave {named} out")
 
 
 def _need(module: str, option: str) -> None:
@@ -208,6 +220,12 @@ def _timed(chosen: Sequence[Layer], settings: Settings, command: str) -> Report:
     from ..bench.results import Report
     from ..bench.run import run
 
+    machine = this_machine(versions())
+    if machine.busy:
+        print_warning(
+            f"the load is {machine.load:.2f}: something else runs on this machine, and threads that wait for "
+            "each other, such as torch's, may seem many times slower than they are"
+        )
     dtypes = {layer.problem.dtype for layer in chosen}
     with progress(len(chosen) * len(settings.memory)) as advance:
         rows, peak = run(
@@ -218,7 +236,7 @@ def _timed(chosen: Sequence[Layer], settings: Settings, command: str) -> Report:
             advance=advance,
         )
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    return Report(this_machine(versions()), command, today, settings, peak, rows)
+    return Report(machine, command, today, settings, peak, rows)
 
 
 def _command(*arguments: str, **options: object) -> str:

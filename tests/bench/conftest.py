@@ -40,5 +40,5 @@ def report():
         make_row("transposed", "grad_input_float32_n1c5h9w8_k6r3s3", 1.0, 3.0, operation="conv_transpose2d"),
         make_row("3x3", "forward_float32_n1c5h9w8_k6r3s3", 2.0, 1.0, memory="system"),
     ]
-    machine = Machine("Some CPU", 4, ("avx2",), "Linux x86_64", {"python": "3.12.1", "numpy": "2.0.0"})
+    machine = Machine("Some CPU", 4, ("avx2",), "Linux x86_64", {"python": "3.12.1", "numpy": "2.0.0"}, 0.25)
     return Report(machine, "convhub bench", "2000-01-02", Settings(), Peak(100.0, 10.0, "float32", 1), rows)

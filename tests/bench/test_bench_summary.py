@@ -66,7 +66,7 @@ def test_markdown_has_means_layers_machine_and_command(report):
     assert any(r"n/a on torch: no \<kernel\>" in line for line in lines)
     row = r"| transposed | grad\_input\_float32\_n1c5h9w8\_k6r3s3 | conv\_transpose2d | toy (taps) |"
     assert f"{row} 1.000 | 2.0 | 3.00x |" in lines
-    assert "- Some CPU, 4 cores, avx2; Linux x86\\_64" in lines
+    assert "- Some CPU, 4 cores, avx2; Linux x86\\_64; load 0.25 before" in lines
     assert "- convhub bench  (2000-01-02)" in lines
     assert sum(line.startswith("### ") for line in lines) == 5
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shlex
 
 import pytest
 
+from convhub.bench import run as running
+from convhub.bench.layers import of_problem
+from convhub.bench.results import Settings
 from convhub.bench.run import BenchmarkError, possible_memory
+from convhub.problem import Problem
 
 PROBLEM = "grad_weight_float32_n1c5h9w8_k6r3s2"
 
@@ -51,6 +56,15 @@ def test_one_problem_against_torch_itself(run):
     assert "GF/s in NumPy's matrix product (float32, 1 thread)" in result.stdout
 
 
+@pytest.mark.parametrize(("load", "is_busy"), [(0.49, False), (0.5, True)])
+def test_a_busy_machine_is_warned_of(run, monkeypatch, load, is_busy):
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0), raising=False)
+    monkeypatch.setattr(running, "run", lambda *_, **__: ([], None))
+    result = run("bench", PROBLEM, "--against", "naive")
+    assert f"load {load:.2f} before" in result.stdout
+    assert (f"Warning: the load is {load:.2f}" in result.stderr) == is_busy
+
+
 def test_what_a_backend_declines_is_listed(run):
     result = run("bench", "complex64_n1c5h9w8_k6r3s2", "--backend", "numba", "--against", "naive", "--quick")
     assert result.exit_code == 0, result.stderr
@@ -66,8 +80,8 @@ def test_what_a_backend_declines_is_listed(run):
         ("--backend nunba", "Did you mean 'numba'?"),
         ("--against nunpy", "Did you mean 'numpy'?"),
         ("--shapes nothing.csv", "shapes is 'nothing.csv', which cannot be read"),
-        ("--from nothing.json", "from is 'nothing.json'"),
-        ("--from nothing.json n1c5h9w8_k6r3s2", "--from times nothing"),
+        ("--from nothing.json n1c5h9w8_k6r3s2", "--from times nothing: leave PROBLEM out"),
+        ("--from nothing.json", "--from times nothing: leave --against out"),
         ("--plot figure.docx", "its suffix must be of"),
         ("n1c5h9w8", "lacks out_channels"),
         ("n1c5h9w8_k6r3s2_cuda", "only problems on the cpu"),
@@ -86,6 +100,12 @@ def test_what_was_written_wrongly_is_one_line_and_exit_code_2(run, tmp_path, arg
     assert message in result.stderr
 
 
+def test_a_report_that_is_not_there(run):
+    result = run("bench", "--from", "nothing.json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Error: from is 'nothing.json'" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("missing", "arguments"), [("torch", ()), ("matplotlib", ("--against", "naive", "--plot", "a.png"))]
 )
@@ -98,22 +118,13 @@ def test_a_missing_package_names_the_extra(run, monkeypatch, missing, arguments)
 
 
 def test_a_worker_that_dies_says_where(monkeypatch):
-    from convhub.bench.layers import of_problem
-    from convhub.bench.results import Settings
-    from convhub.problem import Problem
-
     # A setting that no process can start with.
     monkeypatch.setenv("CONVHUB_NOTHING", "1")
     layers = [of_problem(Problem.parse(PROBLEM))]
+    settings = Settings(against="naive", memory=("system",))
     with pytest.raises(BenchmarkError, match="CONVHUB_NOTHING"):
-        run_benchmark(layers, Settings(against="naive", memory=("system",)))
+        running.run(layers, settings, peak_dtype="", advance=lambda _: None)
     monkeypatch.delenv("CONVHUB_NOTHING")
     monkeypatch.setenv("PYTHONHOME", "/nowhere")
     with pytest.raises(BenchmarkError, match=rf"ended with code \d+ at {PROBLEM}:\n.*"):
-        run_benchmark(layers, Settings(against="naive", memory=("system",)))
-
-
-def run_benchmark(layers, settings):
-    from convhub.bench import run
-
-    return run.run(layers, settings, peak_dtype="", advance=lambda _: None)
+        running.run(layers, settings, peak_dtype="", advance=lambda _: None)
