@@ -12,7 +12,7 @@ from numba import types
 from convhub.backend import Array, RunOptions
 from convhub.problem import Problem
 
-from . import direct, dot, gemm, indirect, threads, winograd
+from . import depthwise, direct, dot, gemm, indirect, threads, winograd
 from . import grad_weight as grad_weight_gemm
 from .blocking import Stage, Tile
 from .compile import compiled, float_array, sizes_of
@@ -105,7 +105,9 @@ def _prepare(problem: Problem, options: RunOptions, vector_bits: int) -> Prepare
         problem.result_shape,
         (problem.groups, problem.out_channels // problem.groups, *problem.weight_shape[1:]),
         any(stage.source_in_place for stage in made.stages),
-        problem.primitive == "grad_input" and len(made.stages) < _phases(problem),
+        problem.primitive == "grad_input"
+        and made.algorithm != "depthwise"
+        and len(made.stages) < _phases(problem),
     )
 
 
@@ -205,9 +207,14 @@ def _run_stages(work: Callable[[Stage, int, int], None], made: Plan) -> None:
 @functools.cache
 def _correlating_kernel(algorithm: str, dtype: str, tile: Tile) -> Callable[..., None]:
     flat, strided = float_array(dtype, 1), float_array(dtype, 4)
+    module, sizes = {
+        "gemm": (gemm, Sizes),
+        "indirect": (indirect, Sizes),
+        "depthwise": (depthwise, depthwise.Sizes),
+    }[algorithm]
     return compiled(
-        gemm.correlate if algorithm == "gemm" else indirect.correlate,
-        flat, strided, flat, float_array(dtype, 5), flat, flat, flat, INTEGERS, TABLE, TABLE, sizes_of(Sizes),
+        module.correlate,
+        flat, strided, flat, float_array(dtype, 5), flat, flat, flat, INTEGERS, TABLE, TABLE, sizes_of(sizes),
         FLAG, FLAG, INT, INT, *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
     )  # fmt: skip
 

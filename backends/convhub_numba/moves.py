@@ -13,7 +13,14 @@ from numba.extending import intrinsic
 
 from .vector_ir import Emitter
 
-__all__ = ["clear_vector", "copy_every", "copy_vector", "pack_runs", "transpose_square"]
+__all__ = [
+    "clear_vector",
+    "copy_every",
+    "copy_vector",
+    "pack_runs",
+    "transpose_square",
+    "transpose_to_places",
+]
 
 
 @intrinsic(prefer_literal=True)
@@ -123,20 +130,42 @@ def transpose_square(
             emit.load_vector(emit.plus(source_start, builder.load(emit.plus(offsets_start, emit.int(j)))))
             for j in range(length)
         ]
-        # At each stage, line a's odd runs of `run` lanes change places with line a + run's even ones.
-        run = 1
-        while run < length:
-            even = [i + (length if i & run else 0) - (run if i & run else 0) for i in range(length)]
-            odd = [lane + run for lane in even]
-            for a in range(length):
-                if not a & run:
-                    upper, lower = lines[a], lines[a + run]
-                    lines[a] = emit.shuffle(upper, lower, even)
-                    lines[a + run] = emit.shuffle(upper, lower, odd)
-            run *= 2
-        for i, line in enumerate(lines):
+        for i, line in enumerate(emit.transposed(lines)):
             emit.store_vector(line, emit.plus(to_start, emit.multiple(arguments[2], i)))
         return context.get_dummy_value()
 
     integer = types.int64
     return types.void(to, integer, integer, source, integer, offsets, integer, lanes), generate
+
+
+@intrinsic(prefer_literal=True)
+def transpose_to_places(
+    typing_context: Any,
+    to: Any,
+    places: Any,
+    first_place: Any,
+    source: Any,
+    source_offset: Any,
+    offsets: Any,
+    lanes: Any,
+) -> Any:
+    """Like `transpose_square`, to any rows: ``to[places[first_place + i] + j] = source[i + offsets[j]]``."""
+    length = lanes.literal_value
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        emit = Emitter(context, builder, signature.args[0].dtype, length)
+        to_start = emit.data(signature.args[0], arguments[0])
+        places_start = emit.plus(emit.data(signature.args[1], arguments[1]), arguments[2])
+        source_start = emit.plus(emit.data(signature.args[3], arguments[3]), arguments[4])
+        offsets_start = emit.data(signature.args[5], arguments[5])
+        lines = [
+            emit.load_vector(emit.plus(source_start, builder.load(emit.plus(offsets_start, emit.int(j)))))
+            for j in range(length)
+        ]
+        for i, line in enumerate(emit.transposed(lines)):
+            place = builder.load(emit.plus(places_start, emit.int(i)))
+            emit.store_vector(line, emit.plus(to_start, place))
+        return context.get_dummy_value()
+
+    integer = types.int64
+    return types.void(to, places, integer, source, integer, offsets, lanes), generate

@@ -3,7 +3,8 @@
 =========  =====================================================================================
 winograd   forward and grad_input of dense 3 by 3 and 5 by 5 kernels of many channels
 gemm       matrix products on panels of gathered pixels: `gemm`, `grad_weight`
-indirect   forward and grad_input of groups with few output channels, depthwise above all
+depthwise  forward and grad_input of depthwise layers, with vectors of channels
+indirect   forward and grad_input of groups with few output channels, with vectors of pixels
 dot        grad_weight of groups with few channels
 direct     loops without scratch, where the workspace limit leaves no room for anything else
 =========  =====================================================================================
@@ -25,6 +26,7 @@ from convhub.problem import Problem
 
 from . import Options, blocking
 from .blocking import Stage, Tile
+from .blocking_depthwise import depthwise_stage, outputs_at_once
 from .correlation import Correlation, correlations
 from .threads import usable_threads
 from .vector_ir import host_vector_bits
@@ -39,6 +41,7 @@ WINOGRAD_CHANNELS = 16
 WINOGRAD_SAVING = 1.5
 WEIGHT_TILES = 16
 DOT_CHANNELS = 8
+FEW_TAPS = 12  # of a depthwise kernel
 INDIRECT_VECTORS = {1: 8, 2: 6, 3: 4, 4: 3}  # by a group's output channels: tiles that fit 16 registers
 
 
@@ -101,8 +104,12 @@ def _made(problem: Problem, tile: Tile, threads: int) -> Plan:
             tile = replace(tile, height=1, vectors=at_once)
             return Plan("dot", tile, threads, (blocking.dot_stage(problem, tile),))
         return Plan("gemm", tile, threads, (blocking.grad_weight_stage(problem, tile, threads),))
+    parts = correlations(problem)
+    if _suits_channels(problem, parts, tile):
+        tile = replace(tile, height=1, vectors=outputs_at_once(parts))
+        return Plan("depthwise", tile, threads, (depthwise_stage(problem, parts, tile, threads),))
     # What no tap reaches is only bias: the engine fills it in.
-    parts = [part for part in correlations(problem) if part.taps]
+    parts = tuple(part for part in parts if part.taps)
     channels = parts[0].out_channels if parts else 0
     if channels in INDIRECT_VECTORS:
         narrow = replace(tile, height=channels, vectors=INDIRECT_VECTORS[channels])
@@ -111,6 +118,20 @@ def _made(problem: Problem, tile: Tile, threads: int) -> Plan:
             return Plan("indirect", narrow, threads, stages)
     stages = tuple(blocking.gemm_stage(problem, part, tile, threads) for part in parts)
     return Plan("gemm", tile, threads, stages)
+
+
+def _suits_channels(problem: Problem, parts: tuple[Correlation, ...], tile: Tile) -> bool:
+    """Say whether a layer is depthwise, and vectors of channels are likely faster than vectors of pixels.
+
+    They cost two transpositions, which pay unless the taps are few, side by side, and the rows long.
+    """
+    if not (problem.in_channels == problem.out_channels == problem.groups >= tile.lanes and parts):
+        return False
+    axes = [axis for part in parts for axis in (part.rows, part.columns)]
+    together = all(axis.step == axis.source_step == 1 for axis in axes)
+    long = all(part.columns.count >= 2 * tile.lanes for part in parts)
+    taps = problem.kernel_size[0] * problem.kernel_size[1]
+    return not (together and long and taps <= FEW_TAPS)
 
 
 def _winograd(problem: Problem, tile: Tile, threads: int, always: bool) -> Plan | None:

@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 
 from .vector_ir import INT64, Emitter
 
-__all__ = ["dot_rows", "gather_tile", "gemm_tile"]
+__all__ = ["channels_tile", "dot_rows", "gather_tile", "gemm_tile"]
 
 
 @intrinsic(prefer_literal=True)
@@ -253,3 +253,87 @@ def dot_rows(
     return types.void(
         sums, left, integer, integer, right, integer, integer, offsets, integer, integer, integer, taps, lanes
     ), generate
+
+
+@intrinsic(prefer_literal=True)
+def channels_tile(
+    typing_context: Any,
+    out: Any,
+    out_offset: Any,
+    out_step: Any,
+    weights: Any,
+    weights_offset: Any,
+    weights_row: Any,
+    pixels: Any,
+    pixels_offset: Any,
+    pixels_row: Any,
+    columns: Any,
+    first_column: Any,
+    rows: Any,
+    taps: Any,
+    bias: Any,
+    bias_offset: Any,
+    accumulate: Any,
+    number: Any,
+    lanes: Any,
+) -> Any:
+    """Sum `number` outputs side by side, each a vector of channels that do not mix.
+
+    ``out[i * out_step:][:lanes] = (itself if accumulate else bias[:lanes])
+    + Σ_{t < rows, s < taps} weights[t * weights_row + s * lanes:][:lanes]
+    · pixels[t * pixels_row + columns[s] + i * lanes:][:lanes]``.
+    """
+    width, length = number.literal_value, lanes.literal_value
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        emit = Emitter(context, builder, signature.args[0].dtype, length)
+        named = dict(zip(_CHANNELS_ARGUMENTS, arguments, strict=True))
+        data = {
+            name: emit.data(kind, value)
+            for (name, value), kind in zip(named.items(), signature.args, strict=True)
+            if isinstance(kind, types.Array)
+        }
+        weights_start = emit.plus(data["weights"], named["weights_offset"])
+        pixels_start = emit.plus(data["pixels"], named["pixels_offset"])
+        columns_start = emit.plus(data["columns"], named["first_column"])
+
+        def row(t: Any, row_sums: list[Any]) -> list[Any]:
+            weight_row = emit.plus(weights_start, builder.mul(t, named["weights_row"]))
+            pixels_row = emit.plus(pixels_start, builder.mul(t, named["pixels_row"]))
+
+            def tap(s: Any, sums: list[Any]) -> list[Any]:
+                weight = emit.load_vector(emit.plus(weight_row, emit.multiple(s, length)))
+                start = emit.plus(pixels_row, builder.load(emit.plus(columns_start, s)))
+                places = [emit.plus(start, emit.int(i * length)) for i in range(width)]
+                return [
+                    emit.multiply_add(weight, emit.load_vector(place), value)
+                    for place, value in zip(places, sums, strict=True)
+                ]
+
+            return emit.loop(named["taps"], row_sums, tap)
+
+        sums = emit.loop(named["rows"], [emit.zero] * width, row)
+        out_start = emit.plus(data["out"], named["out_offset"])
+        places = [emit.plus(out_start, emit.multiple(named["out_step"], i)) for i in range(width)]
+        with builder.if_else(cgutils.is_not_null(builder, named["accumulate"])) as (then, otherwise):
+            with then:
+                for place, value in zip(places, sums, strict=True):
+                    emit.store_vector(builder.fadd(emit.load_vector(place), value), place)
+            with otherwise:
+                constant = emit.load_vector(emit.plus(data["bias"], named["bias_offset"]))
+                for place, value in zip(places, sums, strict=True):
+                    emit.store_vector(builder.fadd(constant, value), place)
+        return context.get_dummy_value()
+
+    integer = types.int64
+    return types.void(
+        out, integer, integer, weights, integer, integer, pixels, integer, integer, columns, integer,
+        integer, integer, bias, integer, types.boolean, number, lanes,
+    ), generate  # fmt: skip
+
+
+_CHANNELS_ARGUMENTS = (
+    "out", "out_offset", "out_step", "weights", "weights_offset", "weights_row", "pixels", "pixels_offset",
+    "pixels_row", "columns", "first_column", "rows", "taps", "bias", "bias_offset", "accumulate", "number",
+    "lanes",
+)  # fmt: skip
