@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from numba import njit
 
+from .moves import copy_spread
 from .pack import list_runs, load_planes, pack_panel
 from .product import multiply_panel, tile_height
 
@@ -22,17 +23,22 @@ __all__ = ["correlate"]
 def pack_weight(packed, weight, g, m0, m1, c0, c1, taps, tap0, tap1, rows):  # type: ignore[no-untyped-def]
     """Lay a block of the weight out tile by tile, ``packed[tile][term][row]``."""
     count = (c1 - c0) * (tap1 - tap0)
+    item = weight.itemsize
+    stride_g, stride_m, stride_c, stride_r, stride_s = weight.strides
+    aligned = (stride_g | stride_m | stride_c | stride_r | stride_s) % item == 0
+    stride_g, stride_m, stride_c = stride_g // item, stride_m // item, stride_c // item
+    stride_r, stride_s = stride_r // item, stride_s // item
     for c in range(c0, c1):  # outermost, because in grad_input its stride is the longest
         term = (c - c0) * (tap1 - tap0)
         m = m0
         while m < m1:
             height = tile_height(m1 - m, rows)
             at = (m - m0) * count + term * height
+            start = g * stride_g + m * stride_m + c * stride_c
             for t in range(tap0, tap1):
                 r, s = taps[t, 0], taps[t, 1]
-                if height == rows:  # a known number, so that the loop is unrolled
-                    for i in range(rows):
-                        packed[at + i] = weight[g, m + i, c, r, s]
+                if height == rows and aligned:
+                    copy_spread(packed, at, weight, start + r * stride_r + s * stride_s, stride_m, rows)
                 else:
                     for i in range(height):
                         packed[at + i] = weight[g, m + i, c, r, s]
@@ -139,6 +145,7 @@ def correlate(
                 pixels = images * rows * columns
                 for pixel in range(0, pixels, width):
                     end = min(pixels, pixel + width)
+                    used = (end - pixel + lanes - 1) // lanes
                     run_count = list_runs(runs, pixel, end, rows, columns, pitch, image_items, lanes)
                     pack_panel(
                         panel, width, pixels_from, runs, run_count, offsets, count, reach, readable, lanes
@@ -160,8 +167,8 @@ def correlate(
                     if weight_in_place:
                         left_at, left_row = (g * M + m0) * z.weight_row + c0 * T + tap0, z.weight_row
                     multiply_panel(to, to_offset, to_row, weights_from, left_at, left_row, panel, count,
-                                   bias, g * M + m0, accumulate, m1 - m0, height_limit, vectors,
-                                   lanes)  # fmt: skip
+                                   bias, g * M + m0, accumulate, m1 - m0, used, height_limit,
+                                   vectors, lanes)  # fmt: skip
                     if complete and not direct:
                         hand_out(out, out_start, g * M + m0, z, places, end - pixel, held, to_offset,
                                  m1 - m0, width)  # fmt: skip

@@ -66,6 +66,27 @@ def copy_every(
 
 
 @intrinsic(prefer_literal=True)
+def copy_spread(
+    typing_context: Any, to: Any, to_offset: Any, source: Any, offset: Any, step: Any, number: Any
+) -> Any:
+    """Copy `number` elements that lie `step` apart: ``to[i] = source[i * step]``.
+
+    `source` may be an array of any shape and strides: `offset` and `step` count from its first element.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        emit = Emitter(context, builder, signature.args[0].dtype, 1)
+        to_start = emit.plus(emit.data(signature.args[0], arguments[0]), arguments[1])
+        source_start = emit.plus(emit.data(signature.args[2], arguments[2]), arguments[3])
+        for i in range(number.literal_value):
+            value = builder.load(emit.plus(source_start, emit.multiple(arguments[4], i)))
+            builder.store(value, emit.plus(to_start, emit.int(i)))
+        return context.get_dummy_value()
+
+    return types.void(to, types.int64, source, types.int64, types.int64, number), generate
+
+
+@intrinsic(prefer_literal=True)
 def pack_runs(
     typing_context: Any,
     panel: Any,

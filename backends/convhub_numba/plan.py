@@ -35,10 +35,12 @@ __all__ = ["Plan", "plan"]
 
 #: Below about 0.15 ms on one core, waking a thread costs more than it saves.
 SMALL_WORK = 4_000_000
+MANY_THREADS = 64  # whose tiles are the smallest
 MACS_PER_ELEMENT = 8  # moving an element through memory takes about as long as so many multiply-adds
 WINOGRAD_OUTPUTS = {3: (4, 2), 5: (2,)}  # sides of tiles, by the kernel's
 WINOGRAD_CHANNELS = 16
-WINOGRAD_SAVING = 1.5
+WINOGRAD_SAVING = 1.8  # of multiply-adds, by which the extra passes over memory are paid
+TRANSFORM_MACS = 24  # transforming an element of a tile takes about as long as so many multiply-adds
 WEIGHT_TILES = 16
 DOT_CHANNELS = 8
 FEW_TAPS = 12  # of a depthwise kernel
@@ -77,16 +79,17 @@ def plan(problem: Problem, options: RunOptions, vector_bits: int = 0) -> Plan:
         # Whether it fits must not depend on the threads, or the bits would.
         least = _winograd(problem, tile, 1, always=own.winograd == "always")
         transforming = least is not None and least.scratch_bytes <= options.workspace_limit
-    while True:
+    for count in range(threads, 0, -1):
         made = None
         if transforming:
-            made = _winograd(problem, tile, threads, always=True)
-        made = made or _made(problem, tile, threads)
+            made = _winograd(problem, tile, count, always=True)
+        made = made or _made(problem, tile, count)
         if made.scratch_bytes <= options.workspace_limit:
             return made
-        if threads == 1:
-            return Plan("direct", tile, allowed)
-        threads -= 1
+    smallest = replace(_made(problem, tile, MANY_THREADS), threads=1)
+    if smallest.scratch_bytes <= options.workspace_limit:
+        return smallest
+    return Plan("direct", tile, allowed)
 
 
 def _work(problem: Problem) -> int:
@@ -155,16 +158,19 @@ def _winograd(problem: Problem, tile: Tile, threads: int, always: bool) -> Plan 
 
 
 def _winograd_tiles(problem: Problem, part: Correlation, taps: int) -> tuple[int, int, float]:
-    """Return the best side of tiles, how many there are, and how many times fewer products they take.
+    """Return the best side of tiles, how many there are, and how many times less work they are.
 
-    The weight's transform counts as `WEIGHT_TILES` tiles more.
+    The weight's transform counts as `WEIGHT_TILES` tiles more; those of source and output are shared by all
+    the channels of the other side.
     """
+    shared = TRANSFORM_MACS * (1 / part.out_channels + 1 / part.source_channels)
     best = (0, 0, 0.0)
     for outputs in WINOGRAD_OUTPUTS[taps]:
         across = -(-part.rows.count // outputs), -(-part.columns.count // outputs)
         tiles = problem.batch * across[0] * across[1]
         pixels = problem.batch * part.rows.count * part.columns.count
-        saved = taps**2 * pixels / ((outputs + taps - 1) ** 2 * (tiles + WEIGHT_TILES))
+        points = (outputs + taps - 1) ** 2
+        saved = taps**2 * pixels / (points * (tiles * (1 + shared) + WEIGHT_TILES))
         if saved > best[2]:
             best = outputs, tiles, saved
     return best

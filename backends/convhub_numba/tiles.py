@@ -29,6 +29,7 @@ def gemm_tile(
     left_step: Any,
     panel: Any,
     panel_offset: Any,
+    panel_row: Any,
     count: Any,
     bias: Any,
     bias_offset: Any,
@@ -39,8 +40,8 @@ def gemm_tile(
 ) -> Any:
     """Add to a tile of `out`, `rows` by `vectors * lanes`, the product of `left` and `panel`.
 
-    ``out[i, j] = (itself if accumulate else bias[i]) + Σ_t left[i * left_row + t * left_step] · panel[t, j]``
-    with `panel` packed, `vectors * lanes` elements for each of `count` terms.
+    ``out[i, j] = (itself if accumulate else bias[i])
+    + Σ_t left[i * left_row + t * left_step] · panel[t * panel_row + j]`` for `count` terms t.
     """
     height, width, length = rows.literal_value, vectors.literal_value, lanes.literal_value
 
@@ -50,12 +51,12 @@ def gemm_tile(
         out_start = emit.plus(emit.data(signature.args[0], named["out"]), named["out_offset"])
         left_start = emit.plus(emit.data(signature.args[3], named["left"]), named["left_offset"])
         panel_start = emit.plus(emit.data(signature.args[7], named["panel"]), named["panel_offset"])
-        bias_start = emit.plus(emit.data(signature.args[10], named["bias"]), named["bias_offset"])
+        bias_start = emit.plus(emit.data(signature.args[11], named["bias"]), named["bias_offset"])
         left_rows = [emit.plus(left_start, emit.multiple(named["left_row"], i)) for i in range(height)]
 
         def term(t: Any, values: list[Any]) -> list[Any]:
             step, sums = values[0], values[1:]
-            column = emit.plus(panel_start, emit.multiple(t, width * length))
+            column = emit.plus(panel_start, builder.mul(t, named["panel_row"]))
             new = emit.outer_product(
                 height,
                 width,
@@ -85,13 +86,13 @@ def gemm_tile(
     integer = types.int64
     return types.void(
         out, integer, integer, left, integer, integer, integer, panel, integer, integer,
-        bias, integer, types.boolean, rows, vectors, lanes,
+        integer, bias, integer, types.boolean, rows, vectors, lanes,
     ), generate  # fmt: skip
 
 
 _GEMM_ARGUMENTS = (
     "out", "out_offset", "out_row", "left", "left_offset", "left_row", "left_step", "panel", "panel_offset",
-    "count", "bias", "bias_offset", "accumulate", "rows", "vectors", "lanes",
+    "panel_row", "count", "bias", "bias_offset", "accumulate", "rows", "vectors", "lanes",
 )  # fmt: skip
 
 
