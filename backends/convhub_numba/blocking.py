@@ -234,7 +234,7 @@ def gemm_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
     integers = 4 * tile.width + terms
     return Stage(
         sizes, planes.taps, planes.phases, tasks(), items, integers, planes.inside,
-        problem.primitive == "forward",
+        problem.primitive == "forward" and part.taps == math.prod(problem.kernel_size),
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -105,9 +106,7 @@ def _prepare(problem: Problem, options: RunOptions, vector_bits: int) -> Prepare
         problem.result_shape,
         (problem.groups, problem.out_channels // problem.groups, *problem.weight_shape[1:]),
         any(stage.source_in_place for stage in made.stages),
-        problem.primitive == "grad_input"
-        and made.algorithm != "depthwise"
-        and len(made.stages) < _phases(problem),
+        made.algorithm in ("gemm", "indirect") and _covered(made) < math.prod(problem.result_shape[2:]),
     )
 
 
@@ -187,9 +186,9 @@ def _correlate_winograd(
     threads.run(work, stage.tasks, made.threads)
 
 
-def _phases(problem: Problem) -> int:
-    (h, w), (rows, columns) = problem.stride, problem.input_size
-    return min(h, rows) * min(w, columns)
+def _covered(made: Plan) -> int:
+    """Return how many pixels the stages compute."""
+    return sum(stage.sizes.rows * stage.sizes.columns for stage in made.stages)
 
 
 def _run_stages(work: Callable[[Stage, int, int], None], made: Plan) -> None:

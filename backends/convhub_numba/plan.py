@@ -27,7 +27,7 @@ from convhub.problem import Problem
 from . import Options, blocking
 from .blocking import Stage, Tile
 from .blocking_depthwise import depthwise_stage, outputs_at_once
-from .correlation import Correlation, correlations
+from .correlation import Correlation, correlations, regions
 from .threads import usable_threads
 from .vector_ir import host_vector_bits
 
@@ -119,7 +119,8 @@ def _made(problem: Problem, tile: Tile, threads: int) -> Plan:
         stages = tuple(blocking.indirect_stage(problem, part, narrow, threads) for part in parts)
         if channels <= 2 or all(2 * part.columns.count >= tile.lanes for part in parts):
             return Plan("indirect", narrow, threads, stages)
-    stages = tuple(blocking.gemm_stage(problem, part, tile, threads) for part in parts)
+    pieces = [piece for part in parts for piece in regions(part) if piece.taps]
+    stages = tuple(blocking.gemm_stage(problem, piece, tile, threads) for piece in pieces)
     return Plan("gemm", tile, threads, stages)
 
 

@@ -22,6 +22,8 @@ GEOMETRIES = {
     "wide_stride": "c4h13w17_k6r2s2_stride3x4_pad1-0x0-1",
     "dilated": "c5h19w23_k7r3s2_dilation2x5_pad2x3",
     "all_at_once": "c6h21w26_k9r4s3_stride2x1_pad0-3x2-1_dilation1x3_groups3",
+    "taps_that_miss_the_image": "c9h21w33_k10r3s3_pad10x22_dilation12x23",
+    "half_the_taps_miss": "c6h40w19_k12r5s3_stride2x1_pad19x8-9_dilation9x8_groups2",
     "grouped": "c20h9w11_k28r3s3_pad1_groups4",
     "few_channels": "c12h10w29_k12r3s3_pad1_groups3",
     "depthwise": "c7h13w19_k7r3s3_pad1_groups7",
@@ -152,6 +154,14 @@ def test_small_integers_are_exact(geometry, primitive, dtype, rng):
     problem = problem_of(primitive, dtype, geometry)
     given = operands(problem, lambda shape: rng.integers(-3, 4, shape))
     assert np.array_equal(run(problem, *given), oracle(problem, *given))
+
+
+def test_taps_that_miss_the_image_are_not_computed():
+    problem = problem_of("forward", "float32", GEOMETRIES["taps_that_miss_the_image"])
+    made = plan(problem, RunOptions())
+    products = sum(z.rows * z.columns * stage.taps.shape[0] for stage in made.stages for z in [stage.sizes])
+    assert len(made.stages) > 1
+    assert products < 0.7 * problem.output_size[0] * problem.output_size[1] * 9
 
 
 @pytest.mark.parametrize("fill", ["random", "constant"])
