@@ -41,6 +41,10 @@ def grad_input(
 ) -> Array:
     """Return ``dx`` of shape (N, C, H, W)."""
     ready = _prepared(problem, options, vector_bits)
+    if ready.matrix is not None and _plain(w):
+        rows = w.reshape(problem.out_channels, -1, 1, 1)
+        constants = None if bias is None else np.repeat(bias, math.prod(problem.kernel_size))
+        return grad_input(dy, rows, constants, ready.matrix, options, vector_bits).reshape(ready.result_shape)
     return _correlate(dy, w.reshape(ready.grouped_weight).swapaxes(1, 2), bias, problem, ready)
 
 
@@ -79,6 +83,7 @@ class Prepared(NamedTuple):
     grouped_weight: tuple[int, ...]  # (groups, K / groups, C / groups, R, S)
     reads_in_place: bool  # some stage does, if the source is contiguous
     fills: bool  # there are pixels that no tap of the kernel reaches
+    matrix: Problem | None  # the same one pixel large, where the kernel is as large as the image
 
 
 #: By the identity of problem and options, which are kept beside: their hashes would take longer.
@@ -107,6 +112,7 @@ def _prepare(problem: Problem, options: RunOptions, vector_bits: int) -> Prepare
         (problem.groups, problem.out_channels // problem.groups, *problem.weight_shape[1:]),
         any(stage.source_in_place for stage in made.stages),
         made.algorithm in ("gemm", "indirect") and _covered(made) < math.prod(problem.result_shape[2:]),
+        _as_matrix(problem) if made.algorithm == "gemm" else None,
     )
 
 
@@ -184,6 +190,22 @@ def _correlate_winograd(
     flat_out = out.reshape(-1)
     threads.run(prepare, problem.groups * (stage.sizes.padded_out // tile.lanes), made.threads)
     threads.run(work, stage.tasks, made.threads)
+
+
+def _as_matrix(problem: Problem) -> Problem | None:
+    """Return the problem with each element of the kernel as a channel, where each meets one pixel only.
+
+    As a correlation, ``dx`` would be a kernel's size times as many products, most of them with padding.
+    """
+    size = problem.kernel_size
+    if size != problem.input_size or size == (1, 1) or any(map(any, problem.padding)):
+        return None
+    if problem.output_size != (1, 1) or problem.dilation != (1, 1):
+        return None
+    channels = problem.in_channels * math.prod(size)
+    return problem.replace(
+        in_channels=channels, input_size=(1, 1), kernel_size=(1, 1), stride=(1, 1), output_size=(1, 1)
+    )
 
 
 def _covered(made: Plan) -> int:

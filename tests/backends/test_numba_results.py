@@ -156,6 +156,16 @@ def test_small_integers_are_exact(geometry, primitive, dtype, rng):
     assert np.array_equal(run(problem, *given), oracle(problem, *given))
 
 
+@pytest.mark.parametrize("groups", [1, 3])
+def test_kernels_as_large_as_the_image_are_matrices_however_the_weight_lies(groups, rng):
+    problem = problem_of("grad_input", "float32", f"c12h6w7_k15r6s7_groups{groups}")
+    given = operands(problem, rng.standard_normal)
+    assert_right(problem, run(problem, *given), *given)
+    first, second, *rest = given
+    turned = [first, np.asfortranarray(second), *rest]
+    assert_right(problem, run(problem, *turned), *turned)
+
+
 def test_taps_that_miss_the_image_are_not_computed():
     problem = problem_of("forward", "float32", GEOMETRIES["taps_that_miss_the_image"])
     made = plan(problem, RunOptions())
