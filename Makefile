@@ -4,13 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test lint format conformance clean
+.PHONY: help demo bench test lint format conformance clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(VENV)/.installed  ## run the demonstration: ten layers, a photograph, a small network (minutes)
 	$(BIN)/convhub demo --output demo-output
+
+bench: $(VENV)/.installed  ## time the default backends beside torch, with tables and a figure (ten minutes or more)
+	mkdir -p bench-output
+	$(BIN)/convhub bench --primitive all --json bench-output/torch.json --plot bench-output/torch.png \
+		--markdown bench-output/torch.md
 
 test: lint  ## check style and types, then run every test and the conformance suite on every backend
 	$(BIN)/python -m pytest --numprocesses auto
@@ -28,7 +33,7 @@ conformance: $(VENV)/.installed  ## run the conformance suite alone
 	$(BIN)/python -m pytest --numprocesses auto convhub/conformance
 
 clean:  ## remove the environment and what the targets made
-	rm -rf $(VENV) demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo-output bench-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find backends -name '*.nb[ic]' -delete
 
 # The group is installed whole by every target, so that no target leaves the environment half done.

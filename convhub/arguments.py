@@ -2,7 +2,8 @@
 
 What a caller wrote is brought into one form first (`pair`, `padding_sides`), by type, since ``True == 1 ==
 1.0`` would otherwise pass; then everything that depends on sizes is computed and checked once per
-combination, and remembered.
+combination, and remembered. So is the whole of a call whose parameters are plain numbers and texts: the next
+one on such arrays is not checked again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .arrays import Array, Facts, common_facts, describe
+from .arrays import Array, Facts, common_facts, describe, look
 from .errors import ArgumentError, ArgumentTypeError, ShapeError
 from .problem import Pair, Problem, transposed_output_size
 
@@ -142,6 +143,10 @@ def conv2d_call(
     arrays : dict
         ``input``, ``weight``, and ``bias`` or ``grad_output`` or neither, in this order.
     """
+    key = _key("conv2d", arrays, (stride, padding, dilation, groups))
+    known = _known.get(key)
+    if known is not None:
+        return known
     input_facts, weight_facts, *others = _facts(arrays)
     call = _conv2d(
         input_facts.shape,
@@ -154,7 +159,7 @@ def conv2d_call(
         input_facts.dtype,
         input_facts.device.partition(":")[0],
     )
-    return call, input_facts
+    return _remembered(key, call, input_facts)
 
 
 def conv_transpose2d_call(
@@ -166,6 +171,10 @@ def conv_transpose2d_call(
     dilation: Any,
 ) -> tuple[Call, Facts]:
     """Return the checked call of a transposed convolution, and the facts of its input."""
+    key = _key("conv_transpose2d", arrays, (stride, padding, output_padding, groups, dilation))
+    known = _known.get(key)
+    if known is not None:
+        return known
     input_facts, weight_facts, *others = _facts(arrays)
     if isinstance(padding, str):
         raise ArgumentError(
@@ -183,7 +192,46 @@ def conv_transpose2d_call(
         input_facts.dtype,
         input_facts.device.partition(":")[0],
     )
-    return call, input_facts
+    return _remembered(key, call, input_facts)
+
+
+_known: dict[tuple[Any, ...] | None, tuple[Call, Facts]] = {}
+
+
+def _key(name: str, arrays: dict[str, Array | None], parameters: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Return what decides whether a call is right, or None where that takes more than a look."""
+    kinds = []
+    for array in arrays.values():
+        kind = None if array is None else look(array)
+        if kind is None and array is not None:
+            return None
+        kinds.append(kind)
+    for value in parameters:
+        if type(value) is not int:
+            parameters = tuple(map(_written, parameters))
+            if None in parameters:
+                return None
+            break
+    return (name, *arrays, *kinds, *parameters)
+
+
+def _written(value: Any) -> Any:
+    """Return a parameter to remember it by, lists as tuples; None if it has what equals 1 and is not 1."""
+    kind = type(value)
+    if kind is int or kind is str:
+        return value
+    if kind is tuple or kind is list:
+        parts = tuple(map(_written, value))
+        return None if None in parts else parts
+    return None
+
+
+def _remembered(key: tuple[Any, ...] | None, call: Call, facts: Facts) -> tuple[Call, Facts]:
+    if key is not None:
+        if len(_known) >= 4096:  # each is small, but shapes may vary without end
+            _known.clear()
+        _known[key] = (call, facts)
+    return call, facts
 
 
 def _facts(arrays: dict[str, Array | None]) -> tuple[Facts, ...]:

@@ -6,6 +6,7 @@ only exist where torch has been imported, so `sys.modules` answers.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -23,6 +24,7 @@ __all__ = [
     "converter",
     "describe",
     "facts",
+    "look",
     "numpy_dtype",
 ]
 
@@ -73,6 +75,18 @@ def facts(name: str, array: Array) -> Facts:
         if dtype is not None:
             return Facts("numpy", array.shape, dtype, "cpu")
     return _facts_with_checks(name, array)
+
+
+def look(array: Array) -> tuple[Any, ...] | None:
+    """Return what decides the `facts` of an array, to be remembered by; None where only `facts` can tell.
+
+    A look costs a tenth of a microsecond, for a tensor three.
+    """
+    if type(array) is np.ndarray:
+        return array.shape, array.dtype
+    if _is_torch(array):
+        return array.shape, array.dtype, array.layout, array.is_cpu or array.device
+    return None
 
 
 def common_facts(arrays: Mapping[str, Array | None]) -> tuple[Facts, ...]:
@@ -208,7 +222,10 @@ def converter(source: str, target: str) -> Callable[[Array], Array] | None:
 
 def _torch_to_numpy(tensor: Array) -> Array:
     torch: Any = _torch()
-    plain = _plain_tensor(tensor)
+    # Each step makes a new tensor, which costs as much as a tiny convolution.
+    plain = tensor
+    if tensor.requires_grad or tensor.is_conj() or tensor.is_neg():
+        plain = _plain_tensor(tensor)
     if plain.dtype is torch.bfloat16:
         return plain.view(torch.int16).numpy().view(_numpy_bfloat16())
     return plain.numpy()
@@ -217,13 +234,13 @@ def _torch_to_numpy(tensor: Array) -> Array:
 def _numpy_to_torch(array: Array) -> Array:
     import torch
 
-    narrow = array.dtype.name == "bfloat16"
+    narrow = (_NUMPY_NAMES.get(array.dtype) or array.dtype.name) == "bfloat16"
     if narrow:  # which torch does not take from NumPy
         array = array.view(np.int16)
-    itemsize = array.dtype.itemsize
-    if not array.flags.aligned or any(step < 0 or step % itemsize for step in array.strides):
+    flags, steps, itemsize = array.flags, array.strides, array.itemsize
+    if not flags.aligned or min(steps, default=0) < 0 or math.gcd(itemsize, *steps) != itemsize:
         array = np.array(array, order="C")  # strides that torch cannot express
-    elif not array.flags.writeable:
+    elif not flags.writeable:
         array = np.asarray(_Writable(array))
     tensor = torch.from_numpy(array)
     return tensor.view(torch.bfloat16) if narrow else tensor

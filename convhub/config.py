@@ -129,9 +129,11 @@ def current() -> Resolved:
         nearest right word.
     """
     resolved = _resolved
-    if resolved is None or resolved.environment != _environment():
-        return _load()
-    return resolved
+    if resolved is not None:
+        environment = _environment()
+        if resolved.environment is environment or resolved.environment == environment:
+            return resolved
+    return _load()
 
 
 def reload() -> None:
@@ -156,10 +158,13 @@ def _environment() -> tuple[object, ...]:
     data = getattr(environ, "_data", None)
     if data is None:
         return tuple(environ.get(name) for name in VARIABLES)
+    if data.keys().isdisjoint(_ENCODED):
+        return _NOTHING_SET
     return tuple(map(data.get, _ENCODED))
 
 
 _ENCODED = tuple(getattr(os.environ, "encodekey", str)(name) for name in VARIABLES)
+_NOTHING_SET = (None,) * len(VARIABLES)
 
 
 def _load() -> Resolved:

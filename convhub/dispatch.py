@@ -63,6 +63,7 @@ class Choice:
     source: str
     observers: tuple[Callable[..., Any], ...]
     verbose: bool
+    result_shape: tuple[int, ...]
 
 
 named_in_context: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar(
@@ -188,7 +189,17 @@ def make_choice(registered: Registered, problem: Problem, resolved: Resolved, so
             ) from error
     function = getattr(backend, problem.primitive)
     observers = current_registry(resolved).observers
-    return Choice(backend, origin, function, options, algorithm, source, observers, resolved.settings.verbose)
+    return Choice(
+        backend,
+        origin,
+        function,
+        options,
+        algorithm,
+        source,
+        observers,
+        resolved.settings.verbose,
+        problem.result_shape,
+    )
 
 
 def _pick(problem: Problem, candidates: list[str], registry: Registry, resolved: Resolved) -> tuple[str, str]:

@@ -5,8 +5,10 @@ Importing this module costs nothing: Numba is imported when a primitive is first
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Literal
 
 from convhub.backend import Accuracy, Answer, Array, Backend, Capabilities, Problem, RunOptions, hookimpl
@@ -38,25 +40,27 @@ def _availability() -> Answer:
     return True
 
 
-def _forward(x: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions) -> Array:
-    """Return ``y``; see `convhub.backend`."""
+@functools.cache
+def _engine() -> ModuleType:
+    """Return the module with the primitives: an import statement at each call takes longer."""
     from . import engine
 
-    return engine.forward(x, w, bias, problem, options)
+    return engine
+
+
+def _forward(x: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions) -> Array:
+    """Return ``y``; see `convhub.backend`."""
+    return _engine().forward(x, w, bias, problem, options)
 
 
 def _grad_input(dy: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions) -> Array:
     """Return ``dx``; see `convhub.backend`."""
-    from . import engine
-
-    return engine.grad_input(dy, w, bias, problem, options)
+    return _engine().grad_input(dy, w, bias, problem, options)
 
 
 def _grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> Array:
     """Return ``dw``; see `convhub.backend`."""
-    from . import engine
-
-    return engine.grad_weight(dy, x, problem, options)
+    return _engine().grad_weight(dy, x, problem, options)
 
 
 def _algorithm(problem: Problem, options: RunOptions) -> str:

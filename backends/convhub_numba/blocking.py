@@ -236,7 +236,9 @@ def gemm_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
     integers = 4 * tile.width + terms
     return Stage(
         sizes, planes.taps, planes.phases, tasks(), items, integers, planes.inside,
-        problem.primitive == "forward" and not is_narrow_dtype(problem.dtype),
+        problem.primitive == "forward"
+        and part.taps == math.prod(problem.kernel_size)
+        and not is_narrow_dtype(problem.dtype),
     )  # fmt: skip
 
 

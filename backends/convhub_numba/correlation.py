@@ -12,7 +12,10 @@ from typing import NamedTuple
 
 from convhub.problem import Problem
 
-__all__ = ["Axis", "Correlation", "Sizes", "correlations"]
+__all__ = ["Axis", "Correlation", "Sizes", "correlations", "regions"]
+
+LEAST_REGION = 8  # outputs along an axis: smaller ones cost more than the products they save
+REGION_SAVING = 1.3  # of multiply-adds
 
 
 class Axis(NamedTuple):
@@ -98,6 +101,41 @@ def correlations(problem: Problem) -> tuple[Correlation, ...]:
         for rows in _phases(problem, 0)
         for columns in _phases(problem, 1)
     )
+
+
+def regions(part: Correlation) -> tuple[Correlation, ...]:
+    """Return the correlation cut where taps begin or cease to meet only padding, if much is saved by it.
+
+    With a dilation that nears the image's size most of the taps miss it, for most of the outputs.
+    """
+    rows, columns = _intervals(part.rows), _intervals(part.columns)
+    pieces = tuple(part._replace(rows=row, columns=column) for row in rows for column in columns)
+    products = sum(piece.rows.count * piece.columns.count * piece.taps for piece in pieces)
+    whole = part.rows.count * part.columns.count * part.taps
+    return pieces if whole >= REGION_SAVING * products else (part,)
+
+
+def _intervals(axis: Axis) -> list[Axis]:
+    """Cut an axis into intervals of `LEAST_REGION` or more, each with the taps that some output needs."""
+    reach = {}
+    for tap in axis.taps:
+        low = -(tap[1] // axis.source_step)
+        high = -(-(axis.source_size - tap[1]) // axis.source_step)
+        reach[tap] = max(0, low), min(axis.count, high)
+    cuts = sorted({0, axis.count, *(at for ends in reach.values() for at in ends if 0 < at < axis.count)})
+    kept = [0]
+    for cut in cuts[1:-1]:
+        if cut - kept[-1] >= LEAST_REGION and axis.count - cut >= LEAST_REGION:
+            kept.append(cut)
+    made = []
+    for start, end in zip(kept, [*kept[1:], axis.count], strict=True):
+        taps = tuple(
+            (tap[0], tap[1] + start * axis.source_step)
+            for tap, (low, high) in reach.items()
+            if low < end and high > start
+        )
+        made.append(axis._replace(first=axis.first + start * axis.step, count=end - start, taps=taps))
+    return made
 
 
 def _forward_axis(problem: Problem, axis: int) -> Axis:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numba import types
@@ -11,7 +13,7 @@ from numba import types
 from convhub.backend import Array, RunOptions
 from convhub.problem import Problem
 
-from . import direct, dot, gemm, indirect, threads, winograd
+from . import depthwise, direct, dot, gemm, indirect, threads, winograd
 from . import grad_weight as grad_weight_gemm
 from .blocking import Stage, Tile
 from .compile import compiled, float_array, sizes_of
@@ -31,30 +33,33 @@ def forward(
     x: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions, vector_bits: int = 0
 ) -> Array:
     """Return ``y`` of shape (N, K, P, Q)."""
-    K, C, R, S = w.shape
-    weight = w.reshape(problem.groups, K // problem.groups, C, R, S)
-    return _correlate(x, weight, bias, problem, plan(problem, options, vector_bits))
+    ready = _prepared(problem, options, vector_bits)
+    return _correlate(x, w.reshape(ready.grouped_weight), bias, problem, ready)
 
 
 def grad_input(
     dy: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions, vector_bits: int = 0
 ) -> Array:
     """Return ``dx`` of shape (N, C, H, W)."""
-    K, C, R, S = w.shape
-    weight = w.reshape(problem.groups, K // problem.groups, C, R, S).swapaxes(1, 2)
-    return _correlate(dy, weight, bias, problem, plan(problem, options, vector_bits))
+    ready = _prepared(problem, options, vector_bits)
+    if ready.matrix is not None and _plain(w):
+        rows = w.reshape(problem.out_channels, -1, 1, 1)
+        constants = None if bias is None else np.repeat(bias, math.prod(problem.kernel_size))
+        return grad_input(dy, rows, constants, ready.matrix, options, vector_bits).reshape(ready.result_shape)
+    return _correlate(dy, w.reshape(ready.grouped_weight).swapaxes(1, 2), bias, problem, ready)
 
 
 def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions, vector_bits: int = 0) -> Array:
     """Return ``dw`` of shape (K, C / groups, R, S)."""
-    made = plan(problem, options, vector_bits)
-    dw = np.empty(problem.weight_shape, dy.dtype)
+    ready = _prepared(problem, options, vector_bits)
+    made = ready.made
+    dw = np.empty(ready.result_shape, dy.dtype)
     stored_dw, dy, x = (as_stored(array, problem.dtype) for array in (dw, dy, x))
     if made.algorithm == "direct":
         _grad_weight_direct(stored_dw, dy, x, problem, made)
         return dw
     (stage,) = made.stages
-    kernel = _reducing_kernel(made.algorithm, problem.dtype, made.tile)
+    kernel = ready.kernel
     flat_dw = stored_dw.reshape(-1)
     dy_in_place = _plain(dy) and not is_narrow_dtype(problem.dtype)
     x_in_place = _plain(x) and stage.source_in_place
@@ -73,13 +78,56 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions, vect
     return dw
 
 
+class Prepared(NamedTuple):
+    """What each call for a problem needs: computed once, since it takes longer than a tiny convolution."""
+
+    made: Plan
+    kernel: Callable[..., None] | None  # None: the algorithm has its own function
+    result_shape: tuple[int, ...]
+    grouped_weight: tuple[int, ...]  # (groups, K / groups, C / groups, R, S)
+    reads_in_place: bool  # some stage does, if the source is contiguous
+    fills: bool  # there are pixels that no tap of the kernel reaches
+    matrix: Problem | None  # the same one pixel large, where the kernel is as large as the image
+
+
+#: By the identity of problem and options, which are kept beside: their hashes would take longer.
+_known: dict[tuple[int, int, int], tuple[Prepared, Problem, RunOptions]] = {}
+
+
+def _prepared(problem: Problem, options: RunOptions, vector_bits: int) -> Prepared:
+    key = (id(problem), id(options), vector_bits)
+    known = _known.get(key)
+    if known is None:
+        if len(_known) >= 1024:
+            _known.clear()
+        known = _known[key] = (_prepare(problem, options, vector_bits), problem, options)
+    return known[0]
+
+
+def _prepare(problem: Problem, options: RunOptions, vector_bits: int) -> Prepared:
+    made = plan(problem, options, vector_bits)
+    kernel_for = _reducing_kernel if problem.primitive == "grad_weight" else _correlating_kernel
+    return Prepared(
+        made,
+        None
+        if made.algorithm in ("direct", "winograd")
+        else kernel_for(made.algorithm, problem.dtype, made.tile),
+        problem.result_shape,
+        (problem.groups, problem.out_channels // problem.groups, *problem.weight_shape[1:]),
+        any(stage.source_in_place for stage in made.stages),
+        made.algorithm in ("gemm", "indirect") and _covered(made) < math.prod(problem.result_shape[2:]),
+        _as_matrix(problem) if made.algorithm == "gemm" else None,
+    )
+
+
 def _plain(array: Array) -> bool:
     return bool(array.flags.c_contiguous)
 
 
-def _correlate(source: Array, weight: Array, bias: Array | None, problem: Problem, made: Plan) -> Array:
+def _correlate(source: Array, weight: Array, bias: Array | None, problem: Problem, ready: Prepared) -> Array:
     """Run a forward or grad_input problem; `weight` is (groups, out channels, source channels, R, S)."""
-    out = np.empty(problem.result_shape, source.dtype)
+    made, kernel = ready.made, ready.kernel
+    out = np.empty(ready.result_shape, source.dtype)
     sums = sum_dtype(problem.dtype)
     constants = np.zeros(out.shape[1], sums) if bias is None else np.ascontiguousarray(bias, sums)
     stored, source, weight = (as_stored(array, problem.dtype) for array in (out, source, weight))
@@ -89,12 +137,12 @@ def _correlate(source: Array, weight: Array, bias: Array | None, problem: Proble
     if made.algorithm == "winograd":
         _correlate_winograd(out, source, weight, constants, problem, made)
         return out
-    if problem.primitive == "grad_input" and len(made.stages) < _phases(problem):
+    if ready.fills:
         out[...] = constants[:, None, None]  # pixels that no tap of the kernel reaches
-    kernel = _correlating_kernel(made.algorithm, problem.dtype, made.tile)
     flat_out = stored.reshape(-1)
     in_place = not is_narrow_dtype(problem.dtype)
-    plain_source, plain_weight = in_place and _plain(source), in_place and _plain(weight)
+    plain_source = in_place and ready.reads_in_place and _plain(source)
+    plain_weight = in_place and _plain(weight)
     flat_source = source.reshape(-1) if plain_source else constants
     flat_weight = weight.reshape(-1) if plain_weight else constants
 
@@ -109,6 +157,9 @@ def _correlate(source: Array, weight: Array, bias: Array | None, problem: Proble
 
     if len(made.stages) == 1:
         (stage,) = made.stages
+        if made.threads == 1:
+            work(stage, 0, stage.tasks)
+            return out
         threads.run(lambda first, last: work(stage, first, last), stage.tasks, made.threads)
     else:
         _run_stages(work, made)
@@ -149,9 +200,25 @@ def _correlate_winograd(
     threads.run(work, stage.tasks, made.threads)
 
 
-def _phases(problem: Problem) -> int:
-    (h, w), (rows, columns) = problem.stride, problem.input_size
-    return min(h, rows) * min(w, columns)
+def _as_matrix(problem: Problem) -> Problem | None:
+    """Return the problem with each element of the kernel as a channel, where each meets one pixel only.
+
+    As a correlation, ``dx`` would be a kernel's size times as many products, most of them with padding.
+    """
+    size = problem.kernel_size
+    if size != problem.input_size or size == (1, 1) or any(map(any, problem.padding)):
+        return None
+    if problem.output_size != (1, 1) or problem.dilation != (1, 1):
+        return None
+    channels = problem.in_channels * math.prod(size)
+    return problem.replace(
+        in_channels=channels, input_size=(1, 1), kernel_size=(1, 1), stride=(1, 1), output_size=(1, 1)
+    )
+
+
+def _covered(made: Plan) -> int:
+    """Return how many pixels the stages compute."""
+    return sum(stage.sizes.rows * stage.sizes.columns for stage in made.stages)
 
 
 def _run_stages(work: Callable[[Stage, int, int], None], made: Plan) -> None:
@@ -169,10 +236,15 @@ def _run_stages(work: Callable[[Stage, int, int], None], made: Plan) -> None:
 @functools.cache
 def _correlating_kernel(algorithm: str, dtype: str, tile: Tile) -> Callable[..., None]:
     strided, flat = float_array(dtype, 4), float_array(sum_dtype(dtype).name, 1)
+    module, sizes = {
+        "gemm": (gemm, Sizes),
+        "indirect": (indirect, Sizes),
+        "depthwise": (depthwise, depthwise.Sizes),
+    }[algorithm]
     return compiled(
-        gemm.correlate if algorithm == "gemm" else indirect.correlate,
+        module.correlate,
         float_array(dtype, 1), strided, flat, float_array(dtype, 5), flat, flat, flat, INTEGERS, TABLE, TABLE,
-        sizes_of(Sizes), FLAG, FLAG, INT, INT, *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
+        sizes_of(sizes), FLAG, FLAG, INT, INT, *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from numba import njit
 
+from .moves import copy_spread
 from .narrow import is_narrow, narrowed, widened
 from .pack import copy_run, list_runs, load_planes, pack_panel
 from .product import multiply_panel, tile_height
@@ -23,17 +24,22 @@ __all__ = ["correlate"]
 def pack_weight(packed, weight, g, m0, m1, c0, c1, taps, tap0, tap1, rows):  # type: ignore[no-untyped-def]
     """Lay a block of the weight out tile by tile, ``packed[tile][term][row]``, widened."""
     count = (c1 - c0) * (tap1 - tap0)
+    item = weight.itemsize
+    stride_g, stride_m, stride_c, stride_r, stride_s = weight.strides
+    aligned = (stride_g | stride_m | stride_c | stride_r | stride_s) % item == 0
+    stride_g, stride_m, stride_c = stride_g // item, stride_m // item, stride_c // item
+    stride_r, stride_s = stride_r // item, stride_s // item
     for c in range(c0, c1):  # outermost, because in grad_input its stride is the longest
         term = (c - c0) * (tap1 - tap0)
         m = m0
         while m < m1:
             height = tile_height(m1 - m, rows)
             at = (m - m0) * count + term * height
+            start = g * stride_g + m * stride_m + c * stride_c
             for t in range(tap0, tap1):
                 r, s = taps[t, 0], taps[t, 1]
-                if height == rows:  # a known number, so that the loop is unrolled
-                    for i in range(rows):
-                        packed[at + i] = widened(weight[g, m + i, c, r, s])
+                if height == rows and aligned:
+                    copy_spread(packed, at, weight, start + r * stride_r + s * stride_s, stride_m, rows)
                 else:
                     for i in range(height):
                         packed[at + i] = widened(weight[g, m + i, c, r, s])
@@ -169,6 +175,7 @@ def correlate(
                 pixels = images * rows * columns
                 for pixel in range(0, pixels, width):
                     end = min(pixels, pixel + width)
+                    used = (end - pixel + lanes - 1) // lanes
                     run_count = list_runs(runs, pixel, end, rows, columns, pitch, image_items, lanes)
                     pack_panel(
                         panel, width, pixels_from, runs, run_count, offsets, count, reach, readable, lanes
@@ -180,14 +187,14 @@ def correlate(
                     if direct:
                         to = out_start + (g * M + m0) * z.out_channel + places[0]
                         multiply_panel(out, to, z.out_channel, weights_from, left_at, left_row, panel, count,
-                                       bias, g * M + m0, accumulate, m1 - m0, height_limit, vectors,
+                                       bias, g * M + m0, accumulate, m1 - m0, used, height_limit, vectors,
                                        lanes)  # fmt: skip
                         continue
                     # Partial sums that would be narrowed, and pixels that do not lie side by side, are summed
                     # apart and handed out when complete.
                     to = pixel * z.tile_channels if z.held_panels > 1 else 0
                     multiply_panel(held, to, width, weights_from, left_at, left_row, panel, count,
-                                   bias, g * M + m0, accumulate, m1 - m0, height_limit, vectors,
+                                   bias, g * M + m0, accumulate, m1 - m0, used, height_limit, vectors,
                                    lanes)  # fmt: skip
                     if complete:
                         hand_out(out, out_start, g * M + m0, z, places, side_by_side, end - pixel, held, to,

@@ -169,8 +169,9 @@ def correlate(
                             pack_turned(
                                 panel, pixels_from, runs, run_count, offsets[j:], width, readable, lanes
                             )
+                            wide = min(vectors, (j1 - j0 - j + lanes - 1) // lanes)
                             multiply_panel(sums, j, stride, left, left_at, left_row, panel, count, sums, 0,
-                                           True, m1 - m0, height_limit, vectors, lanes)  # fmt: skip
+                                           True, m1 - m0, wide, height_limit, vectors, lanes)  # fmt: skip
                         block += 1
                         if block == GROUP:
                             for i in range(used):

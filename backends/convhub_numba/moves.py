@@ -14,7 +14,14 @@ from numba.extending import intrinsic
 from .narrow import convert_value
 from .vector_ir import Emitter
 
-__all__ = ["clear_vector", "copy_every", "copy_vector", "pack_runs", "transpose_square"]
+__all__ = [
+    "clear_vector",
+    "copy_every",
+    "copy_vector",
+    "pack_runs",
+    "transpose_square",
+    "transpose_to_places",
+]
 
 
 @intrinsic(prefer_literal=True)
@@ -59,6 +66,28 @@ def copy_every(
         return context.get_dummy_value()
 
     return types.void(to, types.int64, source, types.int64, step, part, lanes), generate
+
+
+@intrinsic(prefer_literal=True)
+def copy_spread(
+    typing_context: Any, to: Any, to_offset: Any, source: Any, offset: Any, step: Any, number: Any
+) -> Any:
+    """Copy `number` elements that lie `step` apart, widened if need be: ``to[i] = source[i * step]``.
+
+    `source` may be an array of any shape and strides: `offset` and `step` count from its first element.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        emit = Emitter(context, builder, source.dtype, 1)
+        to_start = emit.plus(emit.data(signature.args[0], arguments[0]), arguments[1])
+        source_start = emit.plus(emit.data(signature.args[2], arguments[2]), arguments[3])
+        for i in range(number.literal_value):
+            value = builder.load(emit.plus(source_start, emit.multiple(arguments[4], i)))
+            value = convert_value(builder, value, source.dtype, to.dtype)
+            builder.store(value, emit.plus(to_start, emit.int(i)))
+        return context.get_dummy_value()
+
+    return types.void(to, types.int64, source, types.int64, types.int64, number), generate
 
 
 @intrinsic(prefer_literal=True)
@@ -114,11 +143,14 @@ def transpose_square(
     first: Any,
     lanes: Any,
 ) -> Any:
-    """Write a `lanes` by `lanes` square turned: ``to[i * to_row + j] = source[i + offsets[first + j]]``."""
+    """Write a `lanes` by `lanes` square turned: ``to[i * to_row + j] = source[i + offsets[first + j]]``.
+
+    Elements are narrowed if need be.
+    """
     length = lanes.literal_value
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        emit = Emitter(context, builder, signature.args[0].dtype, length)
+        emit = Emitter(context, builder, source.dtype, length)
         to_start = emit.plus(emit.data(signature.args[0], arguments[0]), arguments[1])
         source_start = emit.plus(emit.data(signature.args[3], arguments[3]), arguments[4])
         offsets_start = emit.plus(emit.data(signature.args[5], arguments[5]), arguments[6])
@@ -126,20 +158,47 @@ def transpose_square(
             emit.load_vector(emit.plus(source_start, builder.load(emit.plus(offsets_start, emit.int(j)))))
             for j in range(length)
         ]
-        # At each stage, line a's odd runs of `run` lanes change places with line a + run's even ones.
-        run = 1
-        while run < length:
-            even = [i + (length if i & run else 0) - (run if i & run else 0) for i in range(length)]
-            odd = [lane + run for lane in even]
-            for a in range(length):
-                if not a & run:
-                    upper, lower = lines[a], lines[a + run]
-                    lines[a] = emit.shuffle(upper, lower, even)
-                    lines[a + run] = emit.shuffle(upper, lower, odd)
-            run *= 2
-        for i, line in enumerate(lines):
+        for i, line in enumerate(emit.transposed(lines)):
+            line = convert_value(builder, line, source.dtype, to.dtype)
             emit.store_vector(line, emit.plus(to_start, emit.multiple(arguments[2], i)))
         return context.get_dummy_value()
 
     integer = types.int64
     return types.void(to, integer, integer, source, integer, offsets, integer, lanes), generate
+
+
+@intrinsic(prefer_literal=True)
+def transpose_to_places(
+    typing_context: Any,
+    to: Any,
+    places: Any,
+    first_place: Any,
+    source: Any,
+    source_offset: Any,
+    offsets: Any,
+    lanes: Any,
+) -> Any:
+    """Write a square turned to any rows: ``to[places[first_place + i] + j] = source[i + offsets[j]]``.
+
+    Elements are widened if need be. `source` may be an array of any shape, as in `copy_spread`.
+    """
+    length = lanes.literal_value
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        emit = Emitter(context, builder, source.dtype, length)
+        to_start = emit.data(signature.args[0], arguments[0])
+        places_start = emit.plus(emit.data(signature.args[1], arguments[1]), arguments[2])
+        source_start = emit.plus(emit.data(signature.args[3], arguments[3]), arguments[4])
+        offsets_start = emit.data(signature.args[5], arguments[5])
+        lines = [
+            emit.load_vector(emit.plus(source_start, builder.load(emit.plus(offsets_start, emit.int(j)))))
+            for j in range(length)
+        ]
+        lines = [convert_value(builder, line, source.dtype, to.dtype) for line in lines]
+        for i, line in enumerate(emit.transposed(lines)):
+            place = builder.load(emit.plus(places_start, emit.int(i)))
+            emit.store_vector(line, emit.plus(to_start, place))
+        return context.get_dummy_value()
+
+    integer = types.int64
+    return types.void(to, places, integer, source, integer, offsets, lanes), generate

@@ -3,7 +3,8 @@
 =========  =====================================================================================
 winograd   forward and grad_input of dense 3 by 3 and 5 by 5 kernels of many channels
 gemm       matrix products on panels of gathered pixels: `gemm`, `grad_weight`
-indirect   forward and grad_input of groups with few output channels, depthwise above all
+depthwise  forward and grad_input of depthwise layers, with vectors of channels
+indirect   forward and grad_input of groups with few output channels, with vectors of pixels
 dot        grad_weight of groups with few channels
 direct     loops without scratch, where the workspace limit leaves no room for anything else
 =========  =====================================================================================
@@ -23,7 +24,8 @@ from convhub.problem import Problem
 
 from . import Options, blocking
 from .blocking import Stage, Tile
-from .correlation import Correlation, correlations
+from .blocking_depthwise import depthwise_stage, outputs_at_once
+from .correlation import Correlation, correlations, regions
 from .narrow import is_narrow_dtype, sum_dtype
 from .threads import usable_threads
 from .vector_ir import host_vector_bits
@@ -32,12 +34,15 @@ __all__ = ["Plan", "plan"]
 
 #: Below about 0.15 ms on one core, waking a thread costs more than it saves.
 SMALL_WORK = 4_000_000
+MANY_THREADS = 64  # whose tiles are the smallest
 MACS_PER_ELEMENT = 8  # moving an element through memory takes about as long as so many multiply-adds
 WINOGRAD_OUTPUTS = {3: (4, 2), 5: (2,)}  # sides of tiles, by the kernel's
 WINOGRAD_CHANNELS = 16
-WINOGRAD_SAVING = 1.5
+WINOGRAD_SAVING = 1.8  # of multiply-adds, by which the extra passes over memory are paid
+TRANSFORM_MACS = 24  # transforming an element of a tile takes about as long as so many multiply-adds
 WEIGHT_TILES = 16
 DOT_CHANNELS = 8
+FEW_TAPS = 12  # of a depthwise kernel
 INDIRECT_VECTORS = {1: 8, 2: 6, 3: 4, 4: 3}  # by a group's output channels: tiles that fit 16 registers
 
 
@@ -73,16 +78,17 @@ def plan(problem: Problem, options: RunOptions, vector_bits: int = 0) -> Plan:
         # Whether it fits must not depend on the threads, or the bits would.
         least = _winograd(problem, tile, 1, always=own.winograd == "always")
         transforming = least is not None and least.scratch_bytes <= options.workspace_limit
-    while True:
+    for count in range(threads, 0, -1):
         made = None
         if transforming:
-            made = _winograd(problem, tile, threads, always=True)
-        made = made or _made(problem, tile, threads)
+            made = _winograd(problem, tile, count, always=True)
+        made = made or _made(problem, tile, count)
         if made.scratch_bytes <= options.workspace_limit:
             return made
-        if threads == 1:
-            return Plan("direct", tile, allowed)
-        threads -= 1
+    smallest = replace(_made(problem, tile, MANY_THREADS), threads=1)
+    if smallest.scratch_bytes <= options.workspace_limit:
+        return smallest
+    return Plan("direct", tile, allowed)
 
 
 def _work(problem: Problem) -> int:
@@ -100,16 +106,35 @@ def _made(problem: Problem, tile: Tile, threads: int) -> Plan:
             tile = replace(tile, height=1, vectors=at_once)
             return Plan("dot", tile, threads, (blocking.dot_stage(problem, tile),))
         return Plan("gemm", tile, threads, (blocking.grad_weight_stage(problem, tile, threads),))
+    parts = correlations(problem)
+    if _suits_channels(problem, parts, tile):
+        tile = replace(tile, height=1, vectors=outputs_at_once(parts))
+        return Plan("depthwise", tile, threads, (depthwise_stage(problem, parts, tile, threads),))
     # What no tap reaches is only bias: the engine fills it in.
-    parts = [part for part in correlations(problem) if part.taps]
+    parts = tuple(part for part in parts if part.taps)
     channels = parts[0].out_channels if parts else 0
     if channels in INDIRECT_VECTORS:
         narrow = replace(tile, height=channels, vectors=INDIRECT_VECTORS[channels])
         stages = tuple(blocking.indirect_stage(problem, part, narrow, threads) for part in parts)
         if channels <= 2 or all(2 * part.columns.count >= tile.lanes for part in parts):
             return Plan("indirect", narrow, threads, stages)
-    stages = tuple(blocking.gemm_stage(problem, part, tile, threads) for part in parts)
+    pieces = [piece for part in parts for piece in regions(part) if piece.taps]
+    stages = tuple(blocking.gemm_stage(problem, piece, tile, threads) for piece in pieces)
     return Plan("gemm", tile, threads, stages)
+
+
+def _suits_channels(problem: Problem, parts: tuple[Correlation, ...], tile: Tile) -> bool:
+    """Say whether a layer is depthwise, and vectors of channels are likely faster than vectors of pixels.
+
+    They cost two transpositions, which pay unless the taps are few, side by side, and the rows long.
+    """
+    if not (problem.in_channels == problem.out_channels == problem.groups >= tile.lanes and parts):
+        return False
+    axes = [axis for part in parts for axis in (part.rows, part.columns)]
+    together = all(axis.step == axis.source_step == 1 for axis in axes)
+    long = all(part.columns.count >= 2 * tile.lanes for part in parts)
+    taps = problem.kernel_size[0] * problem.kernel_size[1]
+    return not (together and long and taps <= FEW_TAPS)
 
 
 def _winograd(problem: Problem, tile: Tile, threads: int, always: bool) -> Plan | None:
@@ -133,16 +158,19 @@ def _winograd(problem: Problem, tile: Tile, threads: int, always: bool) -> Plan 
 
 
 def _winograd_tiles(problem: Problem, part: Correlation, taps: int) -> tuple[int, int, float]:
-    """Return the best side of tiles, how many there are, and how many times fewer products they take.
+    """Return the best side of tiles, how many there are, and how many times less work they are.
 
-    The weight's transform counts as `WEIGHT_TILES` tiles more.
+    The weight's transform counts as `WEIGHT_TILES` tiles more; those of source and output are shared by all
+    the channels of the other side.
     """
+    shared = TRANSFORM_MACS * (1 / part.out_channels + 1 / part.source_channels)
     best = (0, 0, 0.0)
     for outputs in WINOGRAD_OUTPUTS[taps]:
         across = -(-part.rows.count // outputs), -(-part.columns.count // outputs)
         tiles = problem.batch * across[0] * across[1]
         pixels = problem.batch * part.rows.count * part.columns.count
-        saved = taps**2 * pixels / ((outputs + taps - 1) ** 2 * (tiles + WEIGHT_TILES))
+        points = (outputs + taps - 1) ** 2
+        saved = taps**2 * pixels / (points * (tiles * (1 + shared) + WEIGHT_TILES))
         if saved > best[2]:
             best = outputs, tiles, saved
     return best

@@ -14,19 +14,28 @@ __all__ = ["scratch", "shared_scratch"]
 
 CACHE_LINE = 64
 
+#: Each thread's buffer is `kept`, and its views are `views`, by what was asked for.
 _local = threading.local()
 
 
 def scratch(items: int, integers: int, dtype: Any) -> tuple[Any, Any]:
     """Return this thread's own (`items` of `dtype`, `integers` of int64), their contents undefined."""
+    views: dict[Any, tuple[Any, Any]] | None = _local.__dict__.get("views")
+    key = (items, integers, dtype)
+    if views is not None and key in views:
+        return views[key]
     size = items * np.dtype(dtype).itemsize
     kept = _local.__dict__.get("kept")
     if kept is None or kept.size < size + 8 * integers + 2 * CACHE_LINE:
-        _local.kept = kept = None  # given back before more is taken
+        _local.kept = _local.views = kept = views = None  # given back before more is taken
         kept = _local.kept = np.zeros(size + 8 * integers + 2 * CACHE_LINE, np.uint8)
+    if views is None or len(views) >= 64:  # each is small, but sizes may vary without end
+        views = _local.views = {}
     start = -kept.ctypes.data % CACHE_LINE
     after = start + size + -size % 8
-    return kept[start : start + size].view(dtype), kept[after : after + 8 * integers].view(np.int64)
+    made = kept[start : start + size].view(dtype), kept[after : after + 8 * integers].view(np.int64)
+    views[key] = made
+    return made
 
 
 def shared_scratch(items: int, dtype: Any) -> Any:

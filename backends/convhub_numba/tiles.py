@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 from .narrow import convert_value
 from .vector_ir import INT64, Emitter
 
-__all__ = ["dot_rows", "gather_tile", "gemm_tile"]
+__all__ = ["channels_tile", "dot_rows", "gather_tile", "gemm_tile"]
 
 
 @intrinsic(prefer_literal=True)
@@ -30,6 +30,7 @@ def gemm_tile(
     left_step: Any,
     panel: Any,
     panel_offset: Any,
+    panel_row: Any,
     count: Any,
     bias: Any,
     bias_offset: Any,
@@ -40,9 +41,9 @@ def gemm_tile(
 ) -> Any:
     """Add to a tile of `out`, `rows` by `vectors * lanes`, the product of `left` and `panel`.
 
-    ``out[i, j] = (itself if accumulate else bias[i]) + Σ_t left[i * left_row + t * left_step] · panel[t, j]``
-    with `panel` packed, `vectors * lanes` elements for each of `count` terms. Sums are narrowed if `out` is
-    narrow, which therefore must not accumulate.
+    ``out[i, j] = (itself if accumulate else bias[i])
+    + Σ_t left[i * left_row + t * left_step] · panel[t * panel_row + j]`` for `count` terms t.
+    Sums are narrowed if `out` is narrow, which therefore must not accumulate.
     """
     height, width, length = rows.literal_value, vectors.literal_value, lanes.literal_value
 
@@ -52,12 +53,12 @@ def gemm_tile(
         out_start = emit.plus(emit.data(signature.args[0], named["out"]), named["out_offset"])
         left_start = emit.plus(emit.data(signature.args[3], named["left"]), named["left_offset"])
         panel_start = emit.plus(emit.data(signature.args[7], named["panel"]), named["panel_offset"])
-        bias_start = emit.plus(emit.data(signature.args[10], named["bias"]), named["bias_offset"])
+        bias_start = emit.plus(emit.data(signature.args[11], named["bias"]), named["bias_offset"])
         left_rows = [emit.plus(left_start, emit.multiple(named["left_row"], i)) for i in range(height)]
 
         def term(t: Any, values: list[Any]) -> list[Any]:
             step, sums = values[0], values[1:]
-            column = emit.plus(panel_start, emit.multiple(t, width * length))
+            column = emit.plus(panel_start, builder.mul(t, named["panel_row"]))
             new = emit.outer_product(
                 height,
                 width,
@@ -88,13 +89,13 @@ def gemm_tile(
     integer = types.int64
     return types.void(
         out, integer, integer, left, integer, integer, integer, panel, integer, integer,
-        bias, integer, types.boolean, rows, vectors, lanes,
+        integer, bias, integer, types.boolean, rows, vectors, lanes,
     ), generate  # fmt: skip
 
 
 _GEMM_ARGUMENTS = (
     "out", "out_offset", "out_row", "left", "left_offset", "left_row", "left_step", "panel", "panel_offset",
-    "count", "bias", "bias_offset", "accumulate", "rows", "vectors", "lanes",
+    "panel_row", "count", "bias", "bias_offset", "accumulate", "rows", "vectors", "lanes",
 )  # fmt: skip
 
 
@@ -257,3 +258,87 @@ def dot_rows(
     return types.void(
         sums, left, integer, integer, right, integer, integer, offsets, integer, integer, integer, taps, lanes
     ), generate
+
+
+@intrinsic(prefer_literal=True)
+def channels_tile(
+    typing_context: Any,
+    out: Any,
+    out_offset: Any,
+    out_step: Any,
+    weights: Any,
+    weights_offset: Any,
+    weights_row: Any,
+    pixels: Any,
+    pixels_offset: Any,
+    pixels_row: Any,
+    columns: Any,
+    first_column: Any,
+    rows: Any,
+    taps: Any,
+    bias: Any,
+    bias_offset: Any,
+    accumulate: Any,
+    number: Any,
+    lanes: Any,
+) -> Any:
+    """Sum `number` outputs side by side, each a vector of channels that do not mix.
+
+    ``out[i * out_step:][:lanes] = (itself if accumulate else bias[:lanes])
+    + Σ_{t < rows, s < taps} weights[t * weights_row + s * lanes:][:lanes]
+    · pixels[t * pixels_row + columns[s] + i * lanes:][:lanes]``.
+    """
+    width, length = number.literal_value, lanes.literal_value
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        emit = Emitter(context, builder, signature.args[0].dtype, length)
+        named = dict(zip(_CHANNELS_ARGUMENTS, arguments, strict=True))
+        data = {
+            name: emit.data(kind, value)
+            for (name, value), kind in zip(named.items(), signature.args, strict=True)
+            if isinstance(kind, types.Array)
+        }
+        weights_start = emit.plus(data["weights"], named["weights_offset"])
+        pixels_start = emit.plus(data["pixels"], named["pixels_offset"])
+        columns_start = emit.plus(data["columns"], named["first_column"])
+
+        def row(t: Any, row_sums: list[Any]) -> list[Any]:
+            weight_row = emit.plus(weights_start, builder.mul(t, named["weights_row"]))
+            pixels_row = emit.plus(pixels_start, builder.mul(t, named["pixels_row"]))
+
+            def tap(s: Any, sums: list[Any]) -> list[Any]:
+                weight = emit.load_vector(emit.plus(weight_row, emit.multiple(s, length)))
+                start = emit.plus(pixels_row, builder.load(emit.plus(columns_start, s)))
+                places = [emit.plus(start, emit.int(i * length)) for i in range(width)]
+                return [
+                    emit.multiply_add(weight, emit.load_vector(place), value)
+                    for place, value in zip(places, sums, strict=True)
+                ]
+
+            return emit.loop(named["taps"], row_sums, tap)
+
+        sums = emit.loop(named["rows"], [emit.zero] * width, row)
+        out_start = emit.plus(data["out"], named["out_offset"])
+        places = [emit.plus(out_start, emit.multiple(named["out_step"], i)) for i in range(width)]
+        with builder.if_else(cgutils.is_not_null(builder, named["accumulate"])) as (then, otherwise):
+            with then:
+                for place, value in zip(places, sums, strict=True):
+                    emit.store_vector(builder.fadd(emit.load_vector(place), value), place)
+            with otherwise:
+                constant = emit.load_vector(emit.plus(data["bias"], named["bias_offset"]))
+                for place, value in zip(places, sums, strict=True):
+                    emit.store_vector(builder.fadd(constant, value), place)
+        return context.get_dummy_value()
+
+    integer = types.int64
+    return types.void(
+        out, integer, integer, weights, integer, integer, pixels, integer, integer, columns, integer,
+        integer, integer, bias, integer, types.boolean, number, lanes,
+    ), generate  # fmt: skip
+
+
+_CHANNELS_ARGUMENTS = (
+    "out", "out_offset", "out_step", "weights", "weights_offset", "weights_row", "pixels", "pixels_offset",
+    "pixels_row", "columns", "first_column", "rows", "taps", "bias", "bias_offset", "accumulate", "number",
+    "lanes",
+)  # fmt: skip

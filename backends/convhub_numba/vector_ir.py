@@ -108,6 +108,23 @@ class Emitter:
         mask = ir.Constant(ir.VectorType(INT32, len(lanes)), lanes)
         return self.builder.shuffle_vector(left, right, mask)
 
+    def transposed(self, lines: list[Any]) -> list[Any]:
+        """Return the columns of a square of vectors, one for each lane.
+
+        At each stage, line a's odd runs of `run` lanes change places with line a + run's even ones.
+        """
+        lines, length, run = list(lines), len(lines), 1
+        while run < length:
+            even = [i + (length if i & run else 0) - (run if i & run else 0) for i in range(length)]
+            odd = [lane + run for lane in even]
+            for a in range(length):
+                if not a & run:
+                    upper, lower = lines[a], lines[a + run]
+                    lines[a] = self.shuffle(upper, lower, even)
+                    lines[a + run] = self.shuffle(upper, lower, odd)
+            run *= 2
+        return lines
+
     def multiply_add(self, left: Any, right: Any, addend: Any) -> Any:
         """Return ``left * right + addend``, fused if the machine can."""
         bits = 32 if self.element == ir.FloatType() else 64

@@ -134,16 +134,17 @@ def multiply(
     vectors, lanes,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Make or add to `tiles` tiles of rows the products with a panel `used` vectors wide."""
+    row = used * lanes
     for _ in range(tiles):
         if used == vectors:
-            gemm_tile(out, to, width, left, at, 1, height, panels, panel, count, zeros, 0, accumulate,
-                      height, vectors, lanes)  # fmt: skip
+            gemm_tile(out, to, width, left, at, 1, height, panels, panel, row, count, zeros, 0,
+                      accumulate, height, vectors, lanes)  # fmt: skip
         elif used == 2:
-            gemm_tile(out, to, width, left, at, 1, height, panels, panel, count, zeros, 0, accumulate,
-                      height, 2, lanes)  # fmt: skip
+            gemm_tile(out, to, width, left, at, 1, height, panels, panel, row, count, zeros, 0,
+                      accumulate, height, 2, lanes)  # fmt: skip
         else:
-            gemm_tile(out, to, width, left, at, 1, height, panels, panel, count, zeros, 0, accumulate,
-                      height, 1, lanes)  # fmt: skip
+            gemm_tile(out, to, width, left, at, 1, height, panels, panel, row, count, zeros, 0,
+                      accumulate, height, 1, lanes)  # fmt: skip
         to += height * width
         at += left_tile
 

@@ -2,8 +2,9 @@
 
 Forward and grad_input write the pixels that each result gathers into the columns of a matrix, one tile
 of the result at a time, and multiply the weights by it (im2col); grad_weight multiplies by the same
-columns transposed. Convolutions of one or two channels a group (depthwise ones) multiply and add tap by
-tap instead.
+columns transposed. A 1 by 1 kernel needs no columns: the pixels serve as they lie. Convolutions of one or
+two channels a group (depthwise ones) multiply and add tap by tap instead, where there is room over padded
+images laid out line by line (`convhub_numpy.bands`).
 
 Memory
     At most ``options.workspace_limit`` beyond operands and result. The least it needs is 64 KiB, or a
@@ -29,12 +30,15 @@ __all__ = ["convhub_backends"]
 
 
 def algorithm(problem: Problem, options: RunOptions) -> str:
-    """Name what runs: ``taps``, ``matmul`` (the pixels are the columns as they lie) or ``im2col``."""
+    """Name what runs: ``taps``, ``bands``, ``matmul`` (pixels as they lie) or ``im2col``."""
     if problem.primitive == "grad_weight":
-        return "taps" if weight_plan(problem, options.workspace_limit).by_taps else "im2col"
+        by_weight = weight_plan(problem, options.workspace_limit)
+        if by_weight.by_taps:
+            return "bands" if by_weight.bands else "taps"
+        return "matmul" if by_weight.pointwise else "im2col"
     plan = gather_plan(problem, options.workspace_limit)
     if plan.by_taps:
-        return "taps"
+        return "bands" if any(phase.bands for phase in plan.phases) else "taps"
     return "matmul" if all(phase.identity for phase in plan.phases) else "im2col"
 
 

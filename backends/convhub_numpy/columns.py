@@ -41,10 +41,4 @@ def fill_columns(columns: Array, source: Array, rows: Axis, cols: Axis, tile: Ti
 
 def is_identity(axis: Axis) -> bool:
     """Whether each result gathers from the one place of its own number, so that no column is needed."""
-    return (
-        axis.taps == 1
-        and axis.offset == 0
-        and axis.stride == 1
-        and axis.step == 1
-        and axis.results == axis.size
-    )
+    return axis.taps == 1 and axis.offset == 0 and axis.stride == 1 and axis.results == axis.size

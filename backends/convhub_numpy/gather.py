@@ -6,8 +6,9 @@ import numpy as np
 
 from convhub.backend import Array, Problem, RunOptions
 
+from .bands import gather_by_bands
 from .columns import fill_columns
-from .dtypes import all_finite, store, work_dtype
+from .dtypes import all_finite, store, sum_dtype, work_dtype
 from .plans import GatherPlan, Phase, gather_plan, threads_for
 from .products import multiply
 from .small import gather_small
@@ -66,17 +67,20 @@ def _gather(
             places[...] = 0 if bias is None else bias[:, :, np.newaxis, np.newaxis]
             continue
         by_taps = plan.by_taps or not _fit_for_matrices(source, taps, phase.padded)
+        by_bands = phase.bands and (not phase.padded or all_finite(taps))
         for g, g_end, k, k_end in plan.chunks:
-            method = gather_by_taps if by_taps else _gather_by_matrices
-            method(
+            operands = (
                 source[:, g:g_end],
                 taps[g:g_end, k:k_end],
                 None if bias is None else bias[g:g_end, k:k_end],
                 places[:, g:g_end, k:k_end],
-                phase,
-                problem,
-                threads,
             )
+            if by_bands:
+                gather_by_bands(*operands, phase.bands, sum_dtype(problem.dtype), threads)
+            elif by_taps:
+                gather_by_taps(*operands, phase, problem, threads)
+            else:
+                _gather_by_matrices(*operands, phase, problem, threads)
     return result
 
 

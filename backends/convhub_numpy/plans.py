@@ -8,6 +8,7 @@ from typing import NamedTuple
 from convhub.backend import Problem, RunOptions
 
 from .axes import Axis, forward_axis, phase_axes
+from .bands import BandPlan, band_plan
 from .columns import is_identity
 from .dtypes import sum_dtype, work_dtype
 from .small import SmallPlan, small_plan
@@ -42,6 +43,7 @@ class Phase(NamedTuple):
     tiles: Tiling
     padded: bool
     identity: bool
+    bands: BandPlan | None
 
 
 class GatherPlan(NamedTuple):
@@ -72,11 +74,13 @@ class WeightPlan(NamedTuple):
     rows: Axis
     cols: Axis
     padded: bool
+    pointwise: bool
     by_taps: bool
     blocks: tuple[tuple[int, ...], ...]
     tiles: Tiling
     workers: int
     small: SmallPlan | None
+    bands: BandPlan | None
 
 
 def threads_for(problem: Problem, options: RunOptions, workers: int) -> int:
@@ -125,11 +129,13 @@ def gather_plan(problem: Problem, limit: int) -> GatherPlan:
             tiling(problem.batch, rows.results, cols.results, most),
             rows.padded or cols.padded,
             is_identity(rows) and is_identity(cols),
+            band_plan(problem, terms, channels, rows, cols, room) if by_taps else None,
         )
         for rows, cols in pairs
     )
     small = small_plan(problem, limit, *pairs[0]) if len(pairs) == 1 and not by_taps else None
-    return GatherPlan(problem.groups, channels, terms, by_taps, chunks, phases, max(1, room // tile), small)
+    workers = min([room // tile, *(phase.bands.workers for phase in phases if phase.bands)])
+    return GatherPlan(problem.groups, channels, terms, by_taps, chunks, phases, max(1, workers), small)
 
 
 def _chunks(groups: int, channels: int, row_bytes: int, room: int) -> tuple[Chunk, ...]:
@@ -167,14 +173,22 @@ def weight_plan(problem: Problem, limit: int) -> WeightPlan:
     sums = 3 * some_groups * heads * channels * taps * item
     pixel = some_groups * (channels * taps + heads) * item
     tile = max(pixel, min(TILE_BYTES, limit - sums))
+    bands = None
+    if (
+        by_taps and sum_dtype(problem.dtype).name != problem.dtype
+    ):  # to widen each number once pays for a copy
+        bands = band_plan(problem, inputs, outputs, rows, cols, limit - sums)
+    workers = max(1, limit // (sums + tile))
     return WeightPlan(
         groups=problem.groups,
         rows=rows,
         cols=cols,
         padded=rows.padded or cols.padded,
+        pointwise=is_identity(rows) and is_identity(cols),
         by_taps=by_taps,
         blocks=blocks,
         tiles=tiling(problem.batch, *problem.output_size, tile // pixel),
-        workers=max(1, limit // (sums + tile)),
+        workers=min(workers, bands.workers) if bands else workers,
         small=None if by_taps else small_plan(problem, limit, rows, cols),
+        bands=bands,
     )

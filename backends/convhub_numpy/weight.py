@@ -8,8 +8,9 @@ import numpy as np
 
 from convhub.backend import Array, Problem, RunOptions
 
+from .bands import weight_by_bands
 from .columns import fill_columns
-from .dtypes import all_finite, store, work_dtype
+from .dtypes import all_finite, store, sum_dtype, work_dtype
 from .plans import WeightPlan, threads_for, weight_plan
 from .products import multiply
 from .small import weight_small
@@ -36,13 +37,16 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> A
     dy = dy.reshape(dy.shape[0], groups, outputs, *dy.shape[2:])
     x = x.reshape(x.shape[0], groups, inputs, *x.shape[2:])
     threads = threads_for(problem, options, plan.workers)
-    if plan.by_taps:
+    if plan.by_taps and not plan.bands:
         weight_by_taps(dy, x, dw, plan, problem, threads)
         return result
-    _by_matrices(dy, x, dw, plan, problem, threads)
+    if plan.bands:
+        weight_by_bands(dy, x, dw, plan.bands, sum_dtype(problem.dtype), threads)
+    else:
+        _by_matrices(dy, x, dw, plan, problem, threads)
     # A zero of the padding that met an infinity or a NaN of dy left a NaN where none may belong; so did
-    # the BLAS of complex infinities.
-    if (plan.padded or result.dtype.kind == "c") and not all_finite(result):
+    # the BLAS of complex infinities, and the zeros between the lines of bands.
+    if (plan.padded or plan.bands or result.dtype.kind == "c") and not all_finite(result):
         weight_by_taps(dy, x, dw, plan, problem, threads)
     return result
 
@@ -51,15 +55,18 @@ def _by_matrices(dy: Array, x: Array, dw: Array, plan: WeightPlan, problem: Prob
     """Multiply dy by the transposed columns of x, tile after tile, for each block of the weights."""
     height, width = problem.kernel_size
     dtype = work_dtype(problem)
-    as_it_lies = dy.dtype == dtype and dy.flags.c_contiguous and dy.flags.aligned
+    images, _, across = plan.tiles.largest
+    in_runs = images == 1 and across == plan.cols.results
+    dy_as_it_lies = in_runs and _plain(dy, dtype)
+    x_as_it_lies = in_runs and plan.pointwise and _plain(x, dtype)
     most = prod(plan.tiles.largest)
 
     def work(share: range) -> None:
         # The last block is the largest in each direction.
         g, g_end, k, k_end, c, c_end = plan.blocks[-1]
         size = (g_end - g) * (k_end - k) * (c_end - c) * height * width
-        columns = np.empty((g_end - g) * (c_end - c) * height * width * most, dtype)
-        outputs = np.empty((g_end - g) * (k_end - k) * most, dtype)
+        columns = np.empty(0 if x_as_it_lies else (g_end - g) * (c_end - c) * height * width * most, dtype)
+        outputs = np.empty(0 if dy_as_it_lies else (g_end - g) * (k_end - k) * most, dtype)
         all_sums = np.empty(size, dtype)
         scratch = np.empty(size, dtype)
         for g, g_end, k, k_end, c, c_end in (plan.blocks[index] for index in share):
@@ -68,11 +75,14 @@ def _by_matrices(dy: Array, x: Array, dw: Array, plan: WeightPlan, problem: Prob
             sums = all_sums[: groups * heads * length].reshape(groups, heads, length)
             for index in range(len(plan.tiles)):
                 tile = plan.tiles.tile(index)
-                place = columns[: groups * length * tile.pixels].reshape(groups, length, tile.pixels)
-                spread = place.reshape(groups, channels, height, width, *tile.shape)
-                fill_columns(spread, x[:, g:g_end, c:c_end], plan.rows, plan.cols, tile)
+                if x_as_it_lies:
+                    place = x[tile.places][0, g:g_end, c:c_end].reshape(groups, length, tile.pixels)
+                else:
+                    place = columns[: groups * length * tile.pixels].reshape(groups, length, tile.pixels)
+                    spread = place.reshape(groups, channels, height, width, *tile.shape)
+                    fill_columns(spread, x[:, g:g_end, c:c_end], plan.rows, plan.cols, tile)
                 some = dy[tile.places][:, g:g_end, k:k_end]
-                if as_it_lies and some.shape[0] == 1 and some.shape[4] == plan.cols.results:
+                if dy_as_it_lies:
                     matrix = some[0].reshape(groups, heads, tile.pixels)
                 else:
                     matrix = outputs[: groups * heads * tile.pixels].reshape(groups, heads, tile.pixels)
@@ -82,3 +92,7 @@ def _by_matrices(dy: Array, x: Array, dw: Array, plan: WeightPlan, problem: Prob
             store(dw[g:g_end, k:k_end, c:c_end], sums.reshape(groups, heads, channels, height, width))
 
     run(work, len(plan.blocks), threads)
+
+
+def _plain(array: Array, dtype: np.dtype) -> bool:
+    return array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned

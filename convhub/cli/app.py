@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from ..errors import ConvhubError
 from .backends import backends
+from .bench import bench
 from .config import config
 from .demo import demo
 from .doctor import doctor
@@ -73,7 +74,7 @@ def _without_command(
         typer.echo(context.get_help())
 
 
-for command in (backends, explain, verify, config, doctor, demo):
+for command in (backends, explain, verify, bench, config, doctor, demo):
     app.command()(command)
 
 

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 
 from ..candidates import available_backends, current_registry
 from ..dispatch import check_name
 from ..problem import Problem
-from .output import JsonOption, new_console, print_error, print_json
+from .output import JsonOption, print_error, print_json
+from .progress import progress
 from .verify_report import Tally, show_tallies, tally_row
 
 __all__ = ["verify"]
-
-#: Seconds of work before a progress bar appears.
-PATIENCE = 1.5
 
 
 def verify(
@@ -77,7 +71,7 @@ def _check(names: Sequence[str], problems: Sequence[Problem], seed: int, on_own_
     from ..conformance.verify import verify as findings_of
 
     tallies = []
-    with _progress(len(names) * len(problems)) as advance:
+    with progress(len(names) * len(problems)) as advance:
         for name in names:
             devices = current_registry().backends[name].backend.capabilities.devices
             tally = Tally(name, seed)
@@ -88,25 +82,3 @@ def _check(names: Sequence[str], problems: Sequence[Problem], seed: int, on_own_
                 advance(name)
             tallies.append(tally)
     return tallies
-
-
-@contextlib.contextmanager
-def _progress(total: int) -> Iterator[Callable[[str], None]]:
-    """Show a bar on stderr once the work has taken a while, if somebody is watching."""
-    start = time.monotonic()
-    # Without a thread that refreshes it: some checks fork, and threads do not survive that.
-    bar = Progress(console=new_console(stderr=True), transient=True, auto_refresh=False)
-    task = bar.add_task("", total=total)
-
-    def advance(name: str) -> None:
-        bar.update(task, advance=1, description=name)
-        if bar.live.is_started:
-            bar.refresh()
-        elif sys.stderr.isatty() and time.monotonic() - start > PATIENCE:
-            bar.start()
-
-    try:
-        yield advance
-    finally:
-        if bar.live.is_started:
-            bar.stop()

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from ..figures import ACCENT, INK, MUTED, SECOND, canvas, heading, picture
 from .digits import LEAST_ACCURACY, NOISE, Report
-from .figures import ACCENT, INK, MUTED, SECOND, canvas, heading, picture
 
 __all__ = ["draw"]
 

@@ -88,9 +88,9 @@ def _apply(first: Tensor, second: Tensor, bias: Tensor | None, problem: Problem,
 
 class _Primitive(torch.autograd.Function):
     @staticmethod
-    def forward(
-        first: Tensor, second: Tensor, bias: Tensor | None, problem: Problem, wanted: Request
-    ) -> Tensor:
+    def forward(*inputs: Any) -> Tensor:
+        # Named parameters would be bound anew by torch at each call, which takes three tiny convolutions.
+        first, second, bias, problem, wanted = inputs
         operands = (first, second) if problem.primitive == "grad_weight" else (first, second, bias)
         result: Tensor = execute(problem, operands, wanted, "torch")
         return result

@@ -38,6 +38,17 @@ def problem_of(primitive: str, dtype: str, geometry: str) -> Problem:
     return Problem.parse(f"{primitive}_{dtype}_{geometry}")
 
 
+def operands_of(problem: Problem, generator, bias=True) -> Operands:
+    """Return random operands of a forward or grad_input problem."""
+    shapes = {
+        "forward": (problem.input_shape, problem.weight_shape),
+        "grad_input": (problem.output_shape, problem.weight_shape),
+    }[problem.primitive]
+    first, second = (generator.standard_normal(shape).astype(problem.dtype) for shape in shapes)
+    constant = generator.standard_normal(problem.result_shape[1]).astype(problem.dtype)
+    return Operands(first, second, constant if bias else None)
+
+
 def run(engine, problem: Problem, operands: Operands, **options):
     """Call a primitive as the dispatcher does, on NumPy arrays."""
     function = getattr(engine, problem.primitive)

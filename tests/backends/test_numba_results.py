@@ -28,6 +28,8 @@ GEOMETRIES = {
     "patches": "c3h9w83_k5r4s4_stride4_pad0-0x1-2",
     "dilated": "c5h19w23_k7r3s2_dilation2x5_pad2x3",
     "all_at_once": "c6h21w26_k9r4s3_stride2x1_pad0-3x2-1_dilation1x3_groups3",
+    "taps_that_miss_the_image": "c9h21w33_k10r3s3_pad10x22_dilation12x23",
+    "half_the_taps_miss": "c6h40w19_k12r5s3_stride2x1_pad19x8-9_dilation9x8_groups2",
     "grouped": "c20h9w11_k28r3s3_pad1_groups4",
     "few_channels": "c12h10w29_k12r3s3_pad1_groups3",
     "depthwise": "c7h13w19_k7r3s3_pad1_groups7",
@@ -166,6 +168,24 @@ def test_small_integers_are_exact(geometry, primitive, dtype, rng):
     problem = problem_of(primitive, dtype, geometry)
     given = operands(problem, lambda shape: rng.integers(-3, 4, shape))
     assert np.array_equal(run(problem, *given), oracle(problem, *given).astype(numpy_dtype(dtype)))
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_kernels_as_large_as_the_image_are_matrices_however_the_weight_lies(groups, rng):
+    problem = problem_of("grad_input", "float32", f"c12h6w7_k15r6s7_groups{groups}")
+    given = operands(problem, rng.standard_normal)
+    assert_right(problem, run(problem, *given), *given)
+    first, second, *rest = given
+    turned = [first, np.asfortranarray(second), *rest]
+    assert_right(problem, run(problem, *turned), *turned)
+
+
+def test_taps_that_miss_the_image_are_not_computed():
+    problem = problem_of("forward", "float32", GEOMETRIES["taps_that_miss_the_image"])
+    made = plan(problem, RunOptions())
+    products = sum(z.rows * z.columns * stage.taps.shape[0] for stage in made.stages for z in [stage.sizes])
+    assert len(made.stages) > 1
+    assert products < 0.7 * problem.output_size[0] * problem.output_size[1] * 9
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -367,10 +387,11 @@ def test_without_any_workspace(geometry, primitive, dtype, rng):
 @pytest.mark.parametrize(
     ("text", "algorithm"),
     [
-        ("forward_n1c64h14w14_k64r3s3_pad1", "winograd"),
-        ("grad_input_n1c64h14w14_k64r3s3_pad1", "winograd"),
+        ("forward_n1c64h56w56_k64r3s3_pad1", "winograd"),
+        ("grad_input_n1c64h56w56_k64r3s3_pad1", "winograd"),
         ("grad_weight_n1c64h14w14_k64r3s3_pad1", "gemm"),
-        ("forward_n1c64h14w14_k64r3s3_pad1_groups64", "indirect"),
+        ("forward_n1c64h7w7_k64r3s3_pad1_groups64", "depthwise"),
+        ("forward_n1c64h56w56_k64r3s3_pad1_groups64", "indirect"),
         ("grad_input_n1c3h32w32_k64r7s7_stride2_pad3", "indirect"),
         ("grad_weight_n1c64h14w14_k64r3s3_pad1_groups64", "dot"),
     ],

@@ -10,7 +10,7 @@ from convhub.conformance.oracle import Operands
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
-from checking import assert_right, expected_nonfinite, problem_of, run
+from checking import assert_right, expected_nonfinite, operands_of, problem_of, run
 from convhub_numba import Options, backend
 from convhub_numba.plan import plan
 from convhub_numba.winograd_matrices import matrices
@@ -28,16 +28,6 @@ GEOMETRIES = {
     "padding_past_the_kernel": "n2c16h4w5_k16r3s3_pad3x4",
 }
 ALWAYS = Options(winograd="always")
-
-
-def operands_of(problem, generator, bias=True):
-    shapes = {
-        "forward": (problem.input_shape, problem.weight_shape),
-        "grad_input": (problem.output_shape, problem.weight_shape),
-    }[problem.primitive]
-    first, second = (generator.standard_normal(shape).astype(problem.dtype) for shape in shapes)
-    constant = generator.standard_normal(problem.result_shape[1]).astype(problem.dtype)
-    return Operands(first, second, constant if bias else None)
 
 
 @pytest.mark.parametrize(("outputs", "taps"), [(2, 3), (4, 3), (2, 5)])

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from checking import GEOMETRIES, PRIMITIVES, assert_right, expected_nonfinite, problem_of, run
-from convhub_numpy import convhub_backends, plans, products
+from convhub_numpy import bands, convhub_backends, plans, products
 from convhub_numpy.tiles import tiling
 
 from convhub.backend import RunOptions
@@ -35,6 +35,67 @@ def test_right_for_every_parameter(primitive, geometry):
             for limit in (64 * MIB, 1):
                 result = run(NUMPY, problem, given, workspace_limit=limit)
                 assert_right(result, problem, given)
+
+
+DEPTHWISE = [
+    "n2c5h23w17_k5r3s2_pad1-0x2-1_groups5",
+    "n1c3h41w37_k6r3s5_stride2x3_pad1x2-3_groups3",
+    "n3c6h19w23_k3r2s3_stride3x1_dilation2x3_pad2_groups3",
+    "n1c1h67w71_k1r4s3_stride2x2_dilation3x2_pad5-4x1-7",
+    "n40c2h9w7_k2r3s3_stride1x4_groups2",
+    "n1c64h8w9_k64r5s5_pad2_groups64",
+]
+
+
+@pytest.fixture
+def always_taps(monkeypatch):
+    """Let problems with few pixels be computed as depthwise ones with many; their plans are not kept."""
+    monkeypatch.setattr(plans, "uses_taps", lambda problem: True)
+    forget_plans()
+    yield
+    forget_plans()
+
+
+def forget_plans():
+    plans.gather_plan.cache_clear()
+    plans.weight_plan.cache_clear()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "int8", "complex64"])
+@pytest.mark.parametrize("geometry", DEPTHWISE)
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+def test_depthwise(primitive, geometry, dtype, monkeypatch, always_taps):
+    problem = problem_of(primitive, dtype, geometry)
+    given = operands(problem, 9, bias=True)
+    for limit in (64 * MIB, 1):
+        assert_right(run(NUMPY, problem, given, workspace_limit=limit), problem, given)
+    # Bands of a few rows, groups and images.
+    for size in (2**14, 2**12):
+        monkeypatch.setattr(bands, "BAND_BYTES", size)
+        forget_plans()
+        assert_right(run(NUMPY, problem, given), problem, given)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("geometry", DEPTHWISE)
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+def test_nan_and_infinity_in_depthwise(primitive, geometry, dtype, value, always_taps):
+    problem = problem_of(primitive, dtype, geometry)
+    for which in (0, 1):
+        given = operands(problem, 4, "positive")
+        given[which][0, 0, 0, 0] = value
+        given[which][-1, -1, -1, -1] = value
+        result = run(NUMPY, problem, given)
+        assert np.array_equal(~np.isfinite(result), expected_nonfinite(problem, given))
+
+
+def test_the_size_of_numpys_buffers_stays():
+    before = np.getbufsize()
+    problem = Problem.parse("forward_n1c64h8w9_k64r5s5_pad2_groups64")
+    assert plans.gather_plan(problem, MIB).phases[0].bands
+    run(NUMPY, problem, operands(problem, 0))
+    assert np.getbufsize() == before
 
 
 @pytest.mark.parametrize("dtype", NUMPY.capabilities.dtypes)
@@ -253,4 +314,7 @@ def test_algorithms_have_names():
 
     assert name("forward_n1c8h56w56_k8r3s3_pad1") == "im2col"
     assert name("forward_n1c8h56w56_k8r1s1") == "matmul"
+    assert name("grad_weight_n1c8h56w56_k8r1s1") == "matmul"
+    assert name("forward_n1c64h56w56_k64r3s3_pad1_groups64") == "bands"
     assert name("grad_weight_n1c64h56w56_k64r3s3_pad1_groups64") == "taps"
+    assert name("grad_weight_float16_n1c64h56w56_k64r3s3_pad1_groups64") == "bands"

@@ -90,7 +90,7 @@ def test_several_backends_each_once(run, toy, wrong):
 
 def test_a_progress_bar_is_for_those_who_wait_and_watch(terminal):
     code = (
-        "import convhub.cli.app, convhub.cli.verify as command\n"
+        "import convhub.cli.app, convhub.cli.progress as command\n"
         "command.PATIENCE = {}\n"
         "convhub.cli.app.main()\n"
     )

@@ -231,14 +231,31 @@ def test_wrong_results_are_not_handed_on(result, words):
     assert words in str(caught.value)
 
 
-def test_a_result_that_is_an_operand_is_not_handed_on():
-    image = np.ones((1, 1, 3, 3))
-    lying = backend(functions=(lambda x, w, b, p, o: x,))
+def test_memory_of_an_operand_is_not_handed_on():
+    kept = np.ones((1, 1, 3, 3))
+    read_only = np.ones((1, 1, 3, 3))
+    read_only.flags.writeable = False
+    for given, returned in (
+        (kept, kept),
+        (kept[:], kept),  # what owns the memory comes back, where a view of it was given
+        (kept, kept[:]),
+        (kept[..., ::-1], kept),
+        (np.frombuffer(kept).reshape(kept.shape), kept),
+        (read_only, np.lib.stride_tricks.as_strided(kept)),
+    ):
+        lying = backend(functions=(lambda x, w, b, p, o, returned=returned: returned,))
+        with registered(lying):
+            if given is read_only:  # nobody else's memory, though a view: that is right
+                assert convhub.conv2d(given, np.ones((1, 1, 1, 1)), backend="mine") is returned
+                continue
+            with pytest.raises(convhub.BackendContractError, match="memory of one of its operands"):
+                convhub.conv2d(given, np.ones((1, 1, 1, 1)), backend="mine")
+    lying = backend(functions=(lambda x, w, b, p, o: read_only,))
     with (
         registered(lying),
-        pytest.raises(convhub.BackendContractError, match="memory of one of its operands"),
+        pytest.raises(convhub.BackendContractError, match="a view; it must be a new array"),
     ):
-        convhub.conv2d(image, np.ones((1, 1, 1, 1)), backend="mine")
+        convhub.conv2d(kept, np.ones((1, 1, 1, 1)), backend="mine")
 
 
 def test_what_a_backend_raises_comes_through():

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import pathlib
 import re
 import subprocess
 import sys
 import time
 import timeit
+import types
 
 import numpy as np
+import pytest
 
 import convhub
-from convhub import config
+from convhub import config, plugins
+from convhub.backend import Backend, Capabilities, hookimpl
 from convhub.dispatch import Request, choose
 
 HEAVY = (
@@ -72,6 +76,71 @@ def test_a_tiny_convolution_through_numpy_costs_at_most_25_us_above_the_arithmet
     engine = best(lambda: choice.function(x, w, None, problem, choice.options))
     print(f"tiny convolution: {whole:.1f} us, engine {engine:.1f} us, product alone {arithmetic:.1f} us")
     assert whole - arithmetic < 25
+
+
+def functions_called(call):
+    """Return the names of all functions that a call makes, those in C and methods included."""
+    names = []
+
+    def note(frame, event, argument):
+        if event == "call":
+            names.append(frame.f_code.co_name)
+        elif event == "c_call":
+            names.append(argument.__name__)
+
+    sys.setprofile(note)
+    try:
+        call()
+    finally:
+        sys.setprofile(None)
+    return names[1:-1]  # without the call itself, and the last `setprofile`
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"stride": (2, 1), "padding": [1, 0]},
+        {"padding": ((0, 1), (1, 0)), "dilation": 1},
+        {"padding": "same"},
+    ],
+    ids=str,
+)
+def test_a_call_like_one_before_is_not_checked_anew(parameters):
+    """Count what is called, since a time would hang on the machine; a call costs 20 to 100 ns."""
+    x, w, bias = np.ones((1, 1, 5, 4), "f4"), np.ones((1, 1, 3, 3), "f4"), np.ones(1, "f4")
+    with plugins_with_a_quick_backend() as name, convhub.use_backend(name):
+
+        def call():
+            return convhub.conv2d(x, w, bias, **parameters)
+
+        call()
+        names = functions_called(call)
+    checking = {
+        "pair",
+        "padding_sides",
+        "group_count",
+        "common_facts",
+        "facts",
+        "_decide",
+        "may_share_memory",
+    }
+    assert not checking & set(names), names
+    assert len(names) <= 45 + 8 * len(parameters), names
+
+
+@contextlib.contextmanager
+def plugins_with_a_quick_backend():
+    """Register a backend that does nothing but return a new array."""
+    capabilities = Capabilities(dtypes=("float32",))
+    quick = Backend(
+        "quick", capabilities, lambda x, w, b, problem, options: np.zeros((problem.result_shape), "f4")
+    )
+    plugins.register(types.SimpleNamespace(convhub_backends=hookimpl(lambda: [quick])), "quick")
+    try:
+        yield quick.name
+    finally:
+        plugins.unregister("quick")
 
 
 def test_public_names_are_sorted_complete_and_documented():

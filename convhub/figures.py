@@ -1,4 +1,4 @@
-"""How the demo's figures look; drawn by Agg alone, whatever backend matplotlib is set to."""
+"""How figures look; drawn by Agg alone, whatever backend matplotlib is set to."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ STYLE: Any = {  # its keys are a type of matplotlib's own in some releases, and 
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "figure.facecolor": "white",
+    "svg.hashsalt": "convhub",
 }
 
 
@@ -43,7 +44,8 @@ def canvas(path: Path, width: float, height: float) -> Iterator[Figure]:
         figure = Figure(figsize=(width, height), dpi=150)
         FigureCanvasAgg(figure)
         yield figure
-        figure.savefig(path)
+        # Without the date, which SVG has by default, equal figures are equal files.
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def heading(axes: Axes, title: str, note: str = "") -> None:

@@ -1,0 +1,132 @@
+"""The sizes of tiles for depthwise layers in vectors of channels."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from convhub.problem import Problem
+
+from .blocking import TASKS_PER_THREAD, Stage, Tile
+from .correlation import Axis, Correlation
+from .depthwise import Part, Sizes
+
+__all__ = ["depthwise_stage", "outputs_at_once"]
+
+TILE_BYTES = 512 * 1024  # of a tile's pixels and results: a part of a second-level cache
+LEAST_ROWS = 4
+SIDE_BY_SIDE = (14, 12, 8, 7, 6, 4, 3, 2, 1)  # outputs, one register each
+BUSY = 8  # so many sums at once hide a multiply-add's latency; fewer take as long
+
+
+def outputs_at_once(parts: tuple[Correlation, ...]) -> int:
+    """Return how many outputs of a row to sum at once; every part has as many columns."""
+
+    def cost(number: int) -> int:
+        return sum(part.rows.count * -(-part.columns.count // number) * max(number, BUSY) for part in parts)
+
+    narrowest = max(1, min((part.columns.count for part in parts), default=1))
+    return min((number for number in SIDE_BY_SIDE if number <= narrowest), key=cost)
+
+
+def depthwise_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile, threads: int) -> Stage:
+    """Return the blocks of `depthwise.correlate`; some part has taps."""
+    rows, columns = parts[0].rows, parts[0].columns
+    out_rows, out_columns = problem.result_shape[2:]
+    left, phase_pitch = _margins(parts)
+    pitch = phase_pitch * columns.source_step
+    tile_rows = max(1, out_rows)
+    multiple = max(part.rows.step for part in parts)
+
+    def items() -> int:
+        return (_most_source_rows(parts, out_rows, tile_rows) * pitch + tile_rows * out_columns) * tile.lanes
+
+    def tasks() -> int:
+        return -(-problem.in_channels // tile.lanes) * problem.batch * -(-out_rows // tile_rows)
+
+    def halved() -> int:
+        return -(-tile_rows // (2 * multiple)) * multiple
+
+    while tile_rows > LEAST_ROWS * multiple and items() * tile.item > TILE_BYTES:
+        tile_rows = halved()
+    while tile_rows > LEAST_ROWS * multiple and threads > 1 and tasks() < TASKS_PER_THREAD * threads:
+        tile_rows = halved()
+
+    table, offsets, weights = [], [], 0
+    for part in parts:
+        row, column = _evenly(part.rows), _evenly(part.columns)
+        table.append(Part(
+            part.rows.first, part.rows.step, part.rows.count,
+            part.columns.first, part.columns.step, part.columns.count,
+            len(part.rows.taps), row[2], row[3], len(part.columns.taps), column[2], column[3],
+            row[0], row[1], column[0], column[1], weights, len(offsets),
+        ))  # fmt: skip
+        for _, shift in part.columns.taps:
+            at = left + shift
+            offsets.append(at % columns.source_step * phase_pitch + at // columns.source_step)
+        weights += part.taps
+    sizes = Sizes(
+        images=problem.batch,
+        channels=problem.in_channels,
+        source_rows=rows.source_size,
+        source_columns=columns.source_size,
+        out_rows=out_rows,
+        out_columns=out_columns,
+        step_h=rows.source_step,
+        step_w=columns.source_step,
+        tile_rows=tile_rows,
+        left=left,
+        phase_pitch=phase_pitch,
+        pitch=pitch,
+        most_pixels=_most_source_rows(parts, out_rows, tile_rows) * columns.source_size,
+        pad_items=_most_source_rows(parts, out_rows, tile_rows) * pitch * tile.lanes,
+        tile_items=tile_rows * out_columns * tile.lanes,
+    )
+    return Stage(
+        sizes,
+        np.array(offsets, np.int64).reshape(-1, 1),
+        np.array(table, np.int64),
+        tasks(),
+        sizes.pad_items + sizes.tile_items + weights * tile.lanes,
+        sizes.most_pixels + 2 * tile.lanes + len(offsets),
+        source_in_place=False,
+    )
+
+
+def _margins(parts: tuple[Correlation, ...]) -> tuple[int, int]:
+    """Return the zeros before each row of the source, and the length of one phase of its columns."""
+    step, size = parts[0].columns.source_step, parts[0].columns.source_size
+    low, high = 0, size - 1
+    for part in parts:
+        for _, shift in part.columns.taps:
+            low = min(low, shift)
+            high = max(high, (part.columns.count - 1) * step + shift)
+    return -low, -(-(high + 1 - low) // step)
+
+
+def _evenly(axis: Axis) -> tuple[int, int, int, int]:
+    """Return the first tap's kernel index, the step to the next, the first one's shift and its step."""
+    if not axis.taps:
+        return 0, 0, 0, 0
+    (index, shift), *others = axis.taps
+    return index, others[0][0] - index if others else 0, shift, others[0][1] - shift if others else 0
+
+
+def _most_source_rows(parts: tuple[Correlation, ...], out_rows: int, tile_rows: int) -> int:
+    """Return how many rows of the source some tile of `tile_rows` rows of outputs reads at most."""
+    most = 0
+    for o0 in range(0, out_rows, tile_rows):
+        o1 = min(out_rows, o0 + tile_rows)
+        low, high = math.inf, -math.inf
+        for axis in (part.rows for part in parts if part.rows.taps):
+            a0 = max(0, -(-(o0 - axis.first) // axis.step))
+            a1 = min(axis.count, -(-(o1 - axis.first) // axis.step))
+            if a0 < a1:
+                shifts = [shift for _, shift in axis.taps]
+                low = min(low, a0 * axis.source_step + min(shifts))
+                high = max(high, (a1 - 1) * axis.source_step + max(shifts) + 1)
+        if low < high:
+            size = parts[0].rows.source_size
+            most = max(most, int(min(high, size) - max(low, 0)))
+    return max(0, most)

@@ -1,0 +1,209 @@
+"""Forward and grad_input of depthwise layers, with vectors of channels.
+
+Channels that do not mix are the ideal lanes: no vector is ever cut short by the end of a row, and neither
+stride nor padding costs anything. What it does cost is to turn the planes, `lanes` channels at a time, into
+pixels of `lanes` channels each (the layout NCHW16c of Zhang, Franchetti and Low 2018, arXiv:1809.10170), and
+the results back.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from numba import njit
+
+from .moves import transpose_square, transpose_to_places
+from .narrow import narrowed, widened
+from .tiles import channels_tile
+
+__all__ = ["MOST_TERMS", "Part", "Sizes", "correlate"]
+
+MOST_TERMS = 64  # summed at once, so that rounding errors stay small
+
+
+class Sizes(NamedTuple):
+    """What the kernel must know of a problem and its blocking; lengths in elements."""
+
+    images: int
+    channels: int
+    source_rows: int
+    source_columns: int
+    out_rows: int
+    out_columns: int
+    step_h: int  # of the source
+    step_w: int
+    tile_rows: int  # of the output
+    left: int  # columns of zeros before each row of the source
+    phase_pitch: int  # pixels from one phase of a row's columns to the next
+    pitch: int  # pixels from one row to the next
+    most_pixels: int  # of the source, in a tile
+    pad_items: int
+    tile_items: int
+
+
+class Part(NamedTuple):
+    """A correlation (see `correlation.Correlation`) whose taps are evenly spaced, as the kernel has it."""
+
+    first_h: int
+    out_step_h: int
+    rows: int
+    first_w: int
+    out_step_w: int
+    columns: int
+    row_taps: int
+    row_shift: int  # of the first tap
+    row_shift_step: int  # from one tap to the next
+    column_taps: int
+    column_shift: int
+    column_shift_step: int
+    first_r: int
+    step_r: int
+    first_s: int
+    step_s: int
+    first_weight: int  # how many weights the parts before this one have
+    first_column: int  # where its column taps begin in the table of them
+
+
+@njit(nogil=True, error_model="numpy")
+def pack_weight(packed, weight, parts, c0, lanes):  # type: ignore[no-untyped-def]
+    """Lay the kernels of `lanes` channels out, ``packed[part, row tap, column tap, lane]``."""
+    at = 0
+    for i in range(parts.shape[0]):
+        part = parts[i]
+        for t in range(part[6]):
+            for s in range(part[9]):
+                for j in range(lanes):
+                    r, k = part[12] + t * part[13], part[14] + s * part[15]
+                    packed[at + j] = widened(weight[c0 + j, 0, 0, r, k])
+                at += lanes
+
+
+@njit(nogil=True, error_model="numpy")
+def reached_rows(parts, o0, o1, z):  # type: ignore[no-untyped-def]
+    """Return the first row of the source that output rows `o0` to `o1` read, and the one after the last."""
+    h0, h1 = z.source_rows, 0
+    for i in range(parts.shape[0]):
+        part = parts[i]
+        a0 = max(0, (o0 - part[0] + part[1] - 1) // part[1])
+        a1 = min(part[2], (o1 - part[0] + part[1] - 1) // part[1])
+        if a0 < a1 and part[6] > 0:
+            last = part[7] + (part[6] - 1) * part[8]
+            h0 = min(h0, a0 * z.step_h + min(part[7], last))
+            h1 = max(h1, (a1 - 1) * z.step_h + max(part[7], last) + 1)
+    h0 = max(0, h0)
+    return h0, max(h0, min(h1, z.source_rows))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def correlate(
+    out, source, flat_source, weight, flat_weight, bias, scratch, table, taps, parts, z,
+    source_in_place, weight_in_place, first, last, height, vectors, lanes,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Compute tasks `first` to `last`; a task is some rows of one image for `lanes` channels.
+
+    The arguments are those of `gemm.correlate`, except that `parts` has a `Part` in each row and `taps`
+    where in a row of pixels each column tap begins; `vectors` is how many outputs are summed at once.
+    """
+    C, H, W = z.channels, z.source_rows, z.source_columns
+    out_plane = z.out_rows * z.out_columns
+    stride_n, stride_c, stride_h, stride_w = source.strides
+    item = source.itemsize
+    dense = stride_w == item and stride_h == W * item and (stride_n | stride_c) % item == 0
+    stride_n, stride_c = stride_n // item, stride_c // item
+    pad, tile = scratch[: z.pad_items], scratch[z.pad_items : z.pad_items + z.tile_items]
+    packed = scratch[z.pad_items + z.tile_items :]
+    places, rest = table[: z.most_pixels], table[z.most_pixels :]
+    source_lines, tile_lines, columns = rest[:lanes], rest[lanes : 2 * lanes], rest[2 * lanes :]
+    for j in range(lanes):
+        source_lines[j] = j * stride_c
+        tile_lines[j] = j * lanes
+    for i in range(taps.shape[0]):
+        columns[i] = taps[i, 0] * lanes
+    for i in range(z.most_pixels):
+        column = z.left + i % W
+        places[i] = (i // W * z.pitch + column % z.step_w * z.phase_pitch + column // z.step_w) * lanes
+    pad[:] = 0  # nothing but the pixels is written later, so that the margins remain zero
+    row_blocks = (z.out_rows + z.tile_rows - 1) // z.tile_rows
+    packed_block = -1
+    for task in range(first, last):
+        block, n = task // row_blocks // z.images, task // row_blocks % z.images
+        c0 = min(block * lanes, C - lanes)  # the last block computes some channels twice
+        o0 = task % row_blocks * z.tile_rows
+        o1 = min(z.out_rows, o0 + z.tile_rows)
+        if packed_block != block:
+            pack_weight(packed, weight, parts, c0, lanes)
+            packed_block = block
+
+        h0, h1 = reached_rows(parts, o0, o1, z)
+        count = (h1 - h0) * W
+        if dense and count >= lanes:
+            start = n * stride_n + c0 * stride_c + h0 * W
+            i = 0
+            while i < count:
+                i = min(i, count - lanes)
+                transpose_to_places(pad, places, i, source, start + i, source_lines, lanes)
+                i += lanes
+        else:
+            for i in range(count):
+                for j in range(lanes):
+                    pad[places[i] + j] = widened(source[n, c0 + j, h0 + i // W, i % W])
+
+        for part_index in range(parts.shape[0]):
+            part = parts[part_index]
+            first_h, out_step_h, first_w, out_step_w, part_columns = (
+                part[0],
+                part[1],
+                part[3],
+                part[4],
+                part[5],
+            )
+            row_taps, row_shift, row_shift_step = part[6], part[7], part[8]
+            column_taps, column_shift, column_shift_step = part[9], part[10], part[11]
+            first_weight, first_column = part[16], part[17]
+            reach = (vectors - 1) * z.step_w
+            a0 = max(0, (o0 - first_h + out_step_h - 1) // out_step_h)
+            a1 = min(part[2], (o1 - first_h + out_step_h - 1) // out_step_h)
+            for a in range(a0, a1):
+                h = a * z.step_h + row_shift
+                t0, t1 = 0, row_taps
+                while t0 < t1 and not 0 <= h + t0 * row_shift_step < H:
+                    t0 += 1
+                while t0 < t1 and not 0 <= h + (t1 - 1) * row_shift_step < H:
+                    t1 -= 1
+                to = (first_h + a * out_step_h - o0) * z.out_columns + first_w
+                b = 0
+                while b < part_columns:
+                    b = min(b, part_columns - vectors)  # the last ones may be computed twice
+                    w = b * z.step_w + column_shift
+                    s0, s1 = 0, column_taps
+                    while s0 < s1 and not -reach <= w + s0 * column_shift_step < W:
+                        s0 += 1
+                    while s0 < s1 and not -reach <= w + (s1 - 1) * column_shift_step < W:
+                        s1 -= 1
+                    at_once = max(1, MOST_TERMS // max(1, s1 - s0))
+                    t = t0
+                    while True:
+                        channels_tile(
+                            tile, (to + b * out_step_w) * lanes, out_step_w * lanes,
+                            packed, (first_weight + t * column_taps + s0) * lanes, column_taps * lanes,
+                            pad, ((h + t * row_shift_step - h0) * z.pitch + b) * lanes,
+                            row_shift_step * z.pitch * lanes, columns, first_column + s0,
+                            min(at_once, t1 - t), s1 - s0, bias, c0, t > t0, vectors, lanes,
+                        )  # fmt: skip
+                        t += at_once
+                        if t >= t1:
+                            break
+                    b += vectors
+
+        count = (o1 - o0) * z.out_columns
+        start = (n * C + c0) * out_plane + o0 * z.out_columns
+        if count >= lanes:
+            i = 0
+            while i < count:
+                i = min(i, count - lanes)
+                transpose_square(out, start + i, out_plane, tile, i * lanes, tile_lines, 0, lanes)
+                i += lanes
+        else:
+            for i in range(count):
+                for j in range(lanes):
+                    out[start + j * out_plane + i] = narrowed(tile[i * lanes + j], out)

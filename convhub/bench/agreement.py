@@ -1,0 +1,79 @@
+"""Whether two results agree: a time of a wrong result is worth nothing.
+
+This is no proof of correctness, which the conformance suite gives; it finds a side that computes something
+else. So it is fast, takes neither side for the right one, and allows the errors of every algorithm that
+is in use, transforms and sums in 16 bits included.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays import numpy_dtype
+from ..errors import ConvhubError
+from ..problem import Problem
+
+__all__ = ["DisagreementError", "allowed_difference", "check_agreement", "difference"]
+
+#: No result may be farther off than this, however coarse its type.
+MOST = 0.5
+
+
+class DisagreementError(ConvhubError):
+    """The two sides of a benchmark computed different things."""
+
+
+def difference(one: NDArray[Any], other: NDArray[Any]) -> float:
+    """Return the largest difference of two elements, over the root mean square of all: 0 for equal arrays.
+
+    Examples
+    --------
+    >>> round(difference(np.array([3.0, 4.0]), np.array([4.0, 3.0])), 3)
+    0.283
+    """
+    if one.shape != other.shape:
+        return math.inf
+    if not one.size:
+        return 0.0
+    wide = np.complex128 if one.dtype.kind == "c" else np.float64
+    with np.errstate(all="ignore"):
+        a, b = one.astype(wide), other.astype(wide)
+        scale = math.sqrt((float(np.mean(np.abs(a) ** 2)) + float(np.mean(np.abs(b) ** 2))) / 2)
+        largest = float(np.max(np.abs(a - b)))
+    return largest / scale if largest else 0.0
+
+
+def allowed_difference(problem: Problem) -> float:
+    """Return how large `difference` may be: as sums of so many rounded products differ, with a wide margin.
+
+    Zero for integers, whose sums are exact.
+    """
+    if "int" in problem.dtype:
+        return 0.0
+    narrow = problem.dtype == "bfloat16"  # of which NumPy knows no limits
+    epsilon = 2.0**-7 if narrow else float(np.finfo(numpy_dtype(problem.dtype)).eps)
+    return min(MOST, 16 * (8 + math.sqrt(problem.terms)) * epsilon)
+
+
+def check_agreement(
+    problem: Problem, name: str, result: NDArray[Any], other_name: str, other: NDArray[Any]
+) -> None:
+    """Compare two results.
+
+    Raises
+    ------
+    DisagreementError
+        If they differ in shape, or by more than rounding explains.
+    """
+    found, allowed = difference(result, other), allowed_difference(problem)
+    if not found <= allowed:  # NaN is no agreement
+        shapes = f" (shapes {result.shape} and {other.shape})" if result.shape != other.shape else ""
+        raise DisagreementError(
+            f"{name} and {other_name} do not agree on {problem}{shapes}: the largest difference is "
+            f"{found:.3g} of the root mean square, and may be {allowed:.3g}; "
+            f'`convhub verify "{problem}" --backend {name}` tells which is wrong'
+        )

@@ -1,0 +1,157 @@
+"""The two sides of a comparison: the same layer as a call of convhub, and as a call of torch.
+
+Both are called as users call them. convhub by its public functions, which check their arguments, choose the
+backend and look at what it returns; torch by ``torch.conv2d``, ``torch.conv_transpose2d`` and
+``torch.ops.aten.convolution_backward``, the operator that its autograd calls, with a mask that asks for one
+gradient. Neither side is given a bias, and neither records anything for autograd.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import api, arrays
+from ..conformance.data import Fill, fill, generator
+from ..explain import explain
+from ..problem import Problem
+from .layers import Layer
+
+__all__ = ["TORCH", "Contender", "Operands", "contender", "operands"]
+
+#: The name of torch itself, as the other side; convhub's backend of that name is the side that is timed.
+TORCH = "torch"
+
+
+class Operands(NamedTuple):
+    """Arrays of the shapes of a problem's input, weight and output; each call takes those that it needs."""
+
+    x: NDArray[Any]
+    w: NDArray[Any]
+    dy: NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One side: who it is, and the call; or why there is none."""
+
+    name: str
+    algorithm: str = ""
+    call: Callable[[], Any] | None = None
+    declined: str = ""
+
+    def result(self) -> NDArray[Any]:
+        """Call it once, and return what it computes as a NumPy array."""
+        assert self.call is not None
+        found = self.call()
+        if isinstance(found, np.ndarray):
+            return found
+        convert = arrays.converter("torch", "numpy")
+        assert convert is not None
+        return convert(found)  # type: ignore[no-any-return]
+
+
+def operands(problem: Problem) -> Operands:
+    """Return random operands, a function of the problem alone: standard normal, or small integers."""
+    kind: Fill = "exact" if "int" in problem.dtype else "normal"
+    random = generator(problem, 0)
+    shapes = (problem.input_shape, problem.weight_shape, problem.output_shape)
+    return Operands(*(fill(random, shape, problem.dtype, kind) for shape in shapes))
+
+
+def contender(name: str | None, layer: Layer, given: Operands, *, is_other: bool = False) -> Contender:
+    """Return one side of the comparison.
+
+    Parameters
+    ----------
+    name : str or None
+        A backend of convhub; None lets convhub choose. For the other side, "torch" is torch itself.
+    """
+    return _torch(layer, given) if is_other and name == TORCH else _convhub(name, layer, given)
+
+
+# --- convhub ----------------------------------------------------------------------------------------------
+
+
+def _convhub(name: str | None, layer: Layer, given: Operands) -> Contender:
+    (part,) = explain(layer.problem, backend=name).parts
+    if not part.backend:
+        reasons = dict(part.verdicts)
+        return Contender(name or "", declined=(name and reasons.get(name)) or part.refusal)
+    if name not in (None, "auto", part.backend):  # the setting fallback is on
+        return Contender(name or "", declined=dict(part.verdicts)[name or ""] or "replaced by its fallback")
+    return Contender(part.backend, part.algorithm, _convhub_call(layer, given, name))
+
+
+def _convhub_call(layer: Layer, given: Operands, backend: str | None) -> Callable[[], Any]:
+    problem, (x, w, dy) = layer.problem, given
+    options: dict[str, Any] = {
+        "stride": problem.stride,
+        "dilation": problem.dilation,
+        "groups": problem.groups,
+        "padding": problem.padding,
+        "backend": backend,
+    }
+    if layer.transposed:
+        options |= {"padding": _plain_padding(problem), "output_padding": layer.output_padding}
+        if problem.primitive == "grad_input":
+            return lambda: api.conv_transpose2d(dy, w, **options)
+        mask = _mask(layer)
+        which = mask.index(True)
+        return lambda: api.conv_transpose2d_backward(x, dy, w, **options, output_mask=mask)[which]
+    if problem.primitive == "forward":
+        return lambda: api.conv2d(x, w, **options)
+    mask = _mask(layer)
+    which = mask.index(True)
+    return lambda: api.conv2d_backward(dy, x, w, **options, output_mask=mask)[which]
+
+
+def _mask(layer: Layer) -> tuple[bool, bool, bool]:
+    """Return which gradient the layer's problem is: for input, weight or bias."""
+    for_weight = layer.problem.primitive == "grad_weight"
+    return (not for_weight, for_weight, False)
+
+
+def _plain_padding(problem: Problem) -> tuple[int, int]:
+    """Return the padding of each axis, where both sides have the same."""
+    return problem.padding[0][0], problem.padding[1][0]
+
+
+# --- torch itself -----------------------------------------------------------------------------------------
+
+
+def _torch(layer: Layer, given: Operands) -> Contender:
+    problem = layer.problem
+    if any(before != after for before, after in problem.padding):
+        return Contender(TORCH, declined="torch pads both sides alike")
+    convert = arrays.converter("numpy", "torch")
+    assert convert is not None
+    try:
+        x, w, dy = map(convert, given)  # of the same memory
+        call = _torch_call(layer, x, w, dy)
+        call()
+    except (RuntimeError, TypeError) as error:  # so it says what it lacks for a dtype or an operator
+        return Contender(TORCH, declined=str(error).splitlines()[0])
+    return Contender(TORCH, call=call)
+
+
+def _torch_call(layer: Layer, x: Any, w: Any, dy: Any) -> Callable[[], Any]:
+    import torch
+
+    problem = layer.problem
+    stride, padding, dilation = problem.stride, _plain_padding(problem), problem.dilation
+    groups, backward = problem.groups, torch.ops.aten.convolution_backward
+    extra = layer.output_padding
+    if layer.transposed and problem.primitive == "grad_input":
+        return lambda: torch.conv_transpose2d(dy, w, None, stride, padding, extra, groups, dilation)
+    if not layer.transposed and problem.primitive == "forward":
+        return lambda: torch.conv2d(x, w, None, stride, padding, dilation, groups)
+    rest = (w, None, stride, padding, dilation, layer.transposed, extra, groups, _mask(layer))
+    # What one function takes in, the other gives out.
+    operands_ = (x, dy) if layer.transposed else (dy, x)
+    which = _mask(layer).index(True)
+    return lambda: backward(*operands_, *rest)[which]

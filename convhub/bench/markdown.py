@@ -1,0 +1,70 @@
+"""A report as Markdown, for the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from .results import Report
+from .summary import Summary, summaries
+from .words import (
+    CLASS_HEADERS,
+    LAYER_HEADERS,
+    MEMORY,
+    class_cells,
+    facts,
+    layer_cells,
+    not_compared,
+    theirs,
+    totals,
+)
+
+__all__ = ["to_markdown"]
+
+
+def to_markdown(report: Report) -> str:
+    """Return a table of classes for each primitive and mode of memory, then all layers, then the machine."""
+    found = summaries(report.rows)
+    lines: list[str] = []
+    for summary in found:
+        lines += [f"### {summary.title}, memory {summary.memory}", "", f"{_sentence(summary.memory)}", ""]
+        lines += _classes(summary, report)
+    lines += ["### Every layer", ""]
+    for summary in found:
+        lines += [f"**{summary.title}, memory {summary.memory}**", ""]
+        lines += [*_table(LAYER_HEADERS, (layer_cells(row) for row in summary.rows), left=4), ""]
+    lines += ["### Machine and command", ""]
+    lines += [f"- {_escaped(fact)}" for fact in facts(report)]
+    return "\n".join(lines) + "\n"
+
+
+def _sentence(memory: str) -> str:
+    text = MEMORY[memory]
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _classes(summary: Summary, report: Report) -> list[str]:
+    headers = [header.format(theirs(report.settings)) for header in CLASS_HEADERS]
+    return [
+        *_table(headers, (class_cells(found) for found in summary.classes), left=1),
+        "",
+        *(f"{_escaped(line)}\n" for line in totals(summary, report.settings)),
+        *(f"- {_escaped(line)}" for line in not_compared(summary.rows)),
+        "",
+    ]
+
+
+def _table(headers: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> list[str]:
+    """Return the lines of a table whose first `left` columns are texts, and the others numbers."""
+    rule = ["---" if column < left else "---:" for column in range(len(headers))]
+    return [f"| {' | '.join(map(_escaped, cells))} |" for cells in (headers, rule, *rows)]
+
+
+def _escaped(text: str) -> str:
+    r"""Return a text that Markdown shows as it is.
+
+    Examples
+    --------
+    >>> _escaped("grad_input | n1")
+    'grad\\_input \\| n1'
+    """
+    return "".join(f"\\{letter}" if letter in "\\|_*`<>[]" else letter for letter in text)

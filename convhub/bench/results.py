@@ -1,0 +1,154 @@
+"""What a benchmark gives, as data that JSON holds and reads back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from ..errors import ArgumentError
+from .machine import Machine
+from .peak import Peak
+
+__all__ = ["FORMAT", "Memory", "Report", "Row", "Settings", "read_report", "write_report"]
+
+#: Of the JSON file; one that is read must have the same.
+FORMAT = 1
+
+#: keep
+#:     Freed memory stays with the process and is used again: the arithmetic, without the system's part.
+#: system
+#:     As malloc is by default: what a program sees that does nothing about it.
+Memory = Literal["keep", "system"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the layers were timed.
+
+    `backend` is None where convhub chose, layer by layer. `against` is ``"torch"`` for torch itself, or one
+    of convhub's backends. `seconds` is what a layer may take, all rounds of both sides together.
+    """
+
+    backend: str | None = None
+    against: str = "torch"
+    threads: int = 1
+    accuracy: str = "standard"
+    memory: tuple[Memory, ...] = ("keep", "system")
+    least_rounds: int = 3
+    most_rounds: int = 9
+    seconds: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One layer, timed in one mode of memory.
+
+    Parameters
+    ----------
+    layer_class, name, problem, operation : str
+        What was timed; `problem` is its text.
+    macs, bytes : int
+        Multiply-accumulates, and the size of both operands and the result.
+    memory : {"keep", "system"}
+        See `Memory`.
+    backend, algorithm : str
+        What convhub ran; empty where it ran nothing.
+    against : str
+        What the other side ran.
+    milliseconds, against_milliseconds : float or None
+        Of one call: the least of all rounds with `memory` keep, their median with system.
+    rounds : int
+        How many there were.
+    declined, against_declined : str
+        Why a side did not run the problem; empty where it did.
+    """
+
+    layer_class: str
+    name: str
+    problem: str
+    operation: str
+    macs: int
+    bytes: int
+    memory: Memory
+    backend: str = ""
+    algorithm: str = ""
+    against: str = ""
+    milliseconds: float | None = None
+    against_milliseconds: float | None = None
+    rounds: int = 0
+    declined: str = ""
+    against_declined: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times as long the other side takes; above 1 convhub is faster."""
+        if self.milliseconds is None or self.against_milliseconds is None:
+            return None
+        return self.against_milliseconds / self.milliseconds
+
+    @property
+    def primitive(self) -> str:
+        """The primitive with which the problem's text begins."""
+        from ..problem import Problem
+
+        return Problem.parse(self.problem).primitive
+
+    @property
+    def gflops(self) -> float | None:
+        """Billions of operations a second by convhub, two for each multiply-accumulate."""
+        return _rate(self.macs, self.milliseconds)
+
+    @property
+    def against_gflops(self) -> float | None:
+        """… by the other side."""
+        return _rate(self.macs, self.against_milliseconds)
+
+    @property
+    def intensity(self) -> float:
+        """Operations for each byte of operands and result."""
+        return 2 * self.macs / self.bytes
+
+
+def _rate(macs: int, milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else 2e-6 * macs / milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A whole benchmark: the machine, the command that repeats it, how fast it could be, and the rows."""
+
+    machine: Machine
+    command: str
+    date: str
+    settings: Settings
+    peak: Peak | None
+    rows: list[Row] = field(default_factory=list)
+    format: int = FORMAT
+
+
+def write_report(report: Report, path: Path) -> None:
+    """Write a report as JSON."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+
+
+def read_report(path: Path) -> Report:
+    """Read a report from JSON.
+
+    Raises
+    ------
+    ArgumentError
+        If the file cannot be read, or is no report of this format.
+    """
+    try:
+        text = path.read_bytes()
+        found = msgspec.json.decode(text, type=dict[str, msgspec.Raw]).get("format")
+        if found is None or bytes(found) != str(FORMAT).encode():
+            raise ArgumentError(f"from is {str(path)!r}, which is no report of format {FORMAT}")
+        return msgspec.json.decode(text, type=Report)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ArgumentError(
+            f"from is {str(path)!r}, which is no report of `convhub bench`: {error}"
+        ) from error
