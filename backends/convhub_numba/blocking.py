@@ -10,12 +10,12 @@ import numpy as np
 
 from convhub.problem import Problem
 
-from . import grad_weight, winograd
+from . import grad_weight
 from .correlation import Axis, Correlation, Sizes, correlations
 from .narrow import is_narrow_dtype
 
 __all__ = [
-    "Stage", "Tile", "dot_stage", "gemm_stage", "grad_weight_stage", "indirect_stage", "winograd_stage",
+    "Stage", "Tile", "dot_stage", "gemm_stage", "grad_weight_stage", "indirect_stage",
 ]  # fmt: skip
 
 PANEL_BYTES = 24 * 1024  # a panel: most of a first-level cache
@@ -23,11 +23,6 @@ TILE_BYTES = 256 * 1024  # a tile's padded copy, or its block of the weight: a p
 TILE_PIXELS = 1024
 LONG_TILE_PIXELS = 4096  # where each channel is used by itself
 TASKS_PER_THREAD = 4
-SOURCE_PANEL_BYTES = (
-    2 * 1024 * 1024
-)  # Winograd's transformed tiles, and their products: in a second-level cache
-PRODUCT_BYTES = 512 * 1024
-CHANNELS_AT_ONCE = 128
 LEAST_COLUMNS = 48  # narrower tiles would mostly copy their margins
 
 
@@ -375,89 +370,3 @@ def _reduced(
     items = sizes.pad_items + sizes.panel_items + sizes.left_items + 2 * sizes.sum_items
     integers = sizes.block_columns + 3 * sizes.block_pixels
     return Stage(sizes, planes.taps, planes.phases, tasks, items, integers, in_place)
-
-
-def winograd_stage(problem: Problem, part: Correlation, tile: Tile, outputs: int, threads: int) -> Stage:
-    """Return the blocks of `winograd.correlate`, with tiles of `outputs` by `outputs` pixels."""
-    taps = len(part.rows.taps)
-    side = outputs + taps - 1
-    first_h, first_w = min(part.rows.taps, key=_shift)[1], min(part.columns.taps, key=_shift)[1]
-    tiles_h, tiles_w = _blocks(part.rows.count, outputs), _blocks(part.columns.count, outputs)
-    rows, columns = _tiled(part.rows, outputs, tiles_h, side), _tiled(part.columns, outputs, tiles_w, side)
-    planes = _planes(part._replace(rows=rows, columns=columns), problem.dtype)
-    M, C, images = part.out_channels, part.source_channels, problem.batch
-    points = side * side
-    element_bytes = points * tile.width * tile.item  # of a panel, for each channel
-    most_panels = max(1, SOURCE_PANEL_BYTES // (element_bytes * C))
-
-    # The fewest vectors that are not full, then the fewest blocks.
-    wanted = max(1, most_panels * tile.width)
-    choices = [(1, rows) for rows in range(1, tiles_h + 1)] + [(n, tiles_h) for n in range(2, images + 1)]
-
-    def cost(choice: tuple[int, int]) -> tuple[float, float]:
-        count, rows = choice
-        block = count * rows * tiles_w
-        blocks = _blocks(images, count) * _blocks(tiles_h, rows)
-        too_large = max(1.0, block / wanted)
-        too_few = max(1.0, threads / (blocks * part.groups))
-        return blocks * (_blocks(block, tile.lanes) + 1) * too_large * too_few, -blocks
-
-    block_images, block_rows = min(choices, key=cost) if images else (1, 1)
-
-    def tasks() -> int:
-        return _blocks(images, block_images) * _blocks(tiles_h, block_rows) * part.groups
-
-    block_tiles = block_images * block_rows * tiles_w
-    block_panels = _blocks(block_tiles, tile.width)
-    block_out = max(tile.height, PRODUCT_BYTES // (element_bytes * block_panels))
-    block_out = _even(M, block_out, tile.height)
-    padded_out = _blocks(M, max(tile.lanes, tile.height)) * max(tile.lanes, tile.height)
-    phases = len(planes.phases)
-    sizes = winograd.Sizes(
-        images=images,
-        groups=part.groups,
-        out_channels=M,
-        source_channels=C,
-        rows=part.rows.count,
-        columns=part.columns.count,
-        tiles_h=tiles_h,
-        tiles_w=tiles_w,
-        shift_h=planes.shift_h,
-        shift_w=planes.shift_w,
-        span_h=planes.span_h,
-        span_w=planes.span_w,
-        first_h=first_h,
-        first_w=first_w,
-        mirrored=int(problem.primitive == "grad_input"),
-        block_images=block_images,
-        block_rows=block_rows,
-        panels=block_panels,
-        block_out=block_out,
-        block_channels=_even(C, CHANNELS_AT_ONCE),
-        padded_out=padded_out,
-        pad_items=phases * block_images * (block_rows + planes.span_h) * (tiles_w + planes.span_w)
-        + tile.lanes,
-        stream_items=points * (tile.width + tile.lanes),
-        panel_items=points * tile.width * C * block_panels,
-        product_items=points * tile.width * block_out * block_panels,
-        pixel_items=outputs * outputs * tile.width,
-    )
-    items = sizes.pad_items + sizes.stream_items + sizes.panel_items + sizes.product_items
-    items += sizes.pixel_items + tile.height
-    items = max(items, (taps * taps + tile.lanes + winograd.CHUNK * points) * tile.lanes)
-    return Stage(
-        sizes, planes.taps, planes.phases, tasks(), items,
-        (3 * tile.width + 1) * block_panels + points + tile.lanes, False,
-        shared_items=part.groups * points * padded_out * C,
-    )  # fmt: skip
-
-
-def _shift(tap: tuple[int, int]) -> int:
-    return tap[1]
-
-
-def _tiled(axis: Axis, outputs: int, tiles: int, side: int) -> Axis:
-    """Return the axis whose outputs are tiles, and whose taps are the pixels that a tile reads."""
-    first = min(axis.taps, key=_shift)[1]
-    taps = tuple((i, first + i) for i in range(side))
-    return Axis(0, 1, tiles, outputs, axis.source_size, taps)

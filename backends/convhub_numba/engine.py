@@ -13,7 +13,7 @@ from numba import types
 from convhub.backend import Array, RunOptions
 from convhub.problem import Problem
 
-from . import depthwise, direct, dot, gemm, indirect, threads, winograd
+from . import depthwise, direct, dot, gemm, indirect, threads, winograd, winograd_weight
 from . import grad_weight as grad_weight_gemm
 from .blocking import Stage, Tile
 from .compile import compiled, float_array, sizes_of
@@ -21,6 +21,7 @@ from .correlation import Sizes, correlations
 from .narrow import as_stored, is_narrow_dtype, sum_dtype
 from .plan import Plan, plan
 from .scratch import scratch, shared_scratch
+from .transform_codes import transform_codes, weight_transform_codes
 
 __all__ = ["forward", "grad_input", "grad_weight"]
 
@@ -57,6 +58,9 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions, vect
     stored_dw, dy, x = (as_stored(array, problem.dtype) for array in (dw, dy, x))
     if made.algorithm == "direct":
         _grad_weight_direct(stored_dw, dy, x, problem, made)
+        return dw
+    if made.algorithm == "winograd":
+        _grad_weight_winograd(stored_dw, dy, x, problem, made)
         return dw
     (stage,) = made.stages
     kernel = ready.kernel
@@ -135,7 +139,7 @@ def _correlate(source: Array, weight: Array, bias: Array | None, problem: Proble
         _correlate_direct(stored, source, weight, constants, problem, made)
         return out
     if made.algorithm == "winograd":
-        _correlate_winograd(out, source, weight, constants, problem, made)
+        _correlate_winograd(stored, source, weight, constants, problem, made)
         return out
     if ready.fills:
         out[...] = constants[:, None, None]  # pixels that no tap of the kernel reaches
@@ -171,32 +175,55 @@ def _correlate_winograd(
 ) -> None:
     """Transform the weight once for all threads, then run the tiles."""
     (stage,) = made.stages
-    tile, taps = made.tile, problem.kernel_size[0]
-    transform, kernel = _winograd_kernels(problem.dtype, tile, made.outputs, taps)
-    transformed = shared_scratch(stage.shared_items, out.dtype)
-    shape = (tile.height, made.outputs, taps, tile.vectors, tile.lanes)
-    # In memory the weight is a contiguous (K, C / groups, R, S), whichever way it is looked at.
-    plain = _plain(weight) or _plain(weight.swapaxes(1, 2))
-    flat_weight = (
-        np.lib.stride_tricks.as_strided(weight, (weight.size,), (weight.itemsize,)) if plain else bias
-    )
+    tile = made.tile
+    transform, kernel = _winograd_kernels(problem.dtype, tile)
+    sums = sum_dtype(problem.dtype)
+    codes = transform_codes(sums.name, made.schemes, tile.lanes)
+    transformed = shared_scratch(stage.shared_items, sums)
+    flat_out = out.reshape(-1)
 
     def prepare(first: int, last: int) -> None:
-        items, table = scratch(stage.items, stage.integers, out.dtype)
+        items, table = scratch(stage.items, stage.integers, sums)
         transform(
-            transformed, weight, flat_weight, items, table, stage.sizes, plain, first, last, tile.height,
-            made.outputs, taps, tile.lanes,
-        )  # fmt: skip
+            transformed,
+            weight,
+            items,
+            table,
+            stage.sizes,
+            first,
+            last,
+            codes.kernel,
+            tile.vectors,
+            tile.lanes,
+        )
 
     def work(first: int, last: int) -> None:
-        items, table = scratch(stage.items, stage.integers, out.dtype)
+        items, table = scratch(stage.items, stage.integers, sums)
         kernel(
-            flat_out, source, weight, transformed, bias, items, table, stage.taps, stage.phases, stage.sizes,
-            first, last, *shape,
+            flat_out, source, weight, transformed, bias, items, table, stage.sizes, first, last,
+            codes.source, codes.output, tile.height, tile.vectors, tile.lanes,
         )  # fmt: skip
 
-    flat_out = out.reshape(-1)
-    threads.run(prepare, problem.groups * (stage.sizes.padded_out // tile.lanes), made.threads)
+    panels = -(-stage.sizes.out_channels // tile.width)
+    threads.run(prepare, problem.groups * panels, made.threads)
+    threads.run(work, stage.tasks, made.threads)
+
+
+def _grad_weight_winograd(dw: Array, dy: Array, x: Array, problem: Problem, made: Plan) -> None:
+    (stage,) = made.stages
+    tile, sums = made.tile, sum_dtype(problem.dtype)
+    kernel = _winograd_weight_kernel(problem.dtype, tile)
+    codes = weight_transform_codes(sums.name, made.schemes, tile.lanes)
+    flat_dw = dw.reshape(-1)
+    taps = math.prod(problem.kernel_size)
+
+    def work(first: int, last: int) -> None:
+        items, table = scratch(stage.items, stage.integers, sums)
+        kernel(
+            flat_dw, dy, x, items, table, taps, problem.kernel_size[1], stage.sizes, first, last,
+            codes.source, codes.gradient, codes.kernel, tile.height, tile.vectors, tile.lanes,
+        )  # fmt: skip
+
     threads.run(work, stage.tasks, made.threads)
 
 
@@ -249,22 +276,29 @@ def _correlating_kernel(algorithm: str, dtype: str, tile: Tile) -> Callable[...,
 
 
 @functools.cache
-def _winograd_kernels(
-    dtype: str, tile: Tile, outputs: int, taps: int
-) -> tuple[Callable[..., None], Callable[..., None]]:
+def _winograd_kernels(dtype: str, tile: Tile) -> tuple[Callable[..., None], Callable[..., None]]:
     flat, strided, weight = float_array(dtype, 1), float_array(dtype, 4), float_array(dtype, 5)
-    sizes = sizes_of(winograd.Sizes)
+    sums, sizes = float_array(sum_dtype(dtype).name, 1), sizes_of(winograd.Sizes)
     transform = compiled(
         winograd.transform_weights,
-        flat, weight, flat, flat, INTEGERS, sizes, FLAG, INT, INT,
-        *map(types.literal, (tile.height, outputs, taps, tile.lanes)),
+        sums, weight, sums, INTEGERS, sizes, INT, INT, INT, *map(types.literal, (tile.vectors, tile.lanes)),
     )  # fmt: skip
     kernel = compiled(
         winograd.correlate,
-        flat, strided, weight, flat, flat, flat, INTEGERS, TABLE, TABLE, sizes, INT, INT,
-        *map(types.literal, (tile.height, outputs, taps, tile.vectors, tile.lanes)),
+        flat, strided, weight, sums, sums, sums, INTEGERS, sizes, INT, INT, INT, INT,
+        *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
     )  # fmt: skip
     return transform, kernel
+
+
+@functools.cache
+def _winograd_weight_kernel(dtype: str, tile: Tile) -> Callable[..., None]:
+    flat, strided, sums = float_array(dtype, 1), float_array(dtype, 4), float_array(sum_dtype(dtype).name, 1)
+    return compiled(
+        winograd_weight.correlate,
+        flat, strided, strided, sums, INTEGERS, INT, INT, sizes_of(winograd_weight.Sizes), INT, INT, INT, INT,
+        INT, *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
+    )  # fmt: skip
 
 
 @functools.cache

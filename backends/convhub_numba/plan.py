@@ -25,10 +25,13 @@ from convhub.problem import Problem
 from . import Options, blocking
 from .blocking import Stage, Tile
 from .blocking_depthwise import depthwise_stage, outputs_at_once
+from .blocking_winograd import AxisTiles, best_tiling, register_tile, winograd_stage
+from .blocking_winograd_weight import best_weight_tiling, weight_register_tile, winograd_weight_stage
 from .correlation import Correlation, correlations, regions
 from .narrow import is_narrow_dtype, sum_dtype
 from .threads import usable_threads
 from .vector_ir import host_vector_bits
+from .winograd_matrices import Scheme
 
 __all__ = ["Plan", "plan"]
 
@@ -36,11 +39,8 @@ __all__ = ["Plan", "plan"]
 SMALL_WORK = 4_000_000
 MANY_THREADS = 64  # whose tiles are the smallest
 MACS_PER_ELEMENT = 8  # moving an element through memory takes about as long as so many multiply-adds
-WINOGRAD_OUTPUTS = {3: (4, 2), 5: (2,)}  # sides of tiles, by the kernel's
 WINOGRAD_CHANNELS = 16
-WINOGRAD_SAVING = 1.8  # of multiply-adds, by which the extra passes over memory are paid
-TRANSFORM_MACS = 24  # transforming an element of a tile takes about as long as so many multiply-adds
-WEIGHT_TILES = 16
+WINOGRAD_SAVING = 1.05  # of time
 DOT_CHANNELS = 8
 FEW_TAPS = 12  # of a depthwise kernel
 INDIRECT_VECTORS = {1: 8, 2: 6, 3: 4, 4: 3}  # by a group's output channels: tiles that fit 16 registers
@@ -54,7 +54,7 @@ class Plan:
     tile: Tile
     threads: int
     stages: tuple[Stage, ...] = ()
-    outputs: int = 0  # side of Winograd's tiles
+    schemes: tuple[Scheme, ...] = ()  # of Winograd's tiles, by axis
 
     @property
     def scratch_bytes(self) -> int:
@@ -74,15 +74,15 @@ def plan(problem: Problem, options: RunOptions, vector_bits: int = 0) -> Plan:
     allowed = usable_threads(options.threads)
     threads = allowed if _work(problem) >= SMALL_WORK else 1
     transforming = options.accuracy != "strict" and own.winograd != "never"
+    tiling = None
     if transforming:
+        pixel_tile = _pixel_tile(problem, tile)
+        tiling = _winograd(problem, pixel_tile, always=own.winograd == "always")
         # Whether it fits must not depend on the threads, or the bits would.
-        least = _winograd(problem, tile, 1, always=own.winograd == "always")
-        transforming = least is not None and least.scratch_bytes <= options.workspace_limit
+        if tiling and _transforming(problem, tiling, pixel_tile, 1).scratch_bytes > options.workspace_limit:
+            tiling = None
     for count in range(threads, 0, -1):
-        made = None
-        if transforming:
-            made = _winograd(problem, tile, count, always=True)
-        made = made or _made(problem, tile, count)
+        made = _transforming(problem, tiling, pixel_tile, count) if tiling else _made(problem, tile, count)
         if made.scratch_bytes <= options.workspace_limit:
             return made
     smallest = replace(_made(problem, tile, MANY_THREADS), threads=1)
@@ -123,6 +123,19 @@ def _made(problem: Problem, tile: Tile, threads: int) -> Plan:
     return Plan("gemm", tile, threads, stages)
 
 
+def _transforming(problem: Problem, tiling: tuple[AxisTiles, AxisTiles], tile: Tile, threads: int) -> Plan:
+    schemes = (tiling[0].scheme, tiling[1].scheme)
+    stage = winograd_weight_stage if problem.primitive == "grad_weight" else winograd_stage
+    return Plan("winograd", tile, threads, (stage(problem, tiling, tile, threads),), schemes)
+
+
+def _pixel_tile(problem: Problem, tile: Tile) -> Tile:
+    """Return the register tile where vectors run along output channels."""
+    if problem.primitive == "grad_weight":
+        return weight_register_tile(problem.out_channels // problem.groups, tile)
+    return register_tile(problem.result_shape[1] // problem.groups, tile)
+
+
 def _suits_channels(problem: Problem, parts: tuple[Correlation, ...], tile: Tile) -> bool:
     """Say whether a layer is depthwise, and vectors of channels are likely faster than vectors of pixels.
 
@@ -137,40 +150,15 @@ def _suits_channels(problem: Problem, parts: tuple[Correlation, ...], tile: Tile
     return not (together and long and taps <= FEW_TAPS)
 
 
-def _winograd(problem: Problem, tile: Tile, threads: int, always: bool) -> Plan | None:
-    """Return a plan by Winograd's algorithm where it is the faster one (or can run at all), else None."""
-    taps = problem.kernel_size[0]
-    dense = problem.stride == problem.dilation == (1, 1)
-    if problem.primitive == "grad_weight" or problem.kernel_size != (taps, taps) or not dense:
+def _winograd(problem: Problem, tile: Tile, always: bool) -> tuple[AxisTiles, AxisTiles] | None:
+    """Return how Winograd's algorithm tiles the result where it is the faster one (or can run at all)."""
+    if is_narrow_dtype(problem.dtype):
         return None
-    if taps not in WINOGRAD_OUTPUTS or not problem.batch or is_narrow_dtype(problem.dtype):
-        return None
-    (part,) = correlations(problem)
-    channels = min(part.out_channels, part.source_channels)
+    groups = problem.groups
+    channels = min(problem.in_channels // groups, problem.out_channels // groups)
     if channels < WINOGRAD_CHANNELS and not always:
         return None
-    outputs, tiles, saved = _winograd_tiles(problem, part, taps)
-    if saved < WINOGRAD_SAVING and not always:
+    best = (best_weight_tiling if problem.primitive == "grad_weight" else best_tiling)(problem, tile)
+    if best is None or (best[0] < WINOGRAD_SAVING and not always):
         return None
-    tile = replace(tile, height=min(tile.height, tile.lanes), vectors=min(3, -(-tiles // tile.lanes)))
-    stage = blocking.winograd_stage(problem, part, tile, outputs, threads)
-    return Plan("winograd", tile, threads, (stage,), outputs)
-
-
-def _winograd_tiles(problem: Problem, part: Correlation, taps: int) -> tuple[int, int, float]:
-    """Return the best side of tiles, how many there are, and how many times less work they are.
-
-    The weight's transform counts as `WEIGHT_TILES` tiles more; those of source and output are shared by all
-    the channels of the other side.
-    """
-    shared = TRANSFORM_MACS * (1 / part.out_channels + 1 / part.source_channels)
-    best = (0, 0, 0.0)
-    for outputs in WINOGRAD_OUTPUTS[taps]:
-        across = -(-part.rows.count // outputs), -(-part.columns.count // outputs)
-        tiles = problem.batch * across[0] * across[1]
-        pixels = problem.batch * part.rows.count * part.columns.count
-        points = (outputs + taps - 1) ** 2
-        saved = taps**2 * pixels / (points * (tiles * (1 + shared) + WEIGHT_TILES))
-        if saved > best[2]:
-            best = outputs, tiles, saved
-    return best
+    return best[1]

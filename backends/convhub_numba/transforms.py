@@ -1,8 +1,7 @@
-"""Winograd's transforms: intrinsics that apply a small constant matrix to both sides of a square of vectors.
+"""Winograd's transforms: small constant matrices applied to both sides of a rectangle of vectors.
 
-Each lane is a square of its own: a tile of the source, a tile of the output, or an output channel's kernel.
-All offsets and strides count elements; nothing is checked. `outputs` and `taps` are literal integers, the
-sides of a tile and of the kernel.
+Each lane is a channel of its own. All offsets and strides count elements; nothing is checked. The axes'
+schemes are literal integers, as `Scheme.encoded` makes them.
 """
 
 from __future__ import annotations
@@ -11,129 +10,57 @@ from fractions import Fraction
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.extending import intrinsic
 
 from .vector_ir import Emitter
-from .winograd_matrices import Matrix, matrices
+from .winograd_matrices import Matrix, Scheme, matrices, transposed
 
-__all__ = ["gather_squares", "transform_output", "transform_source", "transform_weight"]
+__all__ = ["GRADIENT", "KERNEL", "KERNEL_GRADIENT", "SOURCE", "transform_outputs", "transform_tiles"]
+
+SOURCE, KERNEL, GRADIENT, KERNEL_GRADIENT = range(4)
 
 
-@intrinsic(prefer_literal=True)
-def gather_squares(
-    typing_context: Any,
-    panel: Any,
-    panel_row: Any,
-    source: Any,
-    runs: Any,
-    first_run: Any,
-    run_count: Any,
-    offsets: Any,
-    outputs: Any,
-    taps: Any,
-    lanes: Any,
-) -> Any:
-    """Copy the pixels of tiles: ``panel[e * panel_row + to:][:lanes] = source[start + offsets[e]:][:lanes]``.
-
-    The runs are those of `pack.list_runs`, from number `first_run` on; e counts the square's elements. Runs
-    are copied in order, and a row of the panel has room for a vector more than them.
-    """
-    terms, length = (outputs.literal_value + taps.literal_value - 1) ** 2, lanes.literal_value
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        emit = Emitter(context, builder, signature.args[0].dtype, length)
-        panel_start = emit.data(signature.args[0], arguments[0])
-        source_start = emit.data(signature.args[2], arguments[2])
-        runs_start = emit.plus(emit.data(signature.args[3], arguments[3]), emit.multiple(arguments[4], 3))
-        offsets_start = emit.data(signature.args[6], arguments[6])
-
-        def run(i: Any, values: list[Any]) -> list[Any]:
-            place = emit.plus(runs_start, emit.multiple(i, 3))
-            to = emit.plus(panel_start, builder.load(place))
-            start = emit.plus(source_start, builder.load(emit.plus(place, emit.int(1))))
-            for t in range(terms):
-                offset = builder.load(emit.plus(offsets_start, emit.int(t)))
-                emit.store_vector(emit.load_vector(emit.plus(start, offset)), to)
-                to = emit.plus(to, arguments[1])
-            return []
-
-        emit.loop(arguments[5], [], run)
-        return context.get_dummy_value()
-
-    integer = types.int64
-    return types.void(panel, integer, source, runs, integer, integer, offsets, outputs, taps, lanes), generate
+def _matrix(kind: int, code: int) -> Matrix:
+    """Return what is applied to one axis: Bᵀ, G, and for the gradient of the weight A and Gᵀ."""
+    made = matrices(Scheme.decoded(code))
+    return (made.source, made.weight, transposed(made.output), transposed(made.weight))[kind]
 
 
 @intrinsic(prefer_literal=True)
-def transform_source(
+def transform(
     typing_context: Any,
     to: Any,
     to_offset: Any,
     to_step: Any,
     source: Any,
     source_offset: Any,
-    source_step: Any,
-    outputs: Any,
-    taps: Any,
+    row_step: Any,
+    column_step: Any,
+    kind: Any,
+    scheme_h: Any,
+    scheme_w: Any,
     lanes: Any,
 ) -> Any:
-    """Store ``Bᵀ d B``: element e of the square is at ``source_offset + e * source_step``, each a vector."""
-    sides = outputs.literal_value, taps.literal_value
+    """Store ``L_h d L_wᵀ``, its elements `to_step` apart, where `kind` says what the matrices are.
+
+    Element (i, j) of d is the vector at ``source_offset + i * row_step + j * column_step``.
+    """
+    left, right = (_matrix(kind.literal_value, code.literal_value) for code in (scheme_h, scheme_w))
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         emit = Emitter(context, builder, signature.args[0].dtype, lanes.literal_value)
-        matrix = matrices(*sides).source
         start = emit.plus(emit.data(signature.args[3], arguments[3]), arguments[4])
-        square = _load_square(emit, start, arguments[5], len(matrix))
         place = emit.plus(emit.data(signature.args[0], arguments[0]), arguments[1])
-        for row in _both_sides(emit, matrix, square):
+        for row in _applied_to_loaded(emit, left, right, start, arguments[5], arguments[6]):
             for value in row:
                 emit.store_vector(value, place)
                 place = emit.plus(place, arguments[2])
         return context.get_dummy_value()
 
     integer = types.int64
-    return types.void(to, integer, integer, source, integer, integer, outputs, taps, lanes), generate
-
-
-@intrinsic(prefer_literal=True)
-def transform_weight(
-    typing_context: Any,
-    to: Any,
-    to_offset: Any,
-    to_step: Any,
-    piece_step: Any,
-    source: Any,
-    source_offset: Any,
-    source_step: Any,
-    outputs: Any,
-    taps: Any,
-    piece: Any,
-    lanes: Any,
-) -> Any:
-    """Store ``G g Gᵀ``, each vector in pieces of `piece` lanes (all, if that is less), `piece_step` apart."""
-    sides = outputs.literal_value, taps.literal_value
-    length = lanes.literal_value
-    part = min(piece.literal_value, length)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        emit = Emitter(context, builder, signature.args[0].dtype, length)
-        start = emit.plus(emit.data(signature.args[4], arguments[4]), arguments[5])
-        square = _load_square(emit, start, arguments[6], sides[1])
-        place = emit.plus(emit.data(signature.args[0], arguments[0]), arguments[1])
-        for row in _both_sides(emit, matrices(*sides).weight, square):
-            for value in row:
-                to_piece = place
-                for first in range(0, length, part):
-                    emit.store_vector(emit.shuffle(value, value, list(range(first, first + part))), to_piece)
-                    to_piece = emit.plus(to_piece, arguments[3])
-                place = emit.plus(place, arguments[2])
-        return context.get_dummy_value()
-
-    integer = types.int64
     return types.void(
-        to, integer, integer, integer, source, integer, integer, outputs, taps, piece, lanes
+        to, integer, integer, source, integer, integer, integer, kind, scheme_h, scheme_w, lanes
     ), generate
 
 
@@ -142,64 +69,88 @@ def transform_output(
     typing_context: Any,
     to: Any,
     to_offset: Any,
-    to_row: Any,
+    row_step: Any,
+    column_step: Any,
     source: Any,
     source_offset: Any,
     source_step: Any,
     bias: Any,
     bias_offset: Any,
-    outputs: Any,
-    taps: Any,
+    scheme_h: Any,
+    scheme_w: Any,
     lanes: Any,
 ) -> Any:
-    """Store ``Aᵀ m A + bias`` as rows of pixels, tile beside tile; return whether all of it is finite."""
-    sides = outputs.literal_value, taps.literal_value
-    length = lanes.literal_value
+    """Store ``Aᵀ m A + bias`` as pixels; return whether all of it is finite."""
+    left, right = (matrices(Scheme.decoded(code.literal_value)) for code in (scheme_h, scheme_w))
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        emit = Emitter(context, builder, signature.args[0].dtype, length)
-        matrix = matrices(*sides).output
-        start = emit.plus(emit.data(signature.args[3], arguments[3]), arguments[4])
-        square = _load_square(emit, start, arguments[5], len(matrix[0]))
-        constant = emit.load_broadcast(emit.plus(emit.data(signature.args[6], arguments[6]), arguments[7]))
-        place = emit.plus(emit.data(signature.args[0], arguments[0]), arguments[1])
+        emit = Emitter(context, builder, signature.args[0].dtype, lanes.literal_value)
+        start = emit.plus(emit.data(signature.args[4], arguments[4]), arguments[5])
+        row_of_points = emit.multiple(arguments[6], len(right.weight))
+        constant = emit.load_vector(emit.plus(emit.data(signature.args[7], arguments[7]), arguments[8]))
+        row_place = emit.plus(emit.data(signature.args[0], arguments[0]), arguments[1])
         doubt = emit.zero
-        for row in _both_sides(emit, matrix, square):
-            pixels = [builder.fadd(value, constant) for value in row]
-            for value in pixels:
-                doubt = emit.multiply_add(value, emit.zero, doubt)  # 0, and NaN from what is not finite
-            for v, vector in enumerate(_interleaved(emit, pixels)):
-                emit.store_vector(vector, emit.plus(place, emit.int(v * length)))
-            place = emit.plus(place, arguments[2])
+        made = _applied_to_loaded(emit, left.output, right.output, start, row_of_points, arguments[6])
+        for row in made:
+            place = row_place
+            for value in row:
+                pixel = builder.fadd(value, constant)
+                doubt = emit.multiply_add(pixel, emit.zero, doubt)  # 0, and NaN from what is not finite
+                emit.store_vector(pixel, place)
+                place = emit.plus(place, arguments[3])
+            row_place = emit.plus(row_place, arguments[2])
         total = emit.across(doubt)
         return builder.fcmp_ordered("==", total, ir.Constant(total.type, 0.0))
 
     integer = types.int64
     return types.boolean(
-        to, integer, integer, source, integer, integer, bias, integer, outputs, taps, lanes
+        to, integer, integer, integer, source, integer, integer, bias, integer, scheme_h, scheme_w, lanes
     ), generate
 
 
-def _load_square(emit: Emitter, start: Any, step: Any, side: int) -> list[list[Any]]:
-    square = []
-    for _ in range(side):
-        row = []
-        for _ in range(side):
-            row.append(emit.load_vector(start))
-            start = emit.plus(start, step)
-        square.append(row)
-    return square
+@njit(cache=True, nogil=True, error_model="numpy")
+def transform_tiles(
+    to, to_offset, to_tile, to_step, source, places, count, row_step, column_step, kind, scheme_h, scheme_w,
+    lanes,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Transform `count` rectangles, which begin at `places`, to places `to_tile` apart."""
+    for t in range(count):
+        transform(to, to_offset + t * to_tile, to_step, source, places[t], row_step, column_step, kind,
+                  scheme_h, scheme_w, lanes)  # fmt: skip
 
 
-def _both_sides(emit: Emitter, matrix: Matrix, square: list[list[Any]]) -> list[list[Any]]:
-    """Return ``matrix · square · matrixᵀ``."""
-    columns = [_applied(emit, matrix, [row[j] for row in square]) for j in range(len(square))]
-    return [_applied(emit, matrix, [column[i] for column in columns]) for i in range(len(matrix))]
+@njit(cache=True, nogil=True, error_model="numpy")
+def transform_outputs(
+    to, places, count, row_step, column_step, source, source_offset, source_tile, source_step, bias, scheme_h,
+    scheme_w, lanes,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Transform `count` tiles back to pixels, which begin at `places`; return whether all are finite."""
+    finite = True
+    for t in range(count):
+        at = source_offset + t * source_tile
+        finite &= transform_output(to, places[t], row_step, column_step, source, at, source_step, bias, 0,
+                                   scheme_h, scheme_w, lanes)  # fmt: skip
+    return finite
+
+
+def _applied_to_loaded(
+    emit: Emitter, left: Matrix, right: Matrix, start: Any, row_step: Any, column_step: Any
+) -> list[list[Any]]:
+    """Return ``left · d · rightᵀ``, column after column of d loaded when it is needed."""
+    columns = []
+    for _ in range(len(right[0])):
+        column, place = [], start
+        for _ in range(len(left[0])):
+            column.append(emit.load_vector(place))
+            place = emit.plus(place, row_step)
+        columns.append(_applied(emit, left, column))
+        start = emit.plus(start, column_step)
+    return [_applied(emit, right, [column[i] for column in columns]) for i in range(len(left))]
 
 
 def _applied(emit: Emitter, matrix: Matrix, values: list[Any]) -> list[Any]:
     """Return ``matrix · values``; what the points p and -p have in common is computed once."""
-    columns: Matrix = tuple(zip(*matrix, strict=True))
+    columns: Matrix = transposed(matrix)
     for k, mirror in _mirrored(columns):
         # Columns alike but for the sign of odd rows: even rows see the sum, odd ones the difference.
         plus, minus = (
@@ -214,7 +165,7 @@ def _applied(emit: Emitter, matrix: Matrix, values: list[Any]) -> list[Any]:
         )
         nothing = (Fraction(0),) * len(matrix)
         columns = tuple(nothing if i in (k, mirror) else column for i, column in enumerate(columns))
-    rows: Matrix = tuple(zip(*columns, strict=True))
+    rows: Matrix = transposed(columns)
     results: list[Any] = [None] * len(rows)
     for k, mirror in _mirrored(rows):
         even = _combination(emit, rows[k][::2], values[::2])
@@ -227,18 +178,26 @@ def _applied(emit: Emitter, matrix: Matrix, values: list[Any]) -> list[Any]:
 
 
 def _mirrored(lines: Matrix) -> list[tuple[int, int]]:
-    """Return the pairs of lines that are equal at even places and opposite at odd ones, and not trivial."""
-    pairs = []
+    """Return pairs of lines that are equal at even places and opposite at odd ones, and not trivial.
+
+    No line is in two pairs, though the phases of a stride may have the same lines.
+    """
+    pairs: list[tuple[int, int]] = []
+    free = set(range(len(lines)))
     for k, line in enumerate(lines):
         mirror = tuple(c if i % 2 == 0 else -c for i, c in enumerate(line))
-        if any(line[::2]) and any(line[1::2]) and mirror in lines[k + 1 :]:
-            pairs.append((k, lines.index(mirror, k + 1)))
+        found = [i for i in sorted(free) if i > k and lines[i] == mirror]
+        if k in free and found and any(line[::2]) and any(line[1::2]):
+            pairs.append((k, found[0]))
+            free -= {k, found[0]}
     return pairs
 
 
 def _combination(emit: Emitter, factors: tuple[Fraction, ...], values: list[Any]) -> Any:
     """Return ``Σ factor · value``, beginning with a value that is taken as it is if there is one."""
     terms = [(factor, value) for factor, value in zip(factors, values, strict=True) if factor]
+    if not terms:
+        return emit.zero
     terms.sort(key=lambda term: term[0] != 1)
     factor, total = terms[0]
     if factor != 1:
@@ -251,20 +210,3 @@ def _combination(emit: Emitter, factors: tuple[Fraction, ...], values: list[Any]
         else:
             total = emit.multiply_add(emit.constant(float(factor)), value, total)
     return total
-
-
-def _interleaved(emit: Emitter, columns: list[Any]) -> list[Any]:
-    """Return the pixels of all lanes one after another: lane 0 of each column, then lane 1, and so on."""
-    length = emit.lanes
-    while len(columns) > 1:
-        half = len(columns) // 2
-        pairs = [
-            emit.shuffle(columns[i], columns[i + half], [i // 2 + i % 2 * length for i in range(2 * length)])
-            for i in range(half)
-        ]
-        columns, length = pairs, 2 * length
-    (whole,) = columns
-    return [
-        emit.shuffle(whole, whole, list(range(first, first + emit.lanes)))
-        for first in range(0, length, emit.lanes)
-    ]

@@ -1,11 +1,12 @@
-"""Forward and grad_input of small dense kernels by Winograd's minimal filtering, many channels at once.
+"""Forward and grad_input of layers of many channels by Winograd's minimal filtering.
 
 Tiles of the source and the kernels are transformed, multiplied element by element, which summed over the
 channels is one matrix product for each element, and transformed back (Lavin and Gray 2015,
-arXiv:1509.09308). Vectors run across tiles; see `winograd_matrices` for the matrices.
+arXiv:1509.09308). Vectors run along channels, so that tiles of any shape lie anywhere: with a stride, the
+phases are filters side by side (see `winograd_matrices`); with a dilation, tiles interleave.
 
-A tile of four by four outputs shares its source pixels, so that one NaN or infinity would reach all of them:
-outputs that are not finite are therefore computed again as the plain sum.
+A tile's outputs share its source pixels, so that one NaN or infinity would reach all of them: outputs that
+are not finite are therefore computed again as the plain sum.
 """
 
 from __future__ import annotations
@@ -15,252 +16,246 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .moves import copy_vector, transpose_square
-from .pack import list_runs, load_planes
-from .tiles import gemm_tile
-from .transforms import gather_squares, transform_output, transform_source, transform_weight
+from .calls import call, call_for_flag
+from .narrow import narrowed, widened
+from .pack_channels import pack_square
+from .pixel_tiles import multiply_pixels
+from .pixels import store_pixels
+from .winograd_tiles import list_tiles, load_tiles
 
-__all__ = ["CHUNK", "Sizes", "correlate", "transform_weights"]
-
-CHUNK = 8  # channels whose kernels are transformed before they are stored
+__all__ = ["Sizes", "correlate", "transform_weights"]
 
 
 class Sizes(NamedTuple):
-    """What the kernels must know of a problem and its blocking; lengths in elements."""
+    """What the kernels must know of a problem and its blocking; lengths in elements.
+
+    Along an axis, a row of tiles is `rows_of_tiles` groups of `dilation` tiles that interleave; from one
+    group to the next it is `source_group` pixels of the source and `out_group` of the output.
+    """
 
     images: int
     groups: int
     out_channels: int  # of one group
     source_channels: int  # of one group
-    rows: int  # of outputs
+    rows: int  # of the output
     columns: int
-    tiles_h: int
+    dilation_h: int
+    dilation_w: int
+    tiles_h: int  # groups of tiles
     tiles_w: int
-    shift_h: int  # least row, in its phase plane, that tile 0 reads
-    shift_w: int
-    span_h: int
-    span_w: int
-    first_h: int  # source row that output row 0 meets with its first tap
-    first_w: int
-    mirrored: int  # whether the kernel is turned by half a turn, as in grad_input
+    source_group_h: int
+    source_group_w: int
+    out_group_h: int
+    out_group_w: int
+    source_first_h: int  # where the first tile begins
+    source_first_w: int
+    out_first_h: int
+    out_first_w: int
+    sources_h: int  # pixels of a tile
+    sources_w: int
+    results_h: int
+    results_w: int
+    points: int
+    stride_h: int  # of the problem, for plain sums
+    stride_w: int
+    top: int  # the problem's padding
+    left: int
+    spread: int  # whether this is grad_input
     block_images: int
-    block_rows: int  # of tiles
-    panels: int  # of a block
-    block_out: int  # output channels whose products are held at once; a multiple of the tile's height
-    block_channels: int  # terms are summed in blocks of so many
-    padded_out: int  # output channels rounded up to whole vectors
-    pad_items: int
-    stream_items: int
-    panel_items: int
-    product_items: int
+    block_h: int  # groups of tiles in a task
+    block_w: int
+    block_out: int  # output channels in a task; a multiple of the panel's width
+    block_channels: int  # terms are summed in blocks of so many vectors of channels
+    channel_blocks: int  # vectors of channels
+    tiles: int  # in a task, at most
     pixel_items: int
+    source_items: int
+    product_items: int
+    out_items: int
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def transform_weights(
-    transformed, weight, flat_weight, scratch, table, z, in_place, first, last, height, outputs, taps, lanes
-):  # type: ignore[no-untyped-def]
-    """Compute tasks `first` to `last`, each `lanes` output channels of one group.
+def transform_weights(transformed, weight, scratch, table, z, first, last, kernel_code, vectors, lanes):  # type: ignore[no-untyped-def]
+    """Compute tasks `first` to `last`, each a panel of output channels of one group.
 
-    `transformed` is [group][element][tile of `height` output channels][channel][row of the tile].
+    `transformed` is [group][element][panel of output channels][channel][output channel].
     """
-    M, C, T = z.out_channels, z.source_channels, taps * taps
-    points = (outputs + taps - 1) * (outputs + taps - 1)
-    strides = weight.strides
-    item = weight.itemsize
-    stride_g, stride_m, stride_c = strides[0] // item, strides[1] // item, strides[2] // item
-    blocks = z.padded_out // lanes
-    square_items = (T + lanes - 1) // lanes * lanes * lanes
-    square, chunk = scratch[:square_items], scratch[square_items:]
-    piece_items = CHUNK * height
-    origin, step = (T - 1) * lanes if z.mirrored else 0, -lanes if z.mirrored else lanes
-    end = flat_weight.size
+    M, C = z.out_channels, z.source_channels
+    T = weight.shape[3] * weight.shape[4]
+    width = vectors * lanes
+    panels = (M + width - 1) // width
+    point_items = panels * C * width + lanes  # not a power of two, or all points would share cache lines
+    square_items = T * lanes * lanes
+    squares, spare = scratch[: vectors * square_items], scratch[vectors * square_items :]
+    places, table = table[:width], table[width:]
     for task in range(first, last):
-        g, m0 = task // blocks, task % blocks * lanes
-        to = g * points * z.padded_out * C + m0 * C
-        for c in range(C):
-            start = g * stride_g + c * stride_c
-            reach = start + (min(M, m0 + lanes) - 1) * stride_m + square_items // lanes
-            if in_place and reach <= end:
-                for i in range(lanes):
-                    table[i] = start + min(M - 1, m0 + i) * stride_m
-                for t in range(0, T, lanes):
-                    transpose_square(square, t * lanes, lanes, flat_weight, t, table, 0, lanes)
-            else:
-                for i in range(lanes):
-                    m = min(M - 1, m0 + i)
-                    for t in range(T):
-                        square[t * lanes + i] = weight[g, m, c, t // taps, t % taps]
-            k = c % CHUNK
-            transform_weight(chunk, k * height, lanes * CHUNK, piece_items, square, origin, step,
-                             outputs, taps, height, lanes)  # fmt: skip
-            if k < CHUNK - 1 and c < C - 1:
-                continue
-            # By chunks, because every element belongs to another page of memory.
-            for e in range(points):
-                for piece in range(lanes // height):
-                    at = (e * (lanes // height) + piece) * piece_items
-                    place = to + e * z.padded_out * C + piece * height * C + (c - k) * height
-                    j = 0
-                    while j + lanes <= (k + 1) * height:
-                        copy_vector(transformed, place + j, chunk, at + j, lanes)
-                        j += lanes
-                    while j < (k + 1) * height:
-                        transformed[place + j] = chunk[at + j]
-                        j += 1
+        g, panel = task // panels, task % panels
+        to = g * z.points * point_items + panel * C * width
+        for c0 in range(0, C, lanes):
+            channels = min(lanes, C - c0)
+            for v in range(vectors):
+                m0 = min(panel * width + v * lanes, M - 1)  # past the last channel, something finite
+                pack_square(squares[v * square_items :], lanes, T * lanes, weight, g, m0, c0, channels, spare,
+                            table, lanes)  # fmt: skip
+            # All of a channel's vectors one after another: they lie side by side.
+            for c in range(channels):
+                for v in range(vectors):
+                    places[c * vectors + v] = v * square_items + c * T * lanes
+            call(kernel_code, (transformed, to + c0 * width, lanes, point_items, squares, places,
+                               channels * vectors, weight.shape[4] * lanes, lanes, 0, 0, 0,
+                               lanes))  # fmt: skip
 
 
 @njit(nogil=True, error_model="numpy")
-def plain_sum(source, weight, z, taps, n, g, m, a, b):  # type: ignore[no-untyped-def]
+def plain_sum(source, weight, z, n, g, m, a, b):  # type: ignore[no-untyped-def]
     """Return one output without its bias, as direct sums by channel."""
     H, W = source.shape[2], source.shape[3]
-    zero = source.dtype.type(0)
-    total = zero
+    total = widened(source.dtype.type(0))
+    zero = total
     for c in range(z.source_channels):
         part = zero
-        for i in range(taps):
-            for j in range(taps):
-                h, w = a + z.first_h + i, b + z.first_w + j
+        for r in range(weight.shape[3]):
+            for s in range(weight.shape[4]):
+                if z.spread:
+                    h, w = a + z.top - r * z.dilation_h, b + z.left - s * z.dilation_w
+                    if h % z.stride_h or w % z.stride_w:
+                        continue
+                    h, w = h // z.stride_h, w // z.stride_w
+                else:
+                    h = a * z.stride_h - z.top + r * z.dilation_h
+                    w = b * z.stride_w - z.left + s * z.dilation_w
                 if 0 <= h < H and 0 <= w < W:
-                    r, s = (taps - 1 - i, taps - 1 - j) if z.mirrored else (i, j)
-                    part += weight[g, m, c, r, s] * source[n, g * z.source_channels + c, h, w]
+                    factor = widened(weight[g, m, c, r, s])
+                    part += factor * widened(source[n, g * z.source_channels + c, h, w])
         total += part
+        if total != total:  # NaN, and nothing will change it
+            return total
     return total
-
-
-@njit(nogil=True, error_model="numpy")
-def multiply(
-    out, to, width, left, at, left_tile, panels, panel, count, zeros, accumulate, tiles, used, height,
-    vectors, lanes,
-):  # type: ignore[no-untyped-def]  # fmt: skip
-    """Make or add to `tiles` tiles of rows the products with a panel `used` vectors wide."""
-    row = used * lanes
-    for _ in range(tiles):
-        if used == vectors:
-            gemm_tile(out, to, width, left, at, 1, height, panels, panel, row, count, zeros, 0,
-                      accumulate, height, vectors, lanes)  # fmt: skip
-        elif used == 2:
-            gemm_tile(out, to, width, left, at, 1, height, panels, panel, row, count, zeros, 0,
-                      accumulate, height, 2, lanes)  # fmt: skip
-        else:
-            gemm_tile(out, to, width, left, at, 1, height, panels, panel, row, count, zeros, 0,
-                      accumulate, height, 1, lanes)  # fmt: skip
-        to += height * width
-        at += left_tile
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def correlate(
-    out, source, weight, transformed, bias, scratch, table, elements, phases, z, first, last, height,
-    outputs, taps, vectors, lanes,
+    out, source, weight, transformed, bias, scratch, table, z, first, last, source_code, output_code, height,
+    vectors, lanes,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
-    """Compute tasks `first` to `last`; a task is a block of images' rows of tiles, for one group.
-
-    `elements` and `phases` say where the elements of a tile lie in the planes of the source, as `gemm`'s
-    taps and phases do.
-    """
+    """Compute tasks `first` to `last`; a task is a block of tiles for a block of output channels."""
     M, C = z.out_channels, z.source_channels
-    side = outputs + taps - 1
-    points, width = side * side, vectors * lanes
-    at = z.pad_items
-    pad, stream = scratch[:at], scratch[at : at + z.stream_items]
-    at += z.stream_items
-    panels = scratch[at : at + z.panel_items]
-    at += z.panel_items
+    width = vectors * lanes
+    at = z.pixel_items
+    pixels, sources = scratch[:at], scratch[at : at + z.source_items]
+    at += z.source_items
     products = scratch[at : at + z.product_items]
     at += z.product_items
-    pixels, zeros = scratch[at : at + z.pixel_items], scratch[at + z.pixel_items :]
-    zeros[:height] = 0
-    offsets, run_counts, runs = table[:points], table[points : points + z.panels], table[points + z.panels :]
-    pixel_row = width * outputs
-    channel_items = z.rows * z.columns
-    a_blocks = (z.tiles_h + z.block_rows - 1) // z.block_rows
-    plane_step = C * width  # from one element's panel to the next
+    outputs, zeros = scratch[at : at + z.out_items], scratch[at + z.out_items :]
+    zeros, constants = zeros[:width], zeros[width:]
+    zeros[:] = 0
+    tile_places, source_bases = table[: z.tiles], table[z.tiles : 2 * z.tiles]
+    product_bases, rest = table[2 * z.tiles : 3 * z.tiles], table[3 * z.tiles :]
+    blocks, rest = rest[: z.channel_blocks], rest[z.channel_blocks :]
+    for t in range(z.tiles):
+        source_bases[t] = t * lanes
+        product_bases[t] = t * width
+    left_over = C % lanes
+    skipped = lanes - left_over if lanes < C else 0  # of the last block, which others have
+    panels = (M + width - 1) // width
+    m_blocks = (M + z.block_out - 1) // z.block_out
+    b_blocks = (z.tiles_w + z.block_w - 1) // z.block_w
+    a_blocks = (z.tiles_h + z.block_h - 1) // z.block_h
+    plane = z.rows * z.columns
     for task in range(first, last):
-        g = task % z.groups
-        a0 = task // z.groups % a_blocks * z.block_rows
-        n0 = task // z.groups // a_blocks * z.block_images
+        m0 = task % m_blocks * z.block_out
+        rest_task = task // m_blocks
+        b0 = rest_task % b_blocks * z.block_w
+        rest_task //= b_blocks
+        a0 = rest_task % a_blocks * z.block_h
+        rest_task //= a_blocks
+        g = rest_task % z.groups
+        n0 = rest_task // z.groups * z.block_images
+        m1 = min(M, m0 + z.block_out)
         images = min(z.images - n0, z.block_images)
-        rows = min(z.tiles_h - a0, z.block_rows)
-        pad_rows, pitch = rows + z.span_h, z.tiles_w + z.span_w
-        plane = images * pad_rows * pitch
-        tiles = images * rows * z.tiles_w
-        for e in range(points):
-            offsets[e] = elements[e, 2] * plane + elements[e, 3] * pitch + elements[e, 4]
-        panel_count = (tiles + width - 1) // width
-        for p in range(panel_count):
-            run_counts[p] = list_runs(
-                runs[3 * width * p :], p * width, min(tiles, (p + 1) * width), rows, z.tiles_w, pitch,
-                pad_rows * pitch, lanes,
+        tile_rows, tile_columns = min(z.tiles_h - a0, z.block_h), min(z.tiles_w - b0, z.block_w)
+        count = images * tile_rows * z.dilation_h * tile_columns * z.dilation_w
+        point_items = z.channel_blocks * count * lanes + lanes
+        rows = (tile_rows - 1) * z.source_group_h + z.sources_h * z.dilation_h
+        columns = (tile_columns - 1) * z.source_group_w + z.sources_w * z.dilation_w
+        list_tiles(tile_places, images, rows * columns * lanes, tile_rows, tile_columns, z.dilation_h,
+                   z.dilation_w, z.source_group_h, z.source_group_w, columns, lanes)  # fmt: skip
+        load_tiles(
+            sources, point_items, 1, source_code, source, n0, images, g * C, g * C, C, g * C + C,
+            z.source_first_h + a0 * z.source_group_h, rows, z.source_first_w + b0 * z.source_group_w, columns,
+            count, z.dilation_h, z.dilation_w, tile_places, pixels, rest, lanes,
+        )  # fmt: skip
+
+        # One matrix product for each element of a tile.
+        product_items = z.block_out * count + lanes
+        for i in range(z.channel_blocks):
+            blocks[i] = i * count * lanes
+        for e in range(z.points):
+            for m in range(m0, m1, width):
+                panel = (g * z.points + e) * (panels * C * width + lanes) + m * C
+                to = e * product_items + (m - m0) * count
+                for block in range(0, C // lanes, z.block_channels):
+                    multiply_pixels(
+                        products, to, product_bases, sources, e * point_items, source_bases, count, blocks,
+                        block, min(C // lanes - block, z.block_channels), lanes, transformed,
+                        panel + block * lanes * width, zeros, 0, block > 0, height, vectors, lanes,
+                    )  # fmt: skip
+                if left_over:
+                    multiply_pixels(
+                        products, to, product_bases, sources, e * point_items + skipped, source_bases, count,
+                        blocks, z.channel_blocks - 1, 1, left_over, transformed,
+                        panel + (C - left_over) * width, zeros, 0, lanes < C, height, vectors, lanes,
+                    )  # fmt: skip
+
+        # Transformed back to pixels, and these turned to planes, `lanes` channels at a time.
+        out_rows, out_columns = tile_rows * z.out_group_h, tile_columns * z.out_group_w
+        out_image = out_rows * out_columns * lanes
+        list_tiles(tile_places, images, out_image, tile_rows, tile_columns, z.dilation_h, z.dilation_w,
+                   z.out_group_h, z.out_group_w, out_columns, lanes)  # fmt: skip
+        row_step, column_step = z.dilation_h * out_columns * lanes, z.dilation_w * lanes
+        a_first, b_first = z.out_first_h + a0 * z.out_group_h, z.out_first_w + b0 * z.out_group_w
+        top, left = max(0, -a_first), max(0, -b_first)
+        bottom, right = min(out_rows, z.rows - a_first), min(out_columns, z.columns - b_first)
+        length = right - left
+        runs, run = bottom - top, length
+        if length == z.columns:
+            runs, run = 1, runs * length
+        k = 0
+        for i in range(top, bottom):
+            for j in range(left, right):
+                rest[k] = (i * out_columns + j) * lanes
+                k += 1
+        for m in range(m0, m1, lanes):
+            channels = min(m1 - m, lanes)
+            for i in range(lanes):
+                constants[i] = bias[g * M + m + i] if i < channels else 0
+            at = (m - m0) // width * width * count + (m - m0) % width
+            finite = call_for_flag(
+                output_code,
+                (outputs, tile_places, count, row_step, column_step, products, at, width, product_items,
+                 constants, 0, 0, lanes),
             )  # fmt: skip
-        for c in range(C):
-            load_planes(
-                pad, source, n0, n0 + images, g * C + c, g * C + c + 1, phases, outputs, outputs,
-                a0 + z.shift_h, pad_rows, z.shift_w, pitch, lanes,
-            )  # fmt: skip
-            for p in range(panel_count):
-                tile = p * width
-                gather_squares(stream, width + lanes, pad, runs, width * p, run_counts[p], offsets,
-                               outputs, taps, lanes)  # fmt: skip
-                used = min(vectors, (tiles - tile + lanes - 1) // lanes)
-                to = p * points * plane_step + c * used * lanes
-                for v in range(used):
-                    transform_source(panels, to + v * lanes, plane_step, stream, v * lanes, width + lanes,
-                                     outputs, taps, lanes)  # fmt: skip
-        for m0 in range(0, M, z.block_out):
-            m1 = min(M, m0 + z.block_out)
-            product_step = z.block_out * width
-            for e in range(points):
-                left = (g * points + e) * z.padded_out * C
-                for c0 in range(0, C, z.block_channels):
-                    count = min(C - c0, z.block_channels)
-                    for p in range(panel_count):
-                        used = min(vectors, (tiles - p * width + lanes - 1) // lanes)
-                        panel = (p * points + e) * plane_step + c0 * used * lanes
-                        to = (p * points + e) * product_step
-                        at = left + m0 * C + c0 * height
-                        multiply(products, to, width, transformed, at, height * C, panels, panel, count,
-                                 zeros, c0 > 0, (m1 - m0 + height - 1) // height, used, height, vectors,
-                                 lanes)  # fmt: skip
-            for p in range(panel_count):
-                tile = p * width
-                held = min(width, tiles - tile)
-                for m in range(m0, m1):
-                    channel = g * M + m
-                    finite = True
-                    for v in range(0, held, lanes):
-                        finite &= transform_output(
-                            pixels, v * outputs, pixel_row, products,
-                            p * points * product_step + (m - m0) * width + v, product_step, bias,
-                            channel, outputs, taps, lanes,
-                        )  # fmt: skip
-                    # From the panel to the image, a row of tiles at a time.
-                    k = 0
-                    while k < held:
-                        n, within = (tile + k) // (rows * z.tiles_w), (tile + k) % (rows * z.tiles_w)
-                        a, b = (a0 + within // z.tiles_w) * outputs, within % z.tiles_w * outputs
-                        length = min(held - k, z.tiles_w - within % z.tiles_w)
-                        count = min(z.columns - b, length * outputs)
-                        image = ((n0 + n) * z.groups * M + channel) * channel_items
-                        for i in range(min(outputs, z.rows - a)):
-                            to, at = image + (a + i) * z.columns + b, i * pixel_row + k * outputs
-                            j = 0
-                            while j + lanes <= count:
-                                copy_vector(out, to + j, pixels, at + j, lanes)
-                                j += lanes
-                            if j < count and count >= lanes:
-                                copy_vector(out, to + count - lanes, pixels, at + count - lanes, lanes)
-                                j = count
-                            while j + 4 <= count:
-                                copy_vector(out, to + j, pixels, at + j, 4)
-                                j += 4
-                            while j < count:
-                                out[to + j] = pixels[at + j]
-                                j += 1
-                            if not finite:
-                                for j in range(count):
-                                    if not np.isfinite(out[to + j]):
-                                        out[to + j] = bias[channel] + plain_sum(
-                                            source, weight, z, taps, n0 + n, g, m, a + i, b + j
-                                        )
-                        k += length
+            for n in range(images):
+                image = ((n0 + n) * z.groups * M + g * M + m) * plane
+                image += (a_first + top) * z.columns + b_first + left
+                turned = outputs[n * out_image :]
+                for i in range(runs):
+                    store_pixels(
+                        out, image + i * z.columns, plane, channels, turned, rest, i * run, run, lanes
+                    )
+                if not finite:
+                    mend(out, image, plane, channels, turned, rest, a_first + top, bottom - top,
+                         b_first + left, length, source, weight, constants, z, n0 + n, g, m)  # fmt: skip
+
+
+@njit(nogil=True, error_model="numpy")
+def mend(
+    out, to, plane, channels, pixels, offsets, a0, rows, b0, columns, source, weight, constants, z, n, g, m
+):  # type: ignore[no-untyped-def]
+    """Compute the outputs of a block that are not finite again, as plain sums."""
+    for c in range(channels):
+        for i in range(rows):
+            for j in range(columns):
+                if not np.isfinite(pixels[offsets[i * columns + j] + c]):
+                    total = constants[c] + plain_sum(source, weight, z, n, g, m + c, a0 + i, b0 + j)
+                    out[to + c * plane + i * z.columns + j] = narrowed(total, out)

@@ -39,12 +39,14 @@ def problem_of(primitive: str, dtype: str, geometry: str) -> Problem:
 
 
 def operands_of(problem: Problem, generator, bias=True) -> Operands:
-    """Return random operands of a forward or grad_input problem."""
+    """Return random operands of a problem; those of grad_weight have no bias."""
     shapes = {
         "forward": (problem.input_shape, problem.weight_shape),
         "grad_input": (problem.output_shape, problem.weight_shape),
+        "grad_weight": (problem.output_shape, problem.input_shape),
     }[problem.primitive]
     first, second = (generator.standard_normal(shape).astype(problem.dtype) for shape in shapes)
+    bias = bias and problem.primitive != "grad_weight"
     constant = generator.standard_normal(problem.result_shape[1]).astype(problem.dtype)
     return Operands(first, second, constant if bias else None)
 

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from convhub.backend import RunOptions
-from convhub.conformance.oracle import Operands
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
 from checking import assert_right, expected_nonfinite, operands_of, problem_of, run
 from convhub_numba import Options, backend
 from convhub_numba.plan import plan
-from convhub_numba.winograd_matrices import matrices
+from convhub_numba.winograd_matrices import Scheme, matrices
 
 GEOMETRIES = {
     "plain": "n2c20h13w18_k17r3s3",
@@ -25,30 +24,76 @@ GEOMETRIES = {
     "many_channels": "n1c150h6w9_k30r3s3_pad1",
     "many_tiles": "n2c17h40w75_k19r3s3_pad1",
     "five": "n2c19h14w11_k18r5s5_pad2x1",
+    "one_row_of_taps": "n3c18h7w19_k20r1s7_pad0x3",
+    "one_column_of_taps": "n2c35h19w6_k16r7s1_pad2-4x0",
+    "two_by_two": "n2c16h9w14_k19r2s2_pad1x0",
+    "strided": "n2c21h15w18_k18r3s3_stride2_pad1",
+    "strided_unevenly": "n2c17h14w21_k33r3s5_stride1x2_pad0-1x2",
+    "strided_five": "n1c16h17w12_k16r5s5_stride2_pad2x1",
+    "stride_three": "n2c16h19w23_k20r5s5_stride3_pad1",
+    "strided_past_the_image": "n1c16h10w9_k16r3s3_stride2_pad0",
+    "dilated": "n2c18h15w22_k17r3s3_pad2x3_dilation2x3",
+    "dilated_five": "n1c16h14w17_k16r5s5_pad4_dilation2",
     "padding_past_the_kernel": "n2c16h4w5_k16r3s3_pad3x4",
 }
 ALWAYS = Options(winograd="always")
 
 
-@pytest.mark.parametrize(("outputs", "taps"), [(2, 3), (4, 3), (2, 5)])
-def test_matrices_make_the_correlation_exactly(outputs, taps):
-    generator = np.random.default_rng(taps)
-    d = [Fraction(int(v)) for v in generator.integers(-9, 9, outputs + taps - 1)]
-    g = [Fraction(int(v)) for v in generator.integers(-9, 9, taps)]
-    made = matrices(outputs, taps)
+SCHEMES = [
+    Scheme(4, 3), Scheme(3, 3), Scheme(2, 3), Scheme(3, 5), Scheme(2, 7), Scheme(4, 7), Scheme(4, 2),
+    Scheme(1, 1), Scheme(4, 3, stride=2), Scheme(4, 5, stride=2), Scheme(3, 3, stride=3),
+    Scheme(4, 3, spread=True), Scheme(3, 5, spread=True), Scheme(4, 3, 2, True), Scheme(2, 7, 2, True),
+    Scheme(3, 5, 3, True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=str)
+def test_matrices_make_the_correlation_exactly(scheme):
+    generator = np.random.default_rng(scheme.taps)
+    d = [Fraction(int(v)) for v in generator.integers(-9, 9, scheme.sources)]
+    g = [Fraction(int(v)) for v in generator.integers(-9, 9, scheme.taps)]
+    made = matrices(scheme)
+    assert len(made.weight) == scheme.points
     product = [
         sum(a * b for a, b in zip(row, g, strict=True)) * sum(a * b for a, b in zip(line, d, strict=True))
         for row, line in zip(made.weight, made.source, strict=True)
     ]
     found = [sum(a * b for a, b in zip(row, product, strict=True)) for row in made.output]
-    assert found == [sum(g[j] * d[i + j] for j in range(taps)) for i in range(outputs)]
+    if scheme.spread:
+        expected = [
+            sum(
+                g[t] * d[(u - t) // scheme.stride + scheme.reach]
+                for t in range(scheme.taps)
+                if (u - t) % scheme.stride == 0
+            )
+            for u in range(scheme.results)
+        ]
+    else:
+        expected = [
+            sum(g[t] * d[a * scheme.stride + t] for t in range(scheme.taps)) for a in range(scheme.results)
+        ]
+    assert found == expected
+    assert Scheme.decoded(scheme.encoded()) == scheme
+
+
+PRIMITIVES = ["forward", "grad_input", "grad_weight"]
+
+
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_results(geometry, primitive):
+    check_result(geometry, primitive, "float32", 0)
 
 
 @pytest.mark.parametrize("bits", [128, 256, 512])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("primitive", ["forward", "grad_input"])
-@pytest.mark.parametrize("geometry", GEOMETRIES)
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+@pytest.mark.parametrize("geometry", ["smaller_than_a_tile", "grouped", "strided"])
 def test_results_at_every_vector_width(geometry, primitive, dtype, bits):
+    check_result(geometry, primitive, dtype, bits)
+
+
+def check_result(geometry, primitive, dtype, bits):
     problem = problem_of(primitive, dtype, GEOMETRIES[geometry])
     own = Options(vector_bits=bits, winograd="always")
     assert plan(problem, RunOptions(backend=own)).algorithm == "winograd"
@@ -57,20 +102,21 @@ def test_results_at_every_vector_width(geometry, primitive, dtype, bits):
     assert_right(result, problem, operands, "normwise")
 
 
-@pytest.mark.parametrize("primitive", ["forward", "grad_input"])
+@pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_views_give_the_bits_of_contiguous_arrays(primitive):
     problem = problem_of(primitive, "float32", "n2c20h13w18_k17r3s3_pad1")
     operands = operands_of(problem, np.random.default_rng(3))
     expected = run(backend, problem, operands, backend=ALWAYS)
-    reversed_ = Operands(*(np.flip(np.flip(a).copy()) for a in operands))
-    fortran = Operands(*(np.asfortranarray(a) for a in operands))
+    reversed_ = operands.map(lambda array: np.flip(np.flip(array).copy()))
+    fortran = operands.map(np.asfortranarray)
     for views in (reversed_, fortran):
         np.testing.assert_array_equal(run(backend, problem, views, backend=ALWAYS), expected)
 
 
-@pytest.mark.parametrize("geometry", ["many_tiles", "grouped", "five"])
-def test_bits_do_not_depend_on_threads(geometry):
-    problem = problem_of("forward", "float32", GEOMETRIES[geometry].replace("n2", "n7"))
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+@pytest.mark.parametrize("geometry", ["many_tiles", "grouped", "five", "dilated"])
+def test_bits_do_not_depend_on_threads(geometry, primitive):
+    problem = problem_of(primitive, "float32", GEOMETRIES[geometry].replace("n2", "n7"))
     operands = operands_of(problem, np.random.default_rng(4))
     results = [run(backend, problem, operands, backend=ALWAYS, threads=threads) for threads in (1, 2, 3, 8)]
     for result in results[1:]:
@@ -78,8 +124,8 @@ def test_bits_do_not_depend_on_threads(geometry):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("primitive", ["forward", "grad_input"])
-@pytest.mark.parametrize("geometry", ["plain", "padded", "grouped", "five"])
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+@pytest.mark.parametrize("geometry", ["plain", "padded", "grouped", "five", "strided", "dilated"])
 def test_what_is_not_finite_reaches_only_the_outputs_that_see_it(geometry, primitive, value):
     problem = problem_of(primitive, "float32", GEOMETRIES[geometry])
     generator = np.random.default_rng(5)
@@ -88,7 +134,7 @@ def test_what_is_not_finite_reaches_only_the_outputs_that_see_it(geometry, primi
     for _ in range(3):
         first[tuple(generator.integers(0, size) for size in first.shape)] = value
     second = operands.second.copy()
-    second[1, 0, 1, 2] = value
+    second[1, 0, 0, 1] = value
     for poisoned in (operands._replace(first=first), operands._replace(second=second)):
         result = run(backend, problem, poisoned, backend=ALWAYS)
         expected = expected_nonfinite(problem, poisoned)
@@ -119,7 +165,7 @@ def test_strict_accuracy_and_the_option_keep_it_out():
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-@pytest.mark.parametrize("primitive", ["forward", "grad_input"])
+@pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_narrow_types_never_take_it(primitive, dtype):
     problem = problem_of(primitive, dtype, "n4c64h28w28_k64r3s3_pad1")
     options = RunOptions(backend=ALWAYS)

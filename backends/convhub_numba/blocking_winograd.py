@@ -1,0 +1,229 @@
+"""Winograd's tiles: their schemes along each axis, how much they save, and the blocks in which they run."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from convhub.problem import Problem
+
+from . import winograd
+from .blocking import Stage, Tile
+from .winograd_matrices import Scheme
+
+__all__ = ["AxisTiles", "axis_tiles", "best_tiling", "even", "register_tile", "tilings", "winograd_stage"]
+
+#: Sides of tiles, by the taps that one phase has; the error of larger ones would be too large.
+OUTPUTS = {1: (1,), 2: (4, 3, 2), 3: (4, 3, 2), 4: (2,), 5: (3, 2), 7: (2,)}
+#: Where the other axis has one tap, so that only one side is transformed.
+OUTPUTS_ONE_SIDED = {**OUTPUTS, 5: (4, 3, 2), 7: (4, 2)}
+TILES_AT_ONCE = 48
+BLOCK_BYTES = 6 * 1024 * 1024  # transformed tiles and their products
+CHANNELS_AT_ONCE = 192
+#: What it takes to transform a vector for each of its points, beside one multiply-add.
+SOURCE_COST, OUTPUT_COST, WEIGHT_COST = 13.0, 9.0, 8.0
+LARGE_WEIGHT_COST = 20.0  # where the transformed weight is larger than a cache
+LARGE_WEIGHT_BYTES = 10 * 1024 * 1024
+PLAIN_COST = 1.15  # of plain sums, packing included
+NOTHING = np.empty((0, 2), np.int64)
+
+
+class AxisTiles(NamedTuple):
+    """How tiles lie along one axis; see `winograd.Sizes`."""
+
+    scheme: Scheme
+    dilation: int
+    tiles: int  # groups of `dilation` tiles
+    source_group: int
+    out_group: int
+    source_first: int
+    out_first: int
+
+    @property
+    def work(self) -> int:
+        """Products along this axis."""
+        return self.tiles * self.dilation * self.scheme.points
+
+
+def axis_tiles(problem: Problem, axis: int, outputs: int) -> AxisTiles:
+    """Return the tiles of `outputs` outputs (of each phase) that cover one axis of the result."""
+    taps, stride, dilation = problem.kernel_size[axis], problem.stride[axis], problem.dilation[axis]
+    pad = problem.padding[axis][0]
+    size = problem.result_shape[2 + axis]
+    spread = problem.primitive == "grad_input"
+    scheme = Scheme(outputs, taps, stride, spread)
+    if taps == 1:
+        dilation = 1
+    if spread:
+        out_first = -(pad % stride) if stride > 1 else 0
+        source_first = pad // stride - scheme.reach if stride > 1 else pad - scheme.reach * dilation
+        source_group, out_group = outputs * dilation, outputs * stride * dilation
+    else:
+        out_first, source_first = 0, -pad
+        source_group, out_group = outputs * stride * dilation, outputs * dilation
+    return AxisTiles(
+        scheme,
+        dilation,
+        -(-(size - out_first) // out_group),
+        source_group,
+        out_group,
+        source_first,
+        out_first,
+    )
+
+
+def tilings(problem: Problem) -> list[tuple[AxisTiles, AxisTiles]]:
+    """Return every way to tile the result, none where Winograd's algorithm cannot run or saves nothing."""
+    sides = []
+    one_sided = 1 in problem.kernel_size
+    for taps, stride, dilation in zip(problem.kernel_size, problem.stride, problem.dilation, strict=True):
+        most = -(-taps // stride)
+        known = (OUTPUTS_ONE_SIDED if one_sided else OUTPUTS).get(most)
+        if known is None or taps < stride or (stride > 1 and (dilation > 1 or one_sided)):
+            return []
+        sides.append(known)
+    if sides == [(1,), (1,)]:
+        return []
+    return [
+        (axis_tiles(problem, 0, high), axis_tiles(problem, 1, wide))
+        for high, wide in itertools.product(*sides)
+    ]
+
+
+def register_tile(channels: int, tile: Tile) -> Tile:
+    """Return a tile of as many vectors of output channels as leave the fewest of them empty."""
+    registers = 24 if tile.height == 8 else 12
+    vectors = -(-channels // tile.lanes)
+    widths = (3, 4, 2) if registers == 24 else (3, 2)
+    best = min(widths, key=lambda width: -(-vectors // width) * width)
+    best = min(best, vectors)
+    return Tile(min(12, registers // best), best, tile.lanes, tile.item)
+
+
+def even(total: int, most: int) -> int:
+    """Return the length of blocks of `total`, `most` each at most, all nearly alike."""
+    return -(-total // max(1, -(-total // max(1, most))))
+
+
+def winograd_stage(problem: Problem, axes: tuple[AxisTiles, AxisTiles], tile: Tile, threads: int) -> Stage:
+    """Return the blocks of `winograd.correlate`; `tile` is a `register_tile`."""
+    high, wide = axes
+    M, C = _channels(problem)
+    points = high.scheme.points * wide.scheme.points
+    channel_blocks = -(-C // tile.lanes)
+    padded_out = -(-M // tile.width) * tile.width
+    block_out = padded_out
+    most = max(1, min(TILES_AT_ONCE, BLOCK_BYTES // (points * (C + padded_out) * tile.item)))
+    grouped = high.dilation * wide.dilation
+    block_w = even(wide.tiles, most // grouped)
+    block_h = even(high.tiles, most // (grouped * block_w)) if block_w == wide.tiles else 1
+    block_images = 1
+    if block_w == wide.tiles and block_h == high.tiles and problem.batch:
+        block_images = even(problem.batch, most // (grouped * block_w * block_h))
+
+    def tasks() -> int:
+        tiles = -(-problem.batch // block_images) * -(-high.tiles // block_h) * -(-wide.tiles // block_w)
+        return tiles * problem.groups * -(-M // block_out)
+
+    wanted = 4 * threads if threads > 1 else 1
+    while problem.batch and tasks() < wanted:
+        if block_images > 1:
+            block_images = -(-block_images // 2)
+        elif block_h > 1 and block_h * block_w * grouped > 2 * tile.height:
+            block_h = -(-block_h // 2)
+        elif block_out > 2 * tile.width:
+            block_out = -(-(block_out // tile.width) // 2) * tile.width
+        else:
+            break
+    rows = (block_h - 1) * high.source_group + high.scheme.sources * high.dilation
+    columns = (block_w - 1) * wide.source_group + wide.scheme.sources * wide.dilation
+    out_pixels = block_h * high.out_group * block_w * wide.out_group
+    tiles = block_images * block_h * block_w * grouped
+    sizes = winograd.Sizes(
+        images=problem.batch,
+        groups=problem.groups,
+        out_channels=M,
+        source_channels=C,
+        rows=problem.result_shape[2],
+        columns=problem.result_shape[3],
+        dilation_h=high.dilation,
+        dilation_w=wide.dilation,
+        tiles_h=high.tiles,
+        tiles_w=wide.tiles,
+        source_group_h=high.source_group,
+        source_group_w=wide.source_group,
+        out_group_h=high.out_group,
+        out_group_w=wide.out_group,
+        source_first_h=high.source_first,
+        source_first_w=wide.source_first,
+        out_first_h=high.out_first,
+        out_first_w=wide.out_first,
+        sources_h=high.scheme.sources,
+        sources_w=wide.scheme.sources,
+        results_h=high.scheme.results,
+        results_w=wide.scheme.results,
+        points=points,
+        stride_h=problem.stride[0],
+        stride_w=problem.stride[1],
+        top=problem.padding[0][0],
+        left=problem.padding[1][0],
+        spread=int(problem.primitive == "grad_input"),
+        block_images=block_images,
+        block_h=block_h,
+        block_w=block_w,
+        block_out=block_out,
+        block_channels=even(channel_blocks, CHANNELS_AT_ONCE // tile.lanes),
+        channel_blocks=channel_blocks,
+        tiles=tiles,
+        pixel_items=block_images * rows * columns * tile.lanes,
+        source_items=points * (tiles * channel_blocks + 1) * tile.lanes,
+        product_items=points * (tiles * block_out + tile.lanes),
+        out_items=block_images * out_pixels * tile.lanes,
+    )
+    taps = math.prod(problem.kernel_size)
+    items = sizes.pixel_items + sizes.source_items + sizes.product_items + sizes.out_items
+    items += tile.width + tile.lanes
+    integers = 3 * tiles + channel_blocks + tile.lanes + max(rows * columns, out_pixels)
+    return Stage(
+        sizes, NOTHING, NOTHING, tasks(), max(items, (tile.vectors + 1) * taps * tile.lanes**2),
+        max(integers, tile.width + 2 * tile.lanes), False,
+        shared_items=problem.groups * points * (padded_out * C + tile.lanes),
+    )  # fmt: skip
+
+
+def best_tiling(problem: Problem, tile: Tile) -> tuple[float, tuple[AxisTiles, AxisTiles]] | None:
+    """Return how many times less time the best tiling is likely to take than plain sums, and that tiling.
+
+    Times are counted in vectors of multiply-adds.
+    """
+    if not problem.batch:
+        return None
+    M, C = _channels(problem)
+    vectors_in = -(-C // tile.lanes)
+    vectors_out = -(-M // tile.width) * tile.vectors
+
+    def cost(axes: tuple[AxisTiles, AxisTiles]) -> float:
+        high, wide = axes
+        points = high.scheme.points * wide.scheme.points
+        tiles = problem.batch * high.work * wide.work  # times their points
+        products = tiles * C * vectors_out
+        transforms = tiles * (SOURCE_COST * vectors_in + OUTPUT_COST * vectors_out)
+        weights = points * C * vectors_out
+        large = weights * tile.lanes * tile.item > LARGE_WEIGHT_BYTES
+        return float(products + transforms + weights * (LARGE_WEIGHT_COST if large else WEIGHT_COST))
+
+    choices = tilings(problem)
+    if not choices:
+        return None
+    best = min(choices, key=cost)
+    plain = PLAIN_COST * problem.macs / problem.groups / tile.lanes
+    return plain / cost(best), best
+
+
+def _channels(problem: Problem) -> tuple[int, int]:
+    """Return the channels of one group: of the result, and of the source."""
+    inward, outward = problem.in_channels // problem.groups, problem.out_channels // problem.groups
+    return (inward, outward) if problem.primitive == "grad_input" else (outward, inward)

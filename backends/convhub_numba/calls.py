@@ -1,0 +1,43 @@
+"""Calling one kernel's machine code from another by its address.
+
+A kernel that has what varies as a literal, and little else, compiles in a moment. One that has all the rest
+calls it by address, and is compiled once for all of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+__all__ = ["call", "call_for_flag"]
+
+
+@intrinsic
+def call(typing_context: Any, address: Any, arguments: Any) -> Any:
+    """Call the function at `address`, which returns nothing, with a tuple of arguments."""
+    return types.void(address, arguments), _calling(types.none, arguments)
+
+
+@intrinsic
+def call_for_flag(typing_context: Any, address: Any, arguments: Any) -> Any:
+    """Call the function at `address`, which returns a boolean, with a tuple of arguments."""
+    return types.boolean(address, arguments), _calling(types.boolean, arguments)
+
+
+def _calling(returned: Any, arguments: Any) -> Any:
+    # Literal integers are passed as any others.
+    kinds = tuple(types.unliteral(kind) for kind in arguments.types)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        function_type = context.call_conv.get_function_type(returned, kinds)
+        function = builder.inttoptr(values[0], function_type.as_pointer())
+        items = cgutils.unpack_tuple(builder, values[1])
+        status, result = context.call_conv.call_function(builder, function, returned, kinds, items)
+        with cgutils.if_unlikely(builder, status.is_error):
+            context.call_conv.return_status_propagate(builder, status)
+        return context.get_dummy_value() if returned is types.none else result
+
+    return generate
