@@ -219,7 +219,11 @@ def best_tiling(problem: Problem, tile: Tile) -> tuple[float, tuple[AxisTiles, A
     if not choices:
         return None
     best = min(choices, key=cost)
-    plain = PLAIN_COST * problem.macs / problem.groups / tile.lanes
+    # Plain sums take in the products with padding: with a stride, grad_input's are shared out to phases.
+    terms = math.prod(problem.kernel_size) * math.prod(problem.result_shape[2:])
+    if problem.primitive == "grad_input":
+        terms //= math.prod(problem.stride)
+    plain = PLAIN_COST * problem.batch * terms * C * vectors_out
     return plain / cost(best), best
 
 

@@ -13,7 +13,7 @@ from numba import types
 from convhub.backend import Array, RunOptions
 from convhub.problem import Problem
 
-from . import depthwise, direct, dot, gemm, indirect, threads, winograd, winograd_weight
+from . import depthwise, direct, dot, gemm, implicit_gemm, indirect, threads, winograd, winograd_weight
 from . import grad_weight as grad_weight_gemm
 from .blocking import Stage, Tile
 from .compile import compiled, float_array, sizes_of
@@ -114,7 +114,7 @@ def _prepare(problem: Problem, options: RunOptions, vector_bits: int) -> Prepare
     return Prepared(
         made,
         None
-        if made.algorithm in ("direct", "winograd")
+        if made.algorithm in ("direct", "implicit_gemm", "winograd")
         else kernel_for(made.algorithm, problem.dtype, made.tile),
         problem.result_shape,
         (problem.groups, problem.out_channels // problem.groups, *problem.weight_shape[1:]),
@@ -140,6 +140,9 @@ def _correlate(source: Array, weight: Array, bias: Array | None, problem: Proble
         return out
     if made.algorithm == "winograd":
         _correlate_winograd(stored, source, weight, constants, problem, made)
+        return out
+    if made.algorithm == "implicit_gemm":
+        _correlate_implicit(stored, source, weight, constants, problem, made)
         return out
     if ready.fills:
         out[...] = constants[:, None, None]  # pixels that no tap of the kernel reaches
@@ -206,6 +209,34 @@ def _correlate_winograd(
 
     panels = -(-stage.sizes.out_channels // tile.width)
     threads.run(prepare, problem.groups * panels, made.threads)
+    threads.run(work, stage.tasks, made.threads)
+
+
+def _correlate_implicit(
+    out: Array, source: Array, weight: Array, bias: Array, problem: Problem, made: Plan
+) -> None:
+    """Pack the weight once for all threads, then run the tiles."""
+    (stage,) = made.stages
+    tile, sums = made.tile, sum_dtype(problem.dtype)
+    pack, kernel = _implicit_kernels(problem.dtype, tile)
+    packed = shared_scratch(stage.shared_items, sums)
+    flat_out = out.reshape(-1)
+
+    def prepare(first: int, last: int) -> None:
+        items, table = scratch(stage.items, stage.integers, sums)
+        pack(
+            packed, weight, items, table, stage.taps, stage.phases, stage.sizes, first, last, tile.vectors,
+            tile.lanes,
+        )  # fmt: skip
+
+    def work(first: int, last: int) -> None:
+        items, table = scratch(stage.items, stage.integers, sums)
+        kernel(
+            flat_out, source, packed, bias, items, table, stage.taps, stage.phases, stage.sizes, first, last,
+            tile.height, tile.vectors, tile.lanes,
+        )  # fmt: skip
+
+    threads.run(prepare, problem.groups * -(-stage.sizes.out_channels // tile.width), made.threads)
     threads.run(work, stage.tasks, made.threads)
 
 
@@ -289,6 +320,23 @@ def _winograd_kernels(dtype: str, tile: Tile) -> tuple[Callable[..., None], Call
         *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
     )  # fmt: skip
     return transform, kernel
+
+
+@functools.cache
+def _implicit_kernels(dtype: str, tile: Tile) -> tuple[Callable[..., None], Callable[..., None]]:
+    flat, strided, weight = float_array(dtype, 1), float_array(dtype, 4), float_array(dtype, 5)
+    sums, sizes = float_array(sum_dtype(dtype).name, 1), sizes_of(implicit_gemm.Sizes)
+    pack = compiled(
+        implicit_gemm.pack_weights,
+        sums, weight, sums, INTEGERS, TABLE, TABLE, sizes, INT, INT,
+        *map(types.literal, (tile.vectors, tile.lanes)),
+    )  # fmt: skip
+    kernel = compiled(
+        implicit_gemm.correlate,
+        flat, strided, sums, sums, sums, INTEGERS, TABLE, TABLE, sizes, INT, INT,
+        *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
+    )  # fmt: skip
+    return pack, kernel
 
 
 @functools.cache

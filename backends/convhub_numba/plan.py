@@ -2,6 +2,7 @@
 
 =========  =====================================================================================
 winograd   forward and grad_input of dense 3 by 3 and 5 by 5 kernels of many channels
+implicit_gemm  forward and grad_input of many channels, pixels as they lie in vectors of channels
 gemm       matrix products on panels of gathered pixels: `gemm`, `grad_weight`
 depthwise  forward and grad_input of depthwise layers, with vectors of channels
 indirect   forward and grad_input of groups with few output channels, with vectors of pixels
@@ -25,6 +26,7 @@ from convhub.problem import Problem
 from . import Options, blocking
 from .blocking import Stage, Tile
 from .blocking_depthwise import depthwise_stage, outputs_at_once
+from .blocking_implicit import implicit_stage
 from .blocking_winograd import AxisTiles, best_tiling, register_tile, winograd_stage
 from .blocking_winograd_weight import best_weight_tiling, weight_register_tile, winograd_weight_stage
 from .correlation import Correlation, correlations, regions
@@ -42,6 +44,7 @@ MACS_PER_ELEMENT = 8  # moving an element through memory takes about as long as 
 WINOGRAD_CHANNELS = 16
 WINOGRAD_SAVING = 1.05  # of time
 DOT_CHANNELS = 8
+FEW_PIXELS = 64  # of an image
 FEW_TAPS = 12  # of a depthwise kernel
 INDIRECT_VECTORS = {1: 8, 2: 6, 3: 4, 4: 3}  # by a group's output channels: tiles that fit 16 registers
 
@@ -110,6 +113,9 @@ def _made(problem: Problem, tile: Tile, threads: int) -> Plan:
     if _suits_channels(problem, parts, tile):
         tile = replace(tile, height=1, vectors=outputs_at_once(parts))
         return Plan("depthwise", tile, threads, (depthwise_stage(problem, parts, tile, threads),))
+    if _suits_pixels(problem, parts, tile):
+        tile = register_tile(parts[0].out_channels, tile)
+        return Plan("implicit_gemm", tile, threads, (implicit_stage(problem, parts, tile, threads),))
     # What no tap reaches is only bias: the engine fills it in.
     parts = tuple(part for part in parts if part.taps)
     channels = parts[0].out_channels if parts else 0
@@ -121,6 +127,21 @@ def _made(problem: Problem, tile: Tile, threads: int) -> Plan:
     pieces = [piece for part in parts for piece in regions(part) if piece.taps]
     stages = tuple(blocking.gemm_stage(problem, piece, tile, threads) for piece in pieces)
     return Plan("gemm", tile, threads, stages)
+
+
+def _suits_pixels(problem: Problem, parts: tuple[Correlation, ...], tile: Tile) -> bool:
+    """Say whether vectors of output channels are likely faster than vectors of pixels.
+
+    Turning planes into pixels pays where they are used several times, or where rows are short.
+    """
+    if not (problem.batch and any(part.taps for part in parts)):
+        return False
+    if min(parts[0].out_channels, parts[0].source_channels) < tile.lanes:
+        return False
+    if problem.batch * math.prod(problem.result_shape[2:]) < tile.lanes:
+        return False  # too few pixels to pack the weight for
+    taps = problem.kernel_size[0] * problem.kernel_size[1]
+    return taps > 1 or math.prod(problem.result_shape[2:]) <= FEW_PIXELS
 
 
 def _transforming(problem: Problem, tiling: tuple[AxisTiles, AxisTiles], tile: Tile, threads: int) -> Plan:

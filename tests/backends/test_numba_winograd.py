@@ -160,7 +160,7 @@ def test_strict_accuracy_and_the_option_keep_it_out():
     assert plan(problem, RunOptions()).algorithm == "winograd"
     assert backend.accuracy_of(problem, RunOptions()) == "normwise"
     for options in (RunOptions(accuracy="strict"), RunOptions(backend=Options(winograd="never"))):
-        assert plan(problem, options).algorithm == "gemm"
+        assert plan(problem, options).algorithm != "winograd"
         assert backend.accuracy_of(problem, options) == "componentwise"
 
 
@@ -169,12 +169,12 @@ def test_strict_accuracy_and_the_option_keep_it_out():
 def test_narrow_types_never_take_it(primitive, dtype):
     problem = problem_of(primitive, dtype, "n4c64h28w28_k64r3s3_pad1")
     options = RunOptions(backend=ALWAYS)
-    assert plan(problem, options).algorithm == "gemm"
+    assert plan(problem, options).algorithm != "winograd"
     assert backend.accuracy_of(problem, options) == "componentwise"
 
 
 def test_a_workspace_limit_that_does_not_hold_the_transforms_is_obeyed():
     problem = problem_of("forward", "float32", "n4c64h28w28_k64r3s3_pad1")
     made = plan(problem, RunOptions(workspace_limit=1 << 20))
-    assert made.algorithm == "gemm"
+    assert made.algorithm != "winograd"
     assert made.scratch_bytes <= 1 << 20
