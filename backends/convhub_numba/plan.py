@@ -138,10 +138,11 @@ def _suits_pixels(problem: Problem, parts: tuple[Correlation, ...], tile: Tile) 
         return False
     if min(parts[0].out_channels, parts[0].source_channels) < tile.lanes:
         return False
-    if problem.batch * math.prod(problem.result_shape[2:]) < tile.lanes:
+    pixels = math.prod(problem.result_shape[2:])
+    if problem.batch * pixels < tile.lanes or problem.output_size == (1, 1):
         return False  # too few pixels to pack the weight for
     taps = problem.kernel_size[0] * problem.kernel_size[1]
-    return taps > 1 or math.prod(problem.result_shape[2:]) <= FEW_PIXELS
+    return taps > 1 or pixels <= FEW_PIXELS
 
 
 def _transforming(problem: Problem, tiling: tuple[AxisTiles, AxisTiles], tile: Tile, threads: int) -> Plan:

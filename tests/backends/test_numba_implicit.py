@@ -7,6 +7,7 @@ from convhub.backend import RunOptions
 from convhub.conformance.oracle import Operands, exact
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
+pytest.importorskip("ml_dtypes", reason="NumPy has no bfloat16 of its own")
 
 from checking import assert_right, expected_nonfinite, operands_of, problem_of, run
 from convhub_numba import Options, backend
