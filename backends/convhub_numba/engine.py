@@ -13,7 +13,18 @@ from numba import types
 from convhub.backend import Array, RunOptions
 from convhub.problem import Problem
 
-from . import depthwise, direct, dot, gemm, implicit_gemm, indirect, threads, winograd, winograd_weight
+from . import (
+    depthwise,
+    direct,
+    dot,
+    gemm,
+    implicit_gemm,
+    implicit_weight,
+    indirect,
+    threads,
+    winograd,
+    winograd_weight,
+)
 from . import grad_weight as grad_weight_gemm
 from .blocking import Stage, Tile
 from .compile import compiled, float_array, sizes_of
@@ -61,6 +72,9 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions, vect
         return dw
     if made.algorithm == "winograd":
         _grad_weight_winograd(stored_dw, dy, x, problem, made)
+        return dw
+    if made.algorithm == "implicit_gemm":
+        _grad_weight_implicit(stored_dw, dy, x, problem, made)
         return dw
     (stage,) = made.stages
     kernel = ready.kernel
@@ -258,6 +272,19 @@ def _grad_weight_winograd(dw: Array, dy: Array, x: Array, problem: Problem, made
     threads.run(work, stage.tasks, made.threads)
 
 
+def _grad_weight_implicit(dw: Array, dy: Array, x: Array, problem: Problem, made: Plan) -> None:
+    (stage,) = made.stages
+    tile, sums = made.tile, sum_dtype(problem.dtype)
+    kernel = _implicit_weight_kernel(problem.dtype, tile)
+    flat_dw = dw.reshape(-1)
+
+    def work(first: int, last: int) -> None:
+        items, table = scratch(stage.items, stage.integers, sums)
+        kernel(flat_dw, dy, x, items, table, stage.sizes, first, last, tile.height, tile.vectors, tile.lanes)
+
+    threads.run(work, stage.tasks, made.threads)
+
+
 def _as_matrix(problem: Problem) -> Problem | None:
     """Return the problem with each element of the kernel as a channel, where each meets one pixel only.
 
@@ -346,6 +373,16 @@ def _winograd_weight_kernel(dtype: str, tile: Tile) -> Callable[..., None]:
         winograd_weight.correlate,
         flat, strided, strided, sums, INTEGERS, INT, INT, sizes_of(winograd_weight.Sizes), INT, INT, INT, INT,
         INT, *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
+    )  # fmt: skip
+
+
+@functools.cache
+def _implicit_weight_kernel(dtype: str, tile: Tile) -> Callable[..., None]:
+    flat, strided, sums = float_array(dtype, 1), float_array(dtype, 4), float_array(sum_dtype(dtype).name, 1)
+    return compiled(
+        implicit_weight.correlate,
+        flat, strided, strided, sums, INTEGERS, sizes_of(implicit_weight.Sizes), INT, INT,
+        *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
     )  # fmt: skip
 
 

@@ -1,13 +1,13 @@
-"""Packing weights so that vectors run along output channels: a panel of terms by output channels."""
+"""Packing weights so that vectors run along output channels, and unpacking their gradient."""
 
 from __future__ import annotations
 
 from numba import njit
 
 from .moves import transpose_square
-from .narrow import widened
+from .narrow import narrowed, widened
 
-__all__ = ["pack_square"]
+__all__ = ["pack_square", "store_kernels"]
 
 
 @njit(nogil=True, error_model="numpy")
@@ -61,3 +61,23 @@ def pack_square(packed, tap_step, channel_step, weight, g, m0, c0, channels, spa
             for i in range(lanes):
                 m = min(m0 + i, M - 1)
                 packed[to + i] = widened(weight[g, m, c0 + c, t // S, t % S])
+
+
+@njit(nogil=True, error_model="numpy")
+def store_kernels(dw, g, m0, channels, c0, in_channels, T, C, M, kernels, table, lanes):  # type: ignore[no-untyped-def]
+    """Turn ``kernels[c, tap, lane]`` to rows of `dw`, one for each of `channels` output channels."""
+    row = C * T
+    start = (g * M + m0) * row + c0 * T
+    terms = in_channels * T
+    if channels < lanes or terms < lanes:
+        for i in range(channels):
+            for e in range(terms):
+                dw[start + i * row + e] = narrowed(kernels[e * lanes + i], dw)
+        return
+    for e in range(terms):
+        table[e] = e * lanes
+    e = 0
+    while e < terms:
+        e = min(e, terms - lanes)
+        transpose_square(dw, start + e, row, kernels, 0, table, e, lanes)
+        e += lanes

@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 
 from .vector_ir import Emitter
 
-__all__ = ["multiply_pixels", "pixel_tile"]
+__all__ = ["listed_tile", "multiply_pixels", "pixel_tile"]
 
 
 @intrinsic(prefer_literal=True)
@@ -129,3 +129,59 @@ def multiply_pixels(
                    channels, panel, panel_offset, constants, constant_offset, accumulate, 1, vectors,
                    lanes)  # fmt: skip
         i += 1
+
+
+@intrinsic(prefer_literal=True)
+def listed_tile(
+    typing_context: Any,
+    out: Any,
+    out_offset: Any,
+    out_row: Any,
+    source: Any,
+    source_offset: Any,
+    bases: Any,
+    panel: Any,
+    panel_offset: Any,
+    count: Any,
+    rows: Any,
+    vectors: Any,
+    lanes: Any,
+) -> Any:
+    """Add to `rows` channels by `vectors * lanes` output channels their products over `count` pixels.
+
+    ``out[i * out_row + k] += Σ_t source[bases[t] + i] · panel[t, k]``. Arrays but `bases` have the offset at
+    which they begin beside them.
+    """
+    height, width, length = rows.literal_value, vectors.literal_value, lanes.literal_value
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        emit = Emitter(context, builder, panel.dtype, length)
+        out_start = emit.plus(emit.data(signature.args[0], arguments[0]), arguments[1])
+        source_start = emit.plus(emit.data(signature.args[3], arguments[3]), arguments[4])
+        bases_start = emit.data(signature.args[5], arguments[5])
+        panel_start = emit.plus(emit.data(signature.args[6], arguments[6]), arguments[7])
+
+        def term(t: Any, sums: list[Any]) -> list[Any]:
+            pixel = emit.plus(source_start, builder.load(emit.plus(bases_start, t)))
+            column = emit.plus(panel_start, emit.multiple(t, width * length))
+            new: list[Any] = emit.outer_product(
+                height,
+                width,
+                lambda i: emit.load_broadcast(emit.plus(pixel, emit.int(i))),
+                lambda v: emit.load_vector(emit.plus(column, emit.int(v * length))),
+                sums,
+            )
+            return new
+
+        sums = emit.loop(arguments[8], [emit.zero] * (height * width), term)
+        for i in range(height):
+            row = emit.plus(out_start, emit.multiple(arguments[2], i))
+            for v in range(width):
+                place = emit.plus(row, emit.int(v * length))
+                emit.store_vector(builder.fadd(emit.load_vector(place), sums[i * width + v]), place)
+        return context.get_dummy_value()
+
+    integer = types.int64
+    return types.void(
+        out, integer, integer, source, integer, bases, panel, integer, integer, rows, vectors, lanes
+    ), generate

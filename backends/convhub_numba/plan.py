@@ -2,7 +2,7 @@
 
 =========  =====================================================================================
 winograd   forward and grad_input of dense 3 by 3 and 5 by 5 kernels of many channels
-implicit_gemm  forward and grad_input of many channels, pixels as they lie in vectors of channels
+implicit_gemm  matrix products of many channels, with pixels of channels as they lie
 gemm       matrix products on panels of gathered pixels: `gemm`, `grad_weight`
 depthwise  forward and grad_input of depthwise layers, with vectors of channels
 indirect   forward and grad_input of groups with few output channels, with vectors of pixels
@@ -27,6 +27,7 @@ from . import Options, blocking
 from .blocking import Stage, Tile
 from .blocking_depthwise import depthwise_stage, outputs_at_once
 from .blocking_implicit import implicit_stage
+from .blocking_implicit_weight import implicit_weight_stage
 from .blocking_winograd import AxisTiles, best_tiling, register_tile, winograd_stage
 from .blocking_winograd_weight import best_weight_tiling, weight_register_tile, winograd_weight_stage
 from .correlation import Correlation, correlations, regions
@@ -108,6 +109,9 @@ def _made(problem: Problem, tile: Tile, threads: int) -> Plan:
         if C == M == 1 or (M <= DOT_CHANNELS and 3 * (-taps % at_once) <= taps):
             tile = replace(tile, height=1, vectors=at_once)
             return Plan("dot", tile, threads, (blocking.dot_stage(problem, tile),))
+        if min(M, C) >= tile.lanes and math.prod(problem.result_shape) and problem.batch:
+            tile = weight_register_tile(M, tile)
+            return Plan("implicit_gemm", tile, threads, (implicit_weight_stage(problem, tile, threads),))
         return Plan("gemm", tile, threads, (blocking.grad_weight_stage(problem, tile, threads),))
     parts = correlations(problem)
     if _suits_channels(problem, parts, tile):

@@ -16,8 +16,8 @@ import numpy as np
 from numba import njit
 
 from .calls import call
-from .moves import transpose_square
 from .narrow import narrowed, widened
+from .pack_channels import store_kernels
 from .tiles import gemm_tile
 from .winograd_tiles import list_tiles, load_tiles
 
@@ -96,26 +96,6 @@ def multiply_tiles(
         at = source_at + c // lanes * count * lanes + c % lanes
         gemm_tile(products, c * product_row, product_row, sources, at, 1, lanes, gradients, gradient_at,
                   width, count, products, 0, True, height, vectors, lanes)  # fmt: skip
-
-
-@njit(nogil=True, error_model="numpy")
-def store_kernels(dw, g, m0, channels, c0, in_channels, T, C, M, kernels, table, lanes):  # type: ignore[no-untyped-def]
-    """Turn ``kernels[c, tap, lane]`` to rows of `dw`, one for each of `channels` output channels."""
-    row = C * T
-    start = (g * M + m0) * row + c0 * T
-    terms = in_channels * T
-    if channels < lanes or terms < lanes:
-        for i in range(channels):
-            for e in range(terms):
-                dw[start + i * row + e] = narrowed(kernels[e * lanes + i], dw)
-        return
-    for e in range(terms):
-        table[e] = e * lanes
-    e = 0
-    while e < terms:
-        e = min(e, terms - lanes)
-        transpose_square(dw, start + e, row, kernels, 0, table, e, lanes)
-        e += lanes
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

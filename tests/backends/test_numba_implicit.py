@@ -28,6 +28,7 @@ GEOMETRIES = {
     "many_rows": "n1c16h70w40_k50r3s1_pad1x0",
     "padding_past_the_kernel": "n2c16h4w5_k16r2s2_pad3x4",
 }
+PRIMITIVES = ["forward", "grad_input", "grad_weight"]
 NEVER = Options(winograd="never")
 
 
@@ -39,7 +40,7 @@ def check(geometry, primitive, dtype, bits):
     assert_right(run(backend, problem, operands, backend=own), problem, operands)
 
 
-@pytest.mark.parametrize("primitive", ["forward", "grad_input"])
+@pytest.mark.parametrize("primitive", PRIMITIVES)
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_results(geometry, primitive):
     check(geometry, primitive, "float32", 512)
@@ -47,13 +48,13 @@ def test_results(geometry, primitive):
 
 @pytest.mark.parametrize("bits", [128, 256, 512])
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
-@pytest.mark.parametrize("primitive", ["forward", "grad_input"])
+@pytest.mark.parametrize("primitive", PRIMITIVES)
 @pytest.mark.parametrize("geometry", ["strided", "grouped"])
 def test_results_at_every_vector_width(geometry, primitive, dtype, bits):
     check(geometry, primitive, dtype, bits)
 
 
-@pytest.mark.parametrize("primitive", ["forward", "grad_input"])
+@pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_integer_values_are_exact(primitive):
     problem = problem_of(primitive, "float32", GEOMETRIES["strided"])
     generator = np.random.default_rng(1)
@@ -65,7 +66,7 @@ def test_integer_values_are_exact(primitive):
 
 
 @pytest.mark.parametrize("geometry", ["many_rows", "small_images", "grouped"])
-@pytest.mark.parametrize("primitive", ["forward", "grad_input"])
+@pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_bits_do_not_depend_on_threads_or_strides(geometry, primitive):
     problem = problem_of(primitive, "float32", GEOMETRIES[geometry])
     operands = operands_of(problem, np.random.default_rng(2))
@@ -81,7 +82,7 @@ def test_bits_do_not_depend_on_threads_or_strides(geometry, primitive):
         np.testing.assert_array_equal(run(backend, problem, views, backend=NEVER), expected)
 
 
-@pytest.mark.parametrize("primitive", ["forward", "grad_input"])
+@pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_what_is_not_finite_reaches_only_the_outputs_that_see_it(primitive):
     problem = problem_of(primitive, "float32", GEOMETRIES["padded"])
     operands = operands_of(problem, np.random.default_rng(3))
