@@ -12,7 +12,7 @@ from .blocking import TASKS_PER_THREAD, Stage, Tile
 from .correlation import Axis, Correlation
 from .depthwise import Part, Sizes
 
-__all__ = ["depthwise_stage", "outputs_at_once"]
+__all__ = ["depthwise_stage", "margins", "most_source_rows", "outputs_at_once", "parts_table"]
 
 TILE_BYTES = 512 * 1024  # of a tile's pixels and results: a part of a second-level cache
 LEAST_ROWS = 4
@@ -34,13 +34,13 @@ def depthwise_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile
     """Return the blocks of `depthwise.correlate`; some part has taps."""
     rows, columns = parts[0].rows, parts[0].columns
     out_rows, out_columns = problem.result_shape[2:]
-    left, phase_pitch = _margins(parts)
+    left, phase_pitch = margins(parts)
     pitch = phase_pitch * columns.source_step
     tile_rows = max(1, out_rows)
     multiple = max(part.rows.step for part in parts)
 
     def items() -> int:
-        return (_most_source_rows(parts, out_rows, tile_rows) * pitch + tile_rows * out_columns) * tile.lanes
+        return (most_source_rows(parts, out_rows, tile_rows) * pitch + tile_rows * out_columns) * tile.lanes
 
     def tasks() -> int:
         return -(-problem.in_channels // tile.lanes) * problem.batch * -(-out_rows // tile_rows)
@@ -53,19 +53,7 @@ def depthwise_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile
     while tile_rows > LEAST_ROWS * multiple and threads > 1 and tasks() < TASKS_PER_THREAD * threads:
         tile_rows = halved()
 
-    table, offsets, weights = [], [], 0
-    for part in parts:
-        row, column = _evenly(part.rows), _evenly(part.columns)
-        table.append(Part(
-            part.rows.first, part.rows.step, part.rows.count,
-            part.columns.first, part.columns.step, part.columns.count,
-            len(part.rows.taps), row[2], row[3], len(part.columns.taps), column[2], column[3],
-            row[0], row[1], column[0], column[1], weights, len(offsets),
-        ))  # fmt: skip
-        for _, shift in part.columns.taps:
-            at = left + shift
-            offsets.append(at % columns.source_step * phase_pitch + at // columns.source_step)
-        weights += part.taps
+    table, offsets, weights = parts_table(parts, left, phase_pitch)
     sizes = Sizes(
         images=problem.batch,
         channels=problem.in_channels,
@@ -79,14 +67,14 @@ def depthwise_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile
         left=left,
         phase_pitch=phase_pitch,
         pitch=pitch,
-        most_pixels=_most_source_rows(parts, out_rows, tile_rows) * columns.source_size,
-        pad_items=_most_source_rows(parts, out_rows, tile_rows) * pitch * tile.lanes,
+        most_pixels=most_source_rows(parts, out_rows, tile_rows) * columns.source_size,
+        pad_items=most_source_rows(parts, out_rows, tile_rows) * pitch * tile.lanes,
         tile_items=tile_rows * out_columns * tile.lanes,
     )
     return Stage(
         sizes,
-        np.array(offsets, np.int64).reshape(-1, 1),
-        np.array(table, np.int64),
+        offsets,
+        table,
         tasks(),
         sizes.pad_items + sizes.tile_items + weights * tile.lanes,
         sizes.most_pixels + 2 * tile.lanes + len(offsets),
@@ -94,7 +82,27 @@ def depthwise_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile
     )
 
 
-def _margins(parts: tuple[Correlation, ...]) -> tuple[int, int]:
+def parts_table(
+    parts: tuple[Correlation, ...], left: int, phase_pitch: int
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return the parts as kernels have them, where in a row of pixels each column tap begins, and the taps' number."""
+    step = parts[0].columns.source_step
+    table, offsets, weights = [], [], 0
+    for part in parts:
+        row, column = _evenly(part.rows), _evenly(part.columns)
+        table.append(Part(
+            part.rows.first, part.rows.step, part.rows.count,
+            part.columns.first, part.columns.step, part.columns.count,
+            len(part.rows.taps), row[2], row[3], len(part.columns.taps), column[2], column[3],
+            row[0], row[1], column[0], column[1], weights, len(offsets),
+        ))  # fmt: skip
+        for _, shift in part.columns.taps:
+            offsets.append((left + shift) % step * phase_pitch + (left + shift) // step)
+        weights += part.taps
+    return np.array(table, np.int64), np.array(offsets, np.int64).reshape(-1, 1), weights
+
+
+def margins(parts: tuple[Correlation, ...]) -> tuple[int, int]:
     """Return the zeros before each row of the source, and the length of one phase of its columns."""
     step, size = parts[0].columns.source_step, parts[0].columns.source_size
     low, high = 0, size - 1
@@ -113,7 +121,7 @@ def _evenly(axis: Axis) -> tuple[int, int, int, int]:
     return index, others[0][0] - index if others else 0, shift, others[0][1] - shift if others else 0
 
 
-def _most_source_rows(parts: tuple[Correlation, ...], out_rows: int, tile_rows: int) -> int:
+def most_source_rows(parts: tuple[Correlation, ...], out_rows: int, tile_rows: int) -> int:
     """Return how many rows of the source some tile of `tile_rows` rows of outputs reads at most."""
     most = 0
     for o0 in range(0, out_rows, tile_rows):

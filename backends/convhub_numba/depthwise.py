@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 from numba import njit
 
-from .moves import transpose_square, transpose_to_places
+from .moves import transpose_square
 from .narrow import narrowed, widened
+from .pixels import load_pixels
 from .tiles import channels_tile
 
-__all__ = ["MOST_TERMS", "Part", "Sizes", "correlate"]
+__all__ = ["MOST_TERMS", "Part", "Sizes", "correlate", "reached_rows", "taps_that_meet"]
 
 MOST_TERMS = 64  # summed at once, so that rounding errors stay small
 
@@ -94,6 +95,20 @@ def reached_rows(parts, o0, o1, z):  # type: ignore[no-untyped-def]
     return h0, max(h0, min(h1, z.source_rows))
 
 
+@njit(nogil=True, error_model="numpy")
+def taps_that_meet(at, step, taps, reach, size):  # type: ignore[no-untyped-def]
+    """Return the first tap, and the one after the last, that meet ``range(size)`` for some output of a tile.
+
+    For the first output tap t is at ``at + t * step``, for the last one `reach` further on.
+    """
+    t0, t1 = 0, taps
+    while t0 < t1 and not -reach <= at + t0 * step < size:
+        t0 += 1
+    while t0 < t1 and not -reach <= at + (t1 - 1) * step < size:
+        t1 -= 1
+    return t0, t1
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def correlate(
     out, source, flat_source, weight, flat_weight, bias, scratch, table, taps, parts, z,
@@ -106,16 +121,11 @@ def correlate(
     """
     C, H, W = z.channels, z.source_rows, z.source_columns
     out_plane = z.out_rows * z.out_columns
-    stride_n, stride_c, stride_h, stride_w = source.strides
-    item = source.itemsize
-    dense = stride_w == item and stride_h == W * item and (stride_n | stride_c) % item == 0
-    stride_n, stride_c = stride_n // item, stride_c // item
     pad, tile = scratch[: z.pad_items], scratch[z.pad_items : z.pad_items + z.tile_items]
     packed = scratch[z.pad_items + z.tile_items :]
     places, rest = table[: z.most_pixels], table[z.most_pixels :]
     source_lines, tile_lines, columns = rest[:lanes], rest[lanes : 2 * lanes], rest[2 * lanes :]
     for j in range(lanes):
-        source_lines[j] = j * stride_c
         tile_lines[j] = j * lanes
     for i in range(taps.shape[0]):
         columns[i] = taps[i, 0] * lanes
@@ -135,19 +145,7 @@ def correlate(
             packed_block = block
 
         h0, h1 = reached_rows(parts, o0, o1, z)
-        count = (h1 - h0) * W
-        if dense and count >= lanes:
-            start = n * stride_n + c0 * stride_c + h0 * W
-            i = 0
-            while i < count:
-                i = min(i, count - lanes)
-                transpose_to_places(pad, places, i, source, start + i, source_lines, lanes)
-                i += lanes
-        else:
-            for i in range(count):
-                for j in range(lanes):
-                    pad[places[i] + j] = widened(source[n, c0 + j, h0 + i // W, i % W])
-
+        load_pixels(pad, 0, places, source, n, c0, lanes, h0, (h1 - h0) * W, source_lines, lanes)
         for part_index in range(parts.shape[0]):
             part = parts[part_index]
             first_h, out_step_h, first_w, out_step_w, part_columns = (
@@ -165,21 +163,13 @@ def correlate(
             a1 = min(part[2], (o1 - first_h + out_step_h - 1) // out_step_h)
             for a in range(a0, a1):
                 h = a * z.step_h + row_shift
-                t0, t1 = 0, row_taps
-                while t0 < t1 and not 0 <= h + t0 * row_shift_step < H:
-                    t0 += 1
-                while t0 < t1 and not 0 <= h + (t1 - 1) * row_shift_step < H:
-                    t1 -= 1
+                t0, t1 = taps_that_meet(h, row_shift_step, row_taps, 0, H)
                 to = (first_h + a * out_step_h - o0) * z.out_columns + first_w
                 b = 0
                 while b < part_columns:
                     b = min(b, part_columns - vectors)  # the last ones may be computed twice
                     w = b * z.step_w + column_shift
-                    s0, s1 = 0, column_taps
-                    while s0 < s1 and not -reach <= w + s0 * column_shift_step < W:
-                        s0 += 1
-                    while s0 < s1 and not -reach <= w + (s1 - 1) * column_shift_step < W:
-                        s1 -= 1
+                    s0, s1 = taps_that_meet(w, column_shift_step, column_taps, reach, W)
                     at_once = max(1, MOST_TERMS // max(1, s1 - s0))
                     t = t0
                     while True:

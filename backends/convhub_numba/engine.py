@@ -13,7 +13,7 @@ from numba import types
 from convhub.backend import Array, RunOptions
 from convhub.problem import Problem
 
-from . import depthwise, direct, dot, gemm, indirect, threads, winograd
+from . import depthwise, depthwise_weight, direct, dot, gemm, indirect, threads, winograd
 from . import grad_weight as grad_weight_gemm
 from .blocking import Stage, Tile
 from .compile import compiled, float_array, sizes_of
@@ -270,10 +270,15 @@ def _winograd_kernels(
 @functools.cache
 def _reducing_kernel(algorithm: str, dtype: str, tile: Tile) -> Callable[..., None]:
     strided, flat = float_array(dtype, 4), float_array(sum_dtype(dtype).name, 1)
+    module, sizes = {
+        "gemm": (grad_weight_gemm, grad_weight_gemm.Sizes),
+        "dot": (dot, grad_weight_gemm.Sizes),
+        "depthwise": (depthwise_weight, depthwise_weight.Sizes),
+    }[algorithm]
     return compiled(
-        grad_weight_gemm.correlate if algorithm == "gemm" else dot.correlate,
+        module.correlate,
         float_array(dtype, 1), strided, flat, strided, flat, flat, INTEGERS, TABLE, TABLE,
-        sizes_of(grad_weight_gemm.Sizes), FLAG, FLAG, INT, INT,
+        sizes_of(sizes), FLAG, FLAG, INT, INT,
         *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
     )  # fmt: skip
 

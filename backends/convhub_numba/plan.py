@@ -3,7 +3,7 @@
 =========  =====================================================================================
 winograd   forward and grad_input of dense 3 by 3 and 5 by 5 kernels of many channels
 gemm       matrix products on panels of gathered pixels: `gemm`, `grad_weight`
-depthwise  forward and grad_input of depthwise layers, with vectors of channels
+depthwise  depthwise layers, with vectors of channels; for grad_weight: `depthwise_weight`
 indirect   forward and grad_input of groups with few output channels, with vectors of pixels
 dot        grad_weight of groups with few channels
 direct     loops without scratch, where the workspace limit leaves no room for anything else
@@ -25,6 +25,7 @@ from convhub.problem import Problem
 from . import Options, blocking
 from .blocking import Stage, Tile
 from .blocking_depthwise import depthwise_stage, outputs_at_once
+from .blocking_depthwise_weight import depthwise_weight_stage, sums_at_once
 from .correlation import Correlation, correlations, regions
 from .narrow import is_narrow_dtype, sum_dtype
 from .threads import usable_threads
@@ -101,6 +102,10 @@ def _made(problem: Problem, tile: Tile, threads: int) -> Plan:
     if problem.primitive == "grad_weight":
         M, C = problem.out_channels // problem.groups, problem.in_channels // problem.groups
         taps = problem.kernel_size[0] * problem.kernel_size[1]
+        if problem.in_channels == problem.out_channels == problem.groups >= tile.lanes:
+            height, vectors = sums_at_once(problem, tile)
+            tile = replace(tile, height=height, vectors=vectors)
+            return Plan("depthwise", tile, threads, (depthwise_weight_stage(problem, tile),))
         at_once = 9 if taps > 6 else 3  # one register each; as many as a 3 by 3 kernel has
         if C == M == 1 or (M <= DOT_CHANNELS and 3 * (-taps % at_once) <= taps):
             tile = replace(tile, height=1, vectors=at_once)
