@@ -20,8 +20,25 @@ SIDE_BY_SIDE = (14, 12, 8, 7, 6, 4, 3, 2, 1)  # outputs, one register each
 BUSY = 8  # so many sums at once hide a multiply-add's latency; fewer take as long
 
 
+def covers_rows(parts: tuple[Correlation, ...]) -> bool:
+    """Say whether a row's outputs, few enough to be summed at once, each meet all of the source's columns."""
+    axis = parts[0].columns
+    if len(parts) > 1 or axis.source_step > 1 or not 1 < axis.count <= max(SIDE_BY_SIDE):
+        return False
+    shifts = [shift for _, shift in axis.taps]
+    together = max(shifts) - min(shifts) == len(shifts) - 1
+    return together and min(shifts) <= 1 - axis.count and max(shifts) >= axis.source_size - 1
+
+
+def _backwards(axis: Axis) -> Axis:
+    """Return the axis with its taps in the order of falling shifts."""
+    return axis._replace(taps=tuple(sorted(axis.taps, key=lambda tap: -tap[1])))
+
+
 def outputs_at_once(parts: tuple[Correlation, ...]) -> int:
     """Return how many outputs of a row to sum at once; every part has as many columns."""
+    if covers_rows(parts):
+        return parts[0].columns.count
 
     def cost(number: int) -> int:
         return sum(part.rows.count * -(-part.columns.count // number) * max(number, BUSY) for part in parts)
@@ -32,6 +49,10 @@ def outputs_at_once(parts: tuple[Correlation, ...]) -> int:
 
 def depthwise_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile, threads: int) -> Stage:
     """Return the blocks of `depthwise.correlate`; some part has taps."""
+    covers = covers_rows(parts)
+    if covers:
+        (part,) = parts
+        parts = (part._replace(columns=_backwards(part.columns)),)
     rows, columns = parts[0].rows, parts[0].columns
     out_rows, out_columns = problem.result_shape[2:]
     left, phase_pitch = margins(parts)
@@ -54,6 +75,9 @@ def depthwise_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile
         tile_rows = halved()
 
     table, offsets, weights = parts_table(parts, left, phase_pitch)
+    if covers:
+        shift = columns.taps[0][1]
+        offsets = np.array([[shift - w] for w in range(columns.source_size)], np.int64)
     sizes = Sizes(
         images=problem.batch,
         channels=problem.in_channels,
@@ -70,14 +94,15 @@ def depthwise_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile
         most_pixels=most_source_rows(parts, out_rows, tile_rows) * columns.source_size,
         pad_items=most_source_rows(parts, out_rows, tile_rows) * pitch * tile.lanes,
         tile_items=tile_rows * out_columns * tile.lanes,
+        covers=int(covers),
     )
     return Stage(
         sizes,
         offsets,
         table,
         tasks(),
-        sizes.pad_items + sizes.tile_items + weights * tile.lanes,
-        sizes.most_pixels + 2 * tile.lanes + len(offsets),
+        sizes.pad_items + sizes.tile_items + (weights + 1) * tile.lanes,
+        sizes.most_pixels + math.prod(problem.kernel_size) + 2 * tile.lanes + len(offsets),
         source_in_place=False,
     )
 
@@ -85,7 +110,7 @@ def depthwise_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile
 def parts_table(
     parts: tuple[Correlation, ...], left: int, phase_pitch: int
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return the parts as kernels have them, where in a row of pixels each column tap begins, and the taps' number."""
+    """Return the parts as kernels have them, where in a row of pixels column taps begin, and their number."""
     step = parts[0].columns.source_step
     table, offsets, weights = [], [], 0
     for part in parts:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from numba import njit
 
 from .moves import transpose_square
-from .narrow import narrowed, widened
+from .narrow import narrowed
 from .pixels import load_pixels
 from .tiles import channels_tile
 
@@ -40,6 +40,7 @@ class Sizes(NamedTuple):
     most_pixels: int  # of the source, in a tile
     pad_items: int
     tile_items: int
+    covers: int  # whether each column of the source meets some tap for each output of a row
 
 
 class Part(NamedTuple):
@@ -66,17 +67,19 @@ class Part(NamedTuple):
 
 
 @njit(nogil=True, error_model="numpy")
-def pack_weight(packed, weight, parts, c0, lanes):  # type: ignore[no-untyped-def]
-    """Lay the kernels of `lanes` channels out, ``packed[part, row tap, column tap, lane]``."""
-    at = 0
+def list_taps(places, parts, S, lanes):  # type: ignore[no-untyped-def]
+    """List where in a packed weight each element of the kernel goes: ``[part, row tap, column tap, lane]``.
+
+    What no part uses goes to a place behind the others.
+    """
+    last = parts[parts.shape[0] - 1]
+    places[:] = (last[16] + last[6] * last[9]) * lanes
     for i in range(parts.shape[0]):
         part = parts[i]
         for t in range(part[6]):
             for s in range(part[9]):
-                for j in range(lanes):
-                    r, k = part[12] + t * part[13], part[14] + s * part[15]
-                    packed[at + j] = widened(weight[c0 + j, 0, 0, r, k])
-                at += lanes
+                r, k = part[12] + t * part[13], part[14] + s * part[15]
+                places[r * S + k] = (part[16] + t * part[9] + s) * lanes
 
 
 @njit(nogil=True, error_model="numpy")
@@ -118,12 +121,20 @@ def correlate(
 
     The arguments are those of `gemm.correlate`, except that `parts` has a `Part` in each row and `taps`
     where in a row of pixels each column tap begins; `vectors` is how many outputs are summed at once.
+
+    Where the kernel covers the image, going through the taps would meet mostly padding. There the loop goes
+    through the pixels of a row, and weights take their place: neighbouring outputs meet a pixel by
+    neighbouring taps, which lie in reverse. `taps` has for each pixel the tap by which output 0 meets it.
     """
     C, H, W = z.channels, z.source_rows, z.source_columns
     out_plane = z.out_rows * z.out_columns
     pad, tile = scratch[: z.pad_items], scratch[z.pad_items : z.pad_items + z.tile_items]
     packed = scratch[z.pad_items + z.tile_items :]
+    R, S = weight.shape[3], weight.shape[4]
+    kernels = weight[:, :, 0].transpose((1, 0, 2, 3))
     places, rest = table[: z.most_pixels], table[z.most_pixels :]
+    tap_places, rest = rest[: R * S], rest[R * S :]
+    list_taps(tap_places, parts, S, lanes)
     source_lines, tile_lines, columns = rest[:lanes], rest[lanes : 2 * lanes], rest[2 * lanes :]
     for j in range(lanes):
         tile_lines[j] = j * lanes
@@ -141,7 +152,7 @@ def correlate(
         o0 = task % row_blocks * z.tile_rows
         o1 = min(z.out_rows, o0 + z.tile_rows)
         if packed_block != block:
-            pack_weight(packed, weight, parts, c0, lanes)
+            load_pixels(packed, 0, tap_places, kernels, 0, c0, lanes, 0, R * S, source_lines, lanes)
             packed_block = block
 
         h0, h1 = reached_rows(parts, o0, o1, z)
@@ -165,6 +176,21 @@ def correlate(
                 h = a * z.step_h + row_shift
                 t0, t1 = taps_that_meet(h, row_shift_step, row_taps, 0, H)
                 to = (first_h + a * out_step_h - o0) * z.out_columns + first_w
+                if z.covers:
+                    at_once = max(1, MOST_TERMS // W)
+                    t = t0
+                    while True:
+                        channels_tile(
+                            tile, to * lanes, lanes,
+                            pad, ((h + t * row_shift_step - h0) * z.pitch + z.left) * lanes,
+                            row_shift_step * z.pitch * lanes,
+                            packed, t * column_taps * lanes, column_taps * lanes, columns, 0,
+                            min(at_once, t1 - t), W, bias, c0, t > t0, vectors, lanes,
+                        )  # fmt: skip
+                        t += at_once
+                        if t >= t1:
+                            break
+                    continue
                 b = 0
                 while b < part_columns:
                     b = min(b, part_columns - vectors)  # the last ones may be computed twice

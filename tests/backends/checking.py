@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from convhub.arrays import numpy_dtype
 from convhub.backend import RunOptions
 from convhub.conformance.bounds import bound, worst
 from convhub.conformance.oracle import Operands, exact
@@ -44,8 +45,8 @@ def operands_of(problem: Problem, generator, bias=True) -> Operands:
         "forward": (problem.input_shape, problem.weight_shape),
         "grad_input": (problem.output_shape, problem.weight_shape),
     }[problem.primitive]
-    first, second = (generator.standard_normal(shape).astype(problem.dtype) for shape in shapes)
-    constant = generator.standard_normal(problem.result_shape[1]).astype(problem.dtype)
+    first, second = (generator.standard_normal(shape).astype(numpy_dtype(problem.dtype)) for shape in shapes)
+    constant = generator.standard_normal(problem.result_shape[1]).astype(numpy_dtype(problem.dtype))
     return Operands(first, second, constant if bias else None)
 
 
