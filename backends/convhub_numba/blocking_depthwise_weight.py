@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from convhub.problem import Problem
 from .blocking import Stage, Tile
 from .depthwise_weight import Sizes
 
-__all__ = ["depthwise_weight_stage", "groups_of_taps", "sums_at_once"]
+__all__ = [
+    "Rows", "depthwise_weight_stage", "groups_of_taps", "most_sums", "sums_at_once", "weight_rows",
+]  # fmt: skip
 
 TILE_BYTES = 512 * 1024  # of a tile's pixels: a part of a second-level cache
 BLOCK_PIXELS = 256  # summed at once, so that rounding errors stay small
@@ -67,49 +70,17 @@ def depthwise_weight_stage(problem: Problem, tile: Tile) -> Stage:
 
     The order of summation hangs on them: they do not depend on the threads.
     """
-    (H, W), (P, Q), (R, S) = problem.input_size, problem.output_size, problem.kernel_size
     row_groups = groups_of_taps(problem, 0, tile.height)
     column_groups = groups_of_taps(problem, 1, tile.vectors)
-    step_h, step_w = problem.stride
-    dilation_h, dilation_w = problem.dilation
-    shift_h, left = problem.padding[0][0], problem.padding[1][0]
-    top, bottom = _overhang(problem, row_groups, tile.height)
-    phase_pitch = -(-max(left + W, (Q - 1) * step_w + (S - 1) * dilation_w + 1) // dilation_w)
-    pitch = phase_pitch * dilation_w
-    tile_rows = max(1, P)
-
-    def source_rows() -> int:
-        return min(H + top + bottom, (tile_rows - 1) * step_h + (R - 1) * dilation_h + 1)
-
-    def pixels() -> int:
-        return source_rows() * pitch + tile_rows * Q
-
-    while tile_rows > 1 and pixels() * tile.lanes * tile.item > TILE_BYTES:
-        tile_rows = -(-tile_rows // 2)
+    rows = weight_rows(problem, row_groups, tile.height)
+    tile_rows = rows.most_within(TILE_BYTES // (tile.lanes * tile.item), 1, 1)
+    columns = problem.output_size[1]
     sizes = Sizes(
-        images=problem.batch,
+        **rows.sizes(tile_rows),
         channels=problem.in_channels,
-        rows=P,
-        columns=Q,
-        source_rows=H,
-        source_columns=W,
-        row_taps=R,
-        column_taps=S,
-        step_h=step_h,
-        step_w=step_w,
-        dilation_h=dilation_h,
-        dilation_w=dilation_w,
-        shift_h=shift_h,
-        top=top,
-        bottom=bottom,
-        left=left,
-        phase_pitch=phase_pitch,
-        pitch=pitch,
-        tile_rows=tile_rows,
-        block_rows=max(1, BLOCK_PIXELS // max(1, Q)),
-        most_pixels=min(source_rows(), H) * W,
-        pad_items=source_rows() * pitch * tile.lanes,
-        left_items=tile_rows * Q * tile.lanes,
+        block_rows=max(1, BLOCK_PIXELS // max(1, columns)),
+        pad_items=rows.source_pixels(tile_rows) * tile.lanes,
+        left_items=tile_rows * columns * tile.lanes,
     )
     sums = len(row_groups) * len(column_groups) * tile.height * tile.vectors * tile.lanes
     return Stage(
@@ -118,9 +89,82 @@ def depthwise_weight_stage(problem: Problem, tile: Tile) -> Stage:
         np.array(column_groups, np.int64),
         -(-problem.in_channels // tile.lanes),
         sizes.pad_items + sizes.left_items + sums,
-        sizes.most_pixels + tile_rows * Q + Q + tile.lanes,
+        rows.integers(tile_rows) + tile.lanes,
         source_in_place=False,
     )
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of dy and x as pixels, for both kernels of weight gradients."""
+
+    problem: Problem
+    top: int
+    bottom: int
+    phase_pitch: int
+
+    @property
+    def pitch(self) -> int:
+        """Pixels from one row of x to the next."""
+        return self.phase_pitch * self.problem.dilation[1]
+
+    def source_rows(self, tile_rows: int) -> int:
+        """Return how many rows of x some rows of dy need."""
+        (R, _), step, dilation = self.problem.kernel_size, self.problem.stride[0], self.problem.dilation[0]
+        reached = (tile_rows - 1) * step + (R - 1) * dilation + 1
+        return min(self.problem.input_size[0] + self.top + self.bottom, reached)
+
+    def source_pixels(self, tile_rows: int) -> int:
+        """Return how many pixels these rows have, margins included."""
+        return self.source_rows(tile_rows) * self.pitch
+
+    def most_within(self, pixels: int, source_planes: int, planes: int) -> int:
+        """Return how many rows of dy to take at once, of so many planes of pixels of x and of dy."""
+        P, Q = self.problem.output_size
+        tile_rows = max(1, P)
+        while (
+            tile_rows > 1 and source_planes * self.source_pixels(tile_rows) + planes * tile_rows * Q > pixels
+        ):
+            tile_rows = -(-tile_rows // 2)
+        return tile_rows
+
+    def integers(self, tile_rows: int) -> int:
+        """Return how many places are listed."""
+        return self.sizes(tile_rows)["most_pixels"] + (tile_rows + 1) * self.problem.output_size[1]
+
+    def sizes(self, tile_rows: int) -> dict[str, int]:
+        """Return the sizes that both kernels have."""
+        problem = self.problem
+        (H, W), (P, Q), (R, S) = problem.input_size, problem.output_size, problem.kernel_size
+        return {
+            "images": problem.batch,
+            "rows": P,
+            "columns": Q,
+            "source_rows": H,
+            "source_columns": W,
+            "row_taps": R,
+            "column_taps": S,
+            "step_h": problem.stride[0],
+            "step_w": problem.stride[1],
+            "dilation_h": problem.dilation[0],
+            "dilation_w": problem.dilation[1],
+            "shift_h": problem.padding[0][0],
+            "top": self.top,
+            "bottom": self.bottom,
+            "left": problem.padding[1][0],
+            "phase_pitch": self.phase_pitch,
+            "pitch": self.pitch,
+            "tile_rows": tile_rows,
+            "most_pixels": min(self.source_rows(tile_rows), H) * W,
+        }
+
+
+def weight_rows(problem: Problem, row_groups: list[tuple[int, int, int]], height: int) -> Rows:
+    """Return how rows are laid out for groups of `height` tap rows."""
+    W, Q, S = problem.input_size[1], problem.output_size[1], problem.kernel_size[1]
+    step, dilation, left = problem.stride[1], problem.dilation[1], problem.padding[1][0]
+    reached = max(left + W, (Q - 1) * step + (S - 1) * dilation + 1)
+    return Rows(problem, *_overhang(problem, row_groups, height), -(-reached // dilation))
 
 
 def _overhang(problem: Problem, row_groups: list[tuple[int, int, int]], number: int) -> tuple[int, int]:

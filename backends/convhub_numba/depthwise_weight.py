@@ -15,7 +15,7 @@ from .narrow import narrowed
 from .pixels import clear, load_pixels
 from .weight_tiles import weight_tile
 
-__all__ = ["Sizes", "correlate"]
+__all__ = ["Sizes", "correlate", "list_places"]
 
 
 class Sizes(NamedTuple):
@@ -46,6 +46,30 @@ class Sizes(NamedTuple):
     left_items: int
 
 
+@njit(nogil=True, error_model="numpy")
+def list_places(table, z, lanes):  # type: ignore[no-untyped-def]
+    """List in `table` where the pixels of x go, those of dy, where each column of dy finds x; and leave room.
+
+    Pixels of x whose columns differ by the dilation lie side by side: the taps of a row are neighbours.
+    """
+    places, left_places = table[: z.most_pixels], table[z.most_pixels :]
+    columns, lines = (
+        left_places[z.tile_rows * z.columns :],
+        left_places[z.tile_rows * z.columns + z.columns :],
+    )
+    for i in range(z.most_pixels):
+        column = z.left + i % z.source_columns
+        place = i // z.source_columns * z.pitch
+        place += column % z.dilation_w * z.phase_pitch + column // z.dilation_w
+        places[i] = place * lanes
+    for i in range(z.tile_rows * z.columns):
+        left_places[i] = i * lanes
+    for i in range(z.columns):
+        column = i * z.step_w
+        columns[i] = (column % z.dilation_w * z.phase_pitch + column // z.dilation_w) * lanes
+    return places, left_places, columns, lines
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def correlate(
     dw, dy, flat_dy, x, flat_x, scratch, table, row_groups, column_groups, z, dy_in_place, x_in_place, first,
@@ -60,21 +84,8 @@ def correlate(
     C, H, W, R, S = z.channels, z.source_rows, z.source_columns, z.row_taps, z.column_taps
     pad, left = scratch[: z.pad_items], scratch[z.pad_items : z.pad_items + z.left_items]
     sums = scratch[z.pad_items + z.left_items :]
-    places, left_places = table[: z.most_pixels], table[z.most_pixels :]
-    columns, lines = (
-        left_places[z.tile_rows * z.columns :],
-        left_places[z.tile_rows * z.columns + z.columns :],
-    )
+    places, left_places, columns, lines = list_places(table, z, lanes)
     row_items = z.pitch * lanes
-    for i in range(z.most_pixels):
-        column = z.left + i % W
-        place = i // W * z.pitch + column % z.dilation_w * z.phase_pitch + column // z.dilation_w
-        places[i] = place * lanes
-    for i in range(z.tile_rows * z.columns):
-        left_places[i] = i * lanes
-    for i in range(z.columns):
-        column = i * z.step_w
-        columns[i] = (column % z.dilation_w * z.phase_pitch + column // z.dilation_w) * lanes
     pad[:] = 0  # the margins of each row are never written
     tile_taps = height * vectors
     for block in range(first, last):

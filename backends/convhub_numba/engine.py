@@ -13,7 +13,18 @@ from numba import types
 from convhub.backend import Array, RunOptions
 from convhub.problem import Problem
 
-from . import depthwise, depthwise_weight, direct, dot, gemm, indirect, threads, winograd
+from . import (
+    depthwise,
+    depthwise_weight,
+    direct,
+    dot,
+    gemm,
+    grouped,
+    grouped_weight,
+    indirect,
+    threads,
+    winograd,
+)
 from . import grad_weight as grad_weight_gemm
 from .blocking import Stage, Tile
 from .compile import compiled, float_array, sizes_of
@@ -240,6 +251,7 @@ def _correlating_kernel(algorithm: str, dtype: str, tile: Tile) -> Callable[...,
         "gemm": (gemm, Sizes),
         "indirect": (indirect, Sizes),
         "depthwise": (depthwise, depthwise.Sizes),
+        "grouped": (grouped, grouped.Sizes),
     }[algorithm]
     return compiled(
         module.correlate,
@@ -274,6 +286,7 @@ def _reducing_kernel(algorithm: str, dtype: str, tile: Tile) -> Callable[..., No
         "gemm": (grad_weight_gemm, grad_weight_gemm.Sizes),
         "dot": (dot, grad_weight_gemm.Sizes),
         "depthwise": (depthwise_weight, depthwise_weight.Sizes),
+        "grouped": (grouped_weight, grouped_weight.Sizes),
     }[algorithm]
     return compiled(
         module.correlate,

@@ -4,6 +4,7 @@
 winograd   forward and grad_input of dense 3 by 3 and 5 by 5 kernels of many channels
 gemm       matrix products on panels of gathered pixels: `gemm`, `grad_weight`
 depthwise  depthwise layers, with vectors of channels; for grad_weight: `depthwise_weight`
+grouped    small groups, with vectors of a group's channels; for grad_weight: `grouped_weight`
 indirect   forward and grad_input of groups with few output channels, with vectors of pixels
 dot        grad_weight of groups with few channels
 direct     loops without scratch, where the workspace limit leaves no room for anything else
@@ -24,8 +25,7 @@ from convhub.problem import Problem
 
 from . import Options, blocking
 from .blocking import Stage, Tile
-from .blocking_depthwise import depthwise_stage, outputs_at_once
-from .blocking_depthwise_weight import depthwise_weight_stage, sums_at_once
+from .blocking_channels import by_channels
 from .correlation import Correlation, correlations, regions
 from .narrow import is_narrow_dtype, sum_dtype
 from .threads import usable_threads
@@ -43,7 +43,6 @@ WINOGRAD_SAVING = 1.8  # of multiply-adds, by which the extra passes over memory
 TRANSFORM_MACS = 24  # transforming an element of a tile takes about as long as so many multiply-adds
 WEIGHT_TILES = 16
 DOT_CHANNELS = 8
-FEW_TAPS = 12  # of a depthwise kernel
 INDIRECT_VECTORS = {1: 8, 2: 6, 3: 4, 4: 3}  # by a group's output channels: tiles that fit 16 registers
 
 
@@ -99,22 +98,18 @@ def _work(problem: Problem) -> int:
 
 
 def _made(problem: Problem, tile: Tile, threads: int) -> Plan:
+    made = by_channels(problem, tile, threads)
+    if made:
+        return Plan(made.algorithm, made.tile, threads, (made.stage,))
     if problem.primitive == "grad_weight":
         M, C = problem.out_channels // problem.groups, problem.in_channels // problem.groups
         taps = problem.kernel_size[0] * problem.kernel_size[1]
-        if problem.in_channels == problem.out_channels == problem.groups >= tile.lanes:
-            height, vectors = sums_at_once(problem, tile)
-            tile = replace(tile, height=height, vectors=vectors)
-            return Plan("depthwise", tile, threads, (depthwise_weight_stage(problem, tile),))
         at_once = 9 if taps > 6 else 3  # one register each; as many as a 3 by 3 kernel has
         if C == M == 1 or (M <= DOT_CHANNELS and 3 * (-taps % at_once) <= taps):
             tile = replace(tile, height=1, vectors=at_once)
             return Plan("dot", tile, threads, (blocking.dot_stage(problem, tile),))
         return Plan("gemm", tile, threads, (blocking.grad_weight_stage(problem, tile, threads),))
     parts = correlations(problem)
-    if _suits_channels(problem, parts, tile):
-        tile = replace(tile, height=1, vectors=outputs_at_once(parts))
-        return Plan("depthwise", tile, threads, (depthwise_stage(problem, parts, tile, threads),))
     # What no tap reaches is only bias: the engine fills it in.
     parts = tuple(part for part in parts if part.taps)
     channels = parts[0].out_channels if parts else 0
@@ -126,20 +121,6 @@ def _made(problem: Problem, tile: Tile, threads: int) -> Plan:
     pieces = [piece for part in parts for piece in regions(part) if piece.taps]
     stages = tuple(blocking.gemm_stage(problem, piece, tile, threads) for piece in pieces)
     return Plan("gemm", tile, threads, stages)
-
-
-def _suits_channels(problem: Problem, parts: tuple[Correlation, ...], tile: Tile) -> bool:
-    """Say whether a layer is depthwise, and vectors of channels are likely faster than vectors of pixels.
-
-    They cost two transpositions, which pay unless the taps are few, side by side, and the rows long.
-    """
-    if not (problem.in_channels == problem.out_channels == problem.groups >= tile.lanes and parts):
-        return False
-    axes = [axis for part in parts for axis in (part.rows, part.columns)]
-    together = all(axis.step == axis.source_step == 1 for axis in axes)
-    long = all(part.columns.count >= 2 * tile.lanes for part in parts)
-    taps = problem.kernel_size[0] * problem.kernel_size[1]
-    return not (together and long and taps <= FEW_TAPS)
 
 
 def _winograd(problem: Problem, tile: Tile, threads: int, always: bool) -> Plan | None:
