@@ -12,7 +12,7 @@ from .blocking import TASKS_PER_THREAD, Stage, Tile
 from .correlation import Axis, Correlation
 from .depthwise import Part, Sizes
 
-__all__ = ["depthwise_stage", "outputs_at_once"]
+__all__ = ["depthwise_stage", "margins", "most_source_rows", "outputs_at_once", "parts_table"]
 
 TILE_BYTES = 512 * 1024  # of a tile's pixels and results: a part of a second-level cache
 LEAST_ROWS = 4
@@ -20,8 +20,25 @@ SIDE_BY_SIDE = (14, 12, 8, 7, 6, 4, 3, 2, 1)  # outputs, one register each
 BUSY = 8  # so many sums at once hide a multiply-add's latency; fewer take as long
 
 
+def covers_rows(parts: tuple[Correlation, ...]) -> bool:
+    """Say whether a row's outputs, few enough to be summed at once, each meet all of the source's columns."""
+    axis = parts[0].columns
+    if len(parts) > 1 or axis.source_step > 1 or not 1 < axis.count <= max(SIDE_BY_SIDE):
+        return False
+    shifts = [shift for _, shift in axis.taps]
+    together = max(shifts) - min(shifts) == len(shifts) - 1
+    return together and min(shifts) <= 1 - axis.count and max(shifts) >= axis.source_size - 1
+
+
+def _backwards(axis: Axis) -> Axis:
+    """Return the axis with its taps in the order of falling shifts."""
+    return axis._replace(taps=tuple(sorted(axis.taps, key=lambda tap: -tap[1])))
+
+
 def outputs_at_once(parts: tuple[Correlation, ...]) -> int:
     """Return how many outputs of a row to sum at once; every part has as many columns."""
+    if covers_rows(parts):
+        return parts[0].columns.count
 
     def cost(number: int) -> int:
         return sum(part.rows.count * -(-part.columns.count // number) * max(number, BUSY) for part in parts)
@@ -32,15 +49,19 @@ def outputs_at_once(parts: tuple[Correlation, ...]) -> int:
 
 def depthwise_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile, threads: int) -> Stage:
     """Return the blocks of `depthwise.correlate`; some part has taps."""
+    covers = covers_rows(parts)
+    if covers:
+        (part,) = parts
+        parts = (part._replace(columns=_backwards(part.columns)),)
     rows, columns = parts[0].rows, parts[0].columns
     out_rows, out_columns = problem.result_shape[2:]
-    left, phase_pitch = _margins(parts)
+    left, phase_pitch = margins(parts)
     pitch = phase_pitch * columns.source_step
     tile_rows = max(1, out_rows)
     multiple = max(part.rows.step for part in parts)
 
     def items() -> int:
-        return (_most_source_rows(parts, out_rows, tile_rows) * pitch + tile_rows * out_columns) * tile.lanes
+        return (most_source_rows(parts, out_rows, tile_rows) * pitch + tile_rows * out_columns) * tile.lanes
 
     def tasks() -> int:
         return -(-problem.in_channels // tile.lanes) * problem.batch * -(-out_rows // tile_rows)
@@ -53,19 +74,10 @@ def depthwise_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile
     while tile_rows > LEAST_ROWS * multiple and threads > 1 and tasks() < TASKS_PER_THREAD * threads:
         tile_rows = halved()
 
-    table, offsets, weights = [], [], 0
-    for part in parts:
-        row, column = _evenly(part.rows), _evenly(part.columns)
-        table.append(Part(
-            part.rows.first, part.rows.step, part.rows.count,
-            part.columns.first, part.columns.step, part.columns.count,
-            len(part.rows.taps), row[2], row[3], len(part.columns.taps), column[2], column[3],
-            row[0], row[1], column[0], column[1], weights, len(offsets),
-        ))  # fmt: skip
-        for _, shift in part.columns.taps:
-            at = left + shift
-            offsets.append(at % columns.source_step * phase_pitch + at // columns.source_step)
-        weights += part.taps
+    table, offsets, weights = parts_table(parts, left, phase_pitch)
+    if covers:
+        shift = columns.taps[0][1]
+        offsets = np.array([[shift - w] for w in range(columns.source_size)], np.int64)
     sizes = Sizes(
         images=problem.batch,
         channels=problem.in_channels,
@@ -79,22 +91,43 @@ def depthwise_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile
         left=left,
         phase_pitch=phase_pitch,
         pitch=pitch,
-        most_pixels=_most_source_rows(parts, out_rows, tile_rows) * columns.source_size,
-        pad_items=_most_source_rows(parts, out_rows, tile_rows) * pitch * tile.lanes,
+        most_pixels=most_source_rows(parts, out_rows, tile_rows) * columns.source_size,
+        pad_items=most_source_rows(parts, out_rows, tile_rows) * pitch * tile.lanes,
         tile_items=tile_rows * out_columns * tile.lanes,
+        covers=int(covers),
     )
     return Stage(
         sizes,
-        np.array(offsets, np.int64).reshape(-1, 1),
-        np.array(table, np.int64),
+        offsets,
+        table,
         tasks(),
-        sizes.pad_items + sizes.tile_items + weights * tile.lanes,
-        sizes.most_pixels + 2 * tile.lanes + len(offsets),
+        sizes.pad_items + sizes.tile_items + (weights + 1) * tile.lanes,
+        sizes.most_pixels + math.prod(problem.kernel_size) + 2 * tile.lanes + len(offsets),
         source_in_place=False,
     )
 
 
-def _margins(parts: tuple[Correlation, ...]) -> tuple[int, int]:
+def parts_table(
+    parts: tuple[Correlation, ...], left: int, phase_pitch: int
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return the parts as kernels have them, where in a row of pixels column taps begin, and their number."""
+    step = parts[0].columns.source_step
+    table, offsets, weights = [], [], 0
+    for part in parts:
+        row, column = _evenly(part.rows), _evenly(part.columns)
+        table.append(Part(
+            part.rows.first, part.rows.step, part.rows.count,
+            part.columns.first, part.columns.step, part.columns.count,
+            len(part.rows.taps), row[2], row[3], len(part.columns.taps), column[2], column[3],
+            row[0], row[1], column[0], column[1], weights, len(offsets),
+        ))  # fmt: skip
+        for _, shift in part.columns.taps:
+            offsets.append((left + shift) % step * phase_pitch + (left + shift) // step)
+        weights += part.taps
+    return np.array(table, np.int64), np.array(offsets, np.int64).reshape(-1, 1), weights
+
+
+def margins(parts: tuple[Correlation, ...]) -> tuple[int, int]:
     """Return the zeros before each row of the source, and the length of one phase of its columns."""
     step, size = parts[0].columns.source_step, parts[0].columns.source_size
     low, high = 0, size - 1
@@ -113,7 +146,7 @@ def _evenly(axis: Axis) -> tuple[int, int, int, int]:
     return index, others[0][0] - index if others else 0, shift, others[0][1] - shift if others else 0
 
 
-def _most_source_rows(parts: tuple[Correlation, ...], out_rows: int, tile_rows: int) -> int:
+def most_source_rows(parts: tuple[Correlation, ...], out_rows: int, tile_rows: int) -> int:
     """Return how many rows of the source some tile of `tile_rows` rows of outputs reads at most."""
     most = 0
     for o0 in range(0, out_rows, tile_rows):

@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 from numba import njit
 
-from .moves import transpose_square, transpose_to_places
-from .narrow import narrowed, widened
+from .moves import transpose_square
+from .narrow import narrowed
+from .pixels import load_listed
 from .tiles import channels_tile
 
-__all__ = ["MOST_TERMS", "Part", "Sizes", "correlate"]
+__all__ = ["MOST_TERMS", "Part", "Sizes", "correlate", "reached_rows", "taps_that_meet"]
 
 MOST_TERMS = 64  # summed at once, so that rounding errors stay small
 
@@ -39,6 +40,7 @@ class Sizes(NamedTuple):
     most_pixels: int  # of the source, in a tile
     pad_items: int
     tile_items: int
+    covers: int  # whether each column of the source meets some tap for each output of a row
 
 
 class Part(NamedTuple):
@@ -65,17 +67,19 @@ class Part(NamedTuple):
 
 
 @njit(nogil=True, error_model="numpy")
-def pack_weight(packed, weight, parts, c0, lanes):  # type: ignore[no-untyped-def]
-    """Lay the kernels of `lanes` channels out, ``packed[part, row tap, column tap, lane]``."""
-    at = 0
+def list_taps(places, parts, S, lanes):  # type: ignore[no-untyped-def]
+    """List where in a packed weight each element of the kernel goes: ``[part, row tap, column tap, lane]``.
+
+    What no part uses goes to a place behind the others.
+    """
+    last = parts[parts.shape[0] - 1]
+    places[:] = (last[16] + last[6] * last[9]) * lanes
     for i in range(parts.shape[0]):
         part = parts[i]
         for t in range(part[6]):
             for s in range(part[9]):
-                for j in range(lanes):
-                    r, k = part[12] + t * part[13], part[14] + s * part[15]
-                    packed[at + j] = widened(weight[c0 + j, 0, 0, r, k])
-                at += lanes
+                r, k = part[12] + t * part[13], part[14] + s * part[15]
+                places[r * S + k] = (part[16] + t * part[9] + s) * lanes
 
 
 @njit(nogil=True, error_model="numpy")
@@ -94,6 +98,20 @@ def reached_rows(parts, o0, o1, z):  # type: ignore[no-untyped-def]
     return h0, max(h0, min(h1, z.source_rows))
 
 
+@njit(nogil=True, error_model="numpy")
+def taps_that_meet(at, step, taps, reach, size):  # type: ignore[no-untyped-def]
+    """Return the first tap, and the one after the last, that meet ``range(size)`` for some output of a tile.
+
+    For the first output tap t is at ``at + t * step``, for the last one `reach` further on.
+    """
+    t0, t1 = 0, taps
+    while t0 < t1 and not -reach <= at + t0 * step < size:
+        t0 += 1
+    while t0 < t1 and not -reach <= at + (t1 - 1) * step < size:
+        t1 -= 1
+    return t0, t1
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def correlate(
     out, source, flat_source, weight, flat_weight, bias, scratch, table, taps, parts, z,
@@ -103,19 +121,22 @@ def correlate(
 
     The arguments are those of `gemm.correlate`, except that `parts` has a `Part` in each row and `taps`
     where in a row of pixels each column tap begins; `vectors` is how many outputs are summed at once.
+
+    Where the kernel covers the image, going through the taps would meet mostly padding. There the loop goes
+    through the pixels of a row, and weights take their place: neighbouring outputs meet a pixel by
+    neighbouring taps, which lie in reverse. `taps` has for each pixel the tap by which output 0 meets it.
     """
     C, H, W = z.channels, z.source_rows, z.source_columns
     out_plane = z.out_rows * z.out_columns
-    stride_n, stride_c, stride_h, stride_w = source.strides
-    item = source.itemsize
-    dense = stride_w == item and stride_h == W * item and (stride_n | stride_c) % item == 0
-    stride_n, stride_c = stride_n // item, stride_c // item
     pad, tile = scratch[: z.pad_items], scratch[z.pad_items : z.pad_items + z.tile_items]
     packed = scratch[z.pad_items + z.tile_items :]
+    R, S = weight.shape[3], weight.shape[4]
+    kernels = weight[:, :, 0].transpose((1, 0, 2, 3))
     places, rest = table[: z.most_pixels], table[z.most_pixels :]
+    tap_places, rest = rest[: R * S], rest[R * S :]
+    list_taps(tap_places, parts, S, lanes)
     source_lines, tile_lines, columns = rest[:lanes], rest[lanes : 2 * lanes], rest[2 * lanes :]
     for j in range(lanes):
-        source_lines[j] = j * stride_c
         tile_lines[j] = j * lanes
     for i in range(taps.shape[0]):
         columns[i] = taps[i, 0] * lanes
@@ -131,23 +152,11 @@ def correlate(
         o0 = task % row_blocks * z.tile_rows
         o1 = min(z.out_rows, o0 + z.tile_rows)
         if packed_block != block:
-            pack_weight(packed, weight, parts, c0, lanes)
+            load_listed(packed, 0, tap_places, kernels, 0, c0, lanes, 0, R * S, source_lines, lanes)
             packed_block = block
 
         h0, h1 = reached_rows(parts, o0, o1, z)
-        count = (h1 - h0) * W
-        if dense and count >= lanes:
-            start = n * stride_n + c0 * stride_c + h0 * W
-            i = 0
-            while i < count:
-                i = min(i, count - lanes)
-                transpose_to_places(pad, places, i, source, start + i, source_lines, lanes)
-                i += lanes
-        else:
-            for i in range(count):
-                for j in range(lanes):
-                    pad[places[i] + j] = widened(source[n, c0 + j, h0 + i // W, i % W])
-
+        load_listed(pad, 0, places, source, n, c0, lanes, h0, (h1 - h0) * W, source_lines, lanes)
         for part_index in range(parts.shape[0]):
             part = parts[part_index]
             first_h, out_step_h, first_w, out_step_w, part_columns = (
@@ -165,21 +174,28 @@ def correlate(
             a1 = min(part[2], (o1 - first_h + out_step_h - 1) // out_step_h)
             for a in range(a0, a1):
                 h = a * z.step_h + row_shift
-                t0, t1 = 0, row_taps
-                while t0 < t1 and not 0 <= h + t0 * row_shift_step < H:
-                    t0 += 1
-                while t0 < t1 and not 0 <= h + (t1 - 1) * row_shift_step < H:
-                    t1 -= 1
+                t0, t1 = taps_that_meet(h, row_shift_step, row_taps, 0, H)
                 to = (first_h + a * out_step_h - o0) * z.out_columns + first_w
+                if z.covers:
+                    at_once = max(1, MOST_TERMS // W)
+                    t = t0
+                    while True:
+                        channels_tile(
+                            tile, to * lanes, lanes,
+                            pad, ((h + t * row_shift_step - h0) * z.pitch + z.left) * lanes,
+                            row_shift_step * z.pitch * lanes,
+                            packed, t * column_taps * lanes, column_taps * lanes, columns, 0,
+                            min(at_once, t1 - t), W, bias, c0, t > t0, vectors, lanes,
+                        )  # fmt: skip
+                        t += at_once
+                        if t >= t1:
+                            break
+                    continue
                 b = 0
                 while b < part_columns:
                     b = min(b, part_columns - vectors)  # the last ones may be computed twice
                     w = b * z.step_w + column_shift
-                    s0, s1 = 0, column_taps
-                    while s0 < s1 and not -reach <= w + s0 * column_shift_step < W:
-                        s0 += 1
-                    while s0 < s1 and not -reach <= w + (s1 - 1) * column_shift_step < W:
-                        s1 -= 1
+                    s0, s1 = taps_that_meet(w, column_shift_step, column_taps, reach, W)
                     at_once = max(1, MOST_TERMS // max(1, s1 - s0))
                     t = t0
                     while True:

@@ -15,9 +15,12 @@ from convhub.problem import Problem
 
 from . import (
     depthwise,
+    depthwise_weight,
     direct,
     dot,
     gemm,
+    grouped,
+    grouped_weight,
     implicit_gemm,
     implicit_weight,
     indirect,
@@ -325,6 +328,7 @@ def _correlating_kernel(algorithm: str, dtype: str, tile: Tile) -> Callable[...,
         "gemm": (gemm, Sizes),
         "indirect": (indirect, Sizes),
         "depthwise": (depthwise, depthwise.Sizes),
+        "grouped": (grouped, grouped.Sizes),
     }[algorithm]
     return compiled(
         module.correlate,
@@ -389,10 +393,16 @@ def _implicit_weight_kernel(dtype: str, tile: Tile) -> Callable[..., None]:
 @functools.cache
 def _reducing_kernel(algorithm: str, dtype: str, tile: Tile) -> Callable[..., None]:
     strided, flat = float_array(dtype, 4), float_array(sum_dtype(dtype).name, 1)
+    module, sizes = {
+        "gemm": (grad_weight_gemm, grad_weight_gemm.Sizes),
+        "dot": (dot, grad_weight_gemm.Sizes),
+        "depthwise": (depthwise_weight, depthwise_weight.Sizes),
+        "grouped": (grouped_weight, grouped_weight.Sizes),
+    }[algorithm]
     return compiled(
-        grad_weight_gemm.correlate if algorithm == "gemm" else dot.correlate,
+        module.correlate,
         float_array(dtype, 1), strided, flat, strided, flat, flat, INTEGERS, TABLE, TABLE,
-        sizes_of(grad_weight_gemm.Sizes), FLAG, FLAG, INT, INT,
+        sizes_of(sizes), FLAG, FLAG, INT, INT,
         *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
     )  # fmt: skip
 

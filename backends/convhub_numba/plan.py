@@ -4,7 +4,8 @@
 winograd   forward and grad_input of dense 3 by 3 and 5 by 5 kernels of many channels
 implicit_gemm  matrix products of many channels, with pixels of channels as they lie
 gemm       matrix products on panels of gathered pixels: `gemm`, `grad_weight`
-depthwise  forward and grad_input of depthwise layers, with vectors of channels
+depthwise  depthwise layers, with vectors of channels; for grad_weight: `depthwise_weight`
+grouped    small groups, with vectors of a group's channels; for grad_weight: `grouped_weight`
 indirect   forward and grad_input of groups with few output channels, with vectors of pixels
 dot        grad_weight of groups with few channels
 direct     loops without scratch, where the workspace limit leaves no room for anything else
@@ -25,7 +26,7 @@ from convhub.problem import Problem
 
 from . import Options, blocking
 from .blocking import Stage, Tile
-from .blocking_depthwise import depthwise_stage, outputs_at_once
+from .blocking_channels import by_channels
 from .blocking_implicit import implicit_stage
 from .blocking_implicit_weight import implicit_weight_stage
 from .blocking_winograd import AxisTiles, best_tiling, register_tile, winograd_stage
@@ -46,7 +47,6 @@ WINOGRAD_CHANNELS = 16
 WINOGRAD_SAVING = 1.05  # of time
 DOT_CHANNELS = 8
 FEW_PIXELS = 64  # of an image
-FEW_TAPS = 12  # of a depthwise kernel
 INDIRECT_VECTORS = {1: 8, 2: 6, 3: 4, 4: 3}  # by a group's output channels: tiles that fit 16 registers
 
 
@@ -102,6 +102,9 @@ def _work(problem: Problem) -> int:
 
 
 def _made(problem: Problem, tile: Tile, threads: int) -> Plan:
+    made = by_channels(problem, tile, threads)
+    if made:
+        return Plan(made.algorithm, made.tile, threads, (made.stage,))
     if problem.primitive == "grad_weight":
         M, C = problem.out_channels // problem.groups, problem.in_channels // problem.groups
         taps = problem.kernel_size[0] * problem.kernel_size[1]
@@ -114,9 +117,6 @@ def _made(problem: Problem, tile: Tile, threads: int) -> Plan:
             return Plan("implicit_gemm", tile, threads, (implicit_weight_stage(problem, tile, threads),))
         return Plan("gemm", tile, threads, (blocking.grad_weight_stage(problem, tile, threads),))
     parts = correlations(problem)
-    if _suits_channels(problem, parts, tile):
-        tile = replace(tile, height=1, vectors=outputs_at_once(parts))
-        return Plan("depthwise", tile, threads, (depthwise_stage(problem, parts, tile, threads),))
     if _suits_pixels(problem, parts, tile):
         tile = register_tile(parts[0].out_channels, tile)
         return Plan("implicit_gemm", tile, threads, (implicit_stage(problem, parts, tile, threads),))
@@ -160,20 +160,6 @@ def _pixel_tile(problem: Problem, tile: Tile) -> Tile:
     if problem.primitive == "grad_weight":
         return weight_register_tile(problem.out_channels // problem.groups, tile)
     return register_tile(problem.result_shape[1] // problem.groups, tile)
-
-
-def _suits_channels(problem: Problem, parts: tuple[Correlation, ...], tile: Tile) -> bool:
-    """Say whether a layer is depthwise, and vectors of channels are likely faster than vectors of pixels.
-
-    They cost two transpositions, which pay unless the taps are few, side by side, and the rows long.
-    """
-    if not (problem.in_channels == problem.out_channels == problem.groups >= tile.lanes and parts):
-        return False
-    axes = [axis for part in parts for axis in (part.rows, part.columns)]
-    together = all(axis.step == axis.source_step == 1 for axis in axes)
-    long = all(part.columns.count >= 2 * tile.lanes for part in parts)
-    taps = problem.kernel_size[0] * problem.kernel_size[1]
-    return not (together and long and taps <= FEW_TAPS)
 
 
 def _winograd(problem: Problem, tile: Tile, always: bool) -> tuple[AxisTiles, AxisTiles] | None:

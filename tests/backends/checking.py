@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from convhub.arrays import numpy_dtype
 from convhub.backend import RunOptions
 from convhub.conformance.bounds import bound, worst
 from convhub.conformance.oracle import Operands, exact
@@ -45,9 +46,9 @@ def operands_of(problem: Problem, generator, bias=True) -> Operands:
         "grad_input": (problem.output_shape, problem.weight_shape),
         "grad_weight": (problem.output_shape, problem.input_shape),
     }[problem.primitive]
-    first, second = (generator.standard_normal(shape).astype(problem.dtype) for shape in shapes)
     bias = bias and problem.primitive != "grad_weight"
-    constant = generator.standard_normal(problem.result_shape[1]).astype(problem.dtype)
+    first, second = (generator.standard_normal(shape).astype(numpy_dtype(problem.dtype)) for shape in shapes)
+    constant = generator.standard_normal(problem.result_shape[1]).astype(numpy_dtype(problem.dtype))
     return Operands(first, second, constant if bias else None)
 
 
