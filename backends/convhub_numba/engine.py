@@ -13,7 +13,7 @@ from numba import types
 from convhub.backend import Array, RunOptions
 from convhub.problem import Problem
 
-from . import depthwise, direct, dot, gemm, indirect, threads, winograd
+from . import depthwise, direct, dot, gemm, indirect, phases, threads, winograd
 from . import grad_weight as grad_weight_gemm
 from .blocking import Stage, Tile
 from .compile import compiled, float_array, sizes_of
@@ -151,8 +151,7 @@ def _correlate(source: Array, weight: Array, bias: Array | None, problem: Proble
         kernel(
             flat_out, source, flat_source, weight, flat_weight, constants, items, table, stage.taps,
             stage.phases, stage.sizes, plain_source and stage.source_in_place,
-            plain_weight and stage.weight_in_place, first, last,
-            made.tile.height, made.tile.vectors, made.tile.lanes,
+            plain_weight and stage.weight_in_place, first, last, *made.tile.literals,
         )  # fmt: skip
 
     if len(made.stages) == 1:
@@ -240,11 +239,12 @@ def _correlating_kernel(algorithm: str, dtype: str, tile: Tile) -> Callable[...,
         "gemm": (gemm, Sizes),
         "indirect": (indirect, Sizes),
         "depthwise": (depthwise, depthwise.Sizes),
+        "phases": (phases, phases.Sizes),
     }[algorithm]
     return compiled(
         module.correlate,
         float_array(dtype, 1), strided, flat, float_array(dtype, 5), flat, flat, flat, INTEGERS, TABLE, TABLE,
-        sizes_of(sizes), FLAG, FLAG, INT, INT, *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
+        sizes_of(sizes), FLAG, FLAG, INT, INT, *map(types.literal, tile.literals),
     )  # fmt: skip
 
 
