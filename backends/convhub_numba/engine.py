@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
@@ -13,7 +13,18 @@ from numba import types
 from convhub.backend import Array, RunOptions
 from convhub.problem import Problem
 
-from . import depthwise, direct, dot, gemm, indirect, phases, threads, winograd
+from . import (
+    depthwise,
+    direct,
+    dot,
+    gemm,
+    indirect,
+    phases,
+    stem,
+    stem_grad_weight,
+    threads,
+    winograd,
+)
 from . import grad_weight as grad_weight_gemm
 from .blocking import Stage, Tile
 from .compile import compiled, float_array, sizes_of
@@ -240,6 +251,7 @@ def _correlating_kernel(algorithm: str, dtype: str, tile: Tile) -> Callable[...,
         "indirect": (indirect, Sizes),
         "depthwise": (depthwise, depthwise.Sizes),
         "phases": (phases, phases.Sizes),
+        "stem": (stem, Sizes),
     }[algorithm]
     return compiled(
         module.correlate,
@@ -267,11 +279,18 @@ def _winograd_kernels(
     return transform, kernel
 
 
+_REDUCING: dict[str, Any] = {
+    "gemm": grad_weight_gemm,
+    "dot": dot,
+    "stem": stem_grad_weight,
+}
+
+
 @functools.cache
 def _reducing_kernel(algorithm: str, dtype: str, tile: Tile) -> Callable[..., None]:
     strided, flat = float_array(dtype, 4), float_array(sum_dtype(dtype).name, 1)
     return compiled(
-        grad_weight_gemm.correlate if algorithm == "gemm" else dot.correlate,
+        _REDUCING[algorithm].correlate,
         float_array(dtype, 1), strided, flat, strided, flat, flat, INTEGERS, TABLE, TABLE,
         sizes_of(grad_weight_gemm.Sizes), FLAG, FLAG, INT, INT,
         *map(types.literal, (tile.height, tile.vectors, tile.lanes)),

@@ -5,6 +5,7 @@ winograd   forward and grad_input of dense 3 by 3 and 5 by 5 kernels of many cha
 gemm       matrix products on panels of gathered pixels: `gemm`, `grad_weight`
 depthwise  forward and grad_input of depthwise layers, with vectors of channels
 indirect   forward and grad_input of groups with few output channels, with vectors of pixels
+stem       forward and grad_weight of layers with few input channels, with vectors of pixels
 phases     grad_input with a stride of layers with few input channels, all phases of a row at once
 dot        grad_weight of groups with few channels
 direct     loops without scratch, where the workspace limit leaves no room for anything else
@@ -27,6 +28,7 @@ from . import Options, blocking
 from .blocking import Stage, Tile
 from .blocking_depthwise import depthwise_stage, outputs_at_once
 from .blocking_phases import phases_stage, phases_tile
+from .blocking_stem import stem_dots_stage, stem_dots_tile, stem_stage, suits_stem
 from .correlation import Correlation, correlations, regions
 from .narrow import is_narrow_dtype, sum_dtype
 from .threads import usable_threads
@@ -107,12 +109,17 @@ def _made(problem: Problem, tile: Tile, threads: int) -> Plan:
         if C == M == 1 or (M <= DOT_CHANNELS and 3 * (-taps % at_once) <= taps):
             tile = replace(tile, height=1, vectors=at_once)
             return Plan("dot", tile, threads, (blocking.dot_stage(problem, tile),))
+        dots = stem_dots_tile(problem, tile, wide=tile.lanes * tile.item == 64)
+        if dots is not None:
+            return Plan("stem", dots, threads, (stem_dots_stage(problem, dots, threads),))
         return Plan("gemm", tile, threads, (blocking.grad_weight_stage(problem, tile, threads),))
     if problem.primitive == "grad_input":
         narrow_tile = phases_tile(problem, tile, wide=tile.lanes * tile.item == 64)
         if narrow_tile is not None:
             return Plan("phases", narrow_tile, threads, (phases_stage(problem, narrow_tile, threads),))
     parts = correlations(problem)
+    if problem.primitive == "forward" and suits_stem(problem, tile):
+        return Plan("stem", tile, threads, (stem_stage(problem, parts[0], tile, threads),))
     if _suits_channels(problem, parts, tile):
         tile = replace(tile, height=1, vectors=outputs_at_once(parts))
         return Plan("depthwise", tile, threads, (depthwise_stage(problem, parts, tile, threads),))
