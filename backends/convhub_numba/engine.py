@@ -20,6 +20,7 @@ from . import (
     gemm,
     indirect,
     phases,
+    pointwise_grad_weight,
     stem,
     stem_grad_weight,
     threads,
@@ -283,6 +284,7 @@ _REDUCING: dict[str, Any] = {
     "gemm": grad_weight_gemm,
     "dot": dot,
     "stem": stem_grad_weight,
+    "pointwise": pointwise_grad_weight,
 }
 
 

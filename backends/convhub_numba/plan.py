@@ -7,6 +7,7 @@ depthwise  forward and grad_input of depthwise layers, with vectors of channels
 indirect   forward and grad_input of groups with few output channels, with vectors of pixels
 stem       forward and grad_weight of layers with few input channels, with vectors of pixels
 phases     grad_input with a stride of layers with few input channels, all phases of a row at once
+pointwise  grad_weight of 1 by 1 kernels, on images that are not small
 dot        grad_weight of groups with few channels
 direct     loops without scratch, where the workspace limit leaves no room for anything else
 =========  =====================================================================================
@@ -28,6 +29,7 @@ from . import Options, blocking
 from .blocking import Stage, Tile
 from .blocking_depthwise import depthwise_stage, outputs_at_once
 from .blocking_phases import phases_stage, phases_tile
+from .blocking_pointwise import pointwise_stage, pointwise_tile
 from .blocking_stem import stem_dots_stage, stem_dots_tile, stem_stage, suits_stem
 from .correlation import Correlation, correlations, regions
 from .narrow import is_narrow_dtype, sum_dtype
@@ -112,6 +114,9 @@ def _made(problem: Problem, tile: Tile, threads: int) -> Plan:
         dots = stem_dots_tile(problem, tile, wide=tile.lanes * tile.item == 64)
         if dots is not None:
             return Plan("stem", dots, threads, (stem_dots_stage(problem, dots, threads),))
+        pointwise = pointwise_tile(problem, tile, wide=tile.lanes * tile.item == 64)
+        if pointwise is not None:
+            return Plan("pointwise", pointwise, threads, (pointwise_stage(problem, pointwise, threads),))
         return Plan("gemm", tile, threads, (blocking.grad_weight_stage(problem, tile, threads),))
     if problem.primitive == "grad_input":
         narrow_tile = phases_tile(problem, tile, wide=tile.lanes * tile.item == 64)
