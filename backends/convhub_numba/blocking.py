@@ -34,6 +34,12 @@ class Tile:
     vectors: int
     lanes: int
     item: int
+    pattern: tuple[int, ...] = ()  # what else shapes the code of some kernels
+
+    @property
+    def literals(self) -> tuple[int, ...]:
+        """The numbers for which a kernel is compiled."""
+        return self.height, self.vectors, self.lanes, *self.pattern
 
     @property
     def width(self) -> int:

@@ -8,40 +8,31 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numba import types
 
 from convhub.backend import Array, RunOptions
 from convhub.problem import Problem
 
-from . import (
-    depthwise,
-    depthwise_weight,
-    direct,
-    dot,
-    gemm,
-    grouped,
-    grouped_weight,
-    implicit_gemm,
-    implicit_weight,
-    indirect,
-    threads,
-    winograd,
-    winograd_weight,
+from . import direct, threads
+from .blocking import Stage
+from .compile import compiled, float_array
+from .correlation import correlations
+from .kernels import (
+    INT,
+    INTEGERS,
+    TABLE,
+    correlating_kernel,
+    implicit_kernels,
+    implicit_weight_kernel,
+    reducing_kernel,
+    winograd_kernels,
+    winograd_weight_kernel,
 )
-from . import grad_weight as grad_weight_gemm
-from .blocking import Stage, Tile
-from .compile import compiled, float_array, sizes_of
-from .correlation import Sizes, correlations
 from .narrow import as_stored, is_narrow_dtype, sum_dtype
 from .plan import Plan, plan
 from .scratch import scratch, shared_scratch
 from .transform_codes import transform_codes, weight_transform_codes
 
 __all__ = ["forward", "grad_input", "grad_weight"]
-
-INTEGERS = types.Array(types.int64, 1, "C")
-TABLE = types.Array(types.int64, 2, "C")
-FLAG, INT = types.boolean, types.int64
 
 
 def forward(
@@ -127,7 +118,7 @@ def _prepared(problem: Problem, options: RunOptions, vector_bits: int) -> Prepar
 
 def _prepare(problem: Problem, options: RunOptions, vector_bits: int) -> Prepared:
     made = plan(problem, options, vector_bits)
-    kernel_for = _reducing_kernel if problem.primitive == "grad_weight" else _correlating_kernel
+    kernel_for = reducing_kernel if problem.primitive == "grad_weight" else correlating_kernel
     return Prepared(
         made,
         None
@@ -175,8 +166,7 @@ def _correlate(source: Array, weight: Array, bias: Array | None, problem: Proble
         kernel(
             flat_out, source, flat_source, weight, flat_weight, constants, items, table, stage.taps,
             stage.phases, stage.sizes, plain_source and stage.source_in_place,
-            plain_weight and stage.weight_in_place, first, last,
-            made.tile.height, made.tile.vectors, made.tile.lanes,
+            plain_weight and stage.weight_in_place, first, last, *made.tile.literals,
         )  # fmt: skip
 
     if len(made.stages) == 1:
@@ -196,7 +186,7 @@ def _correlate_winograd(
     """Transform the weight once for all threads, then run the tiles."""
     (stage,) = made.stages
     tile = made.tile
-    transform, kernel = _winograd_kernels(problem.dtype, tile)
+    transform, kernel = winograd_kernels(problem.dtype, tile)
     sums = sum_dtype(problem.dtype)
     codes = transform_codes(sums.name, made.schemes, tile.lanes)
     transformed = shared_scratch(stage.shared_items, sums)
@@ -235,7 +225,7 @@ def _correlate_implicit(
     """Pack the weight once for all threads, then run the tiles."""
     (stage,) = made.stages
     tile, sums = made.tile, sum_dtype(problem.dtype)
-    pack, kernel = _implicit_kernels(problem.dtype, tile)
+    pack, kernel = implicit_kernels(problem.dtype, tile)
     packed = shared_scratch(stage.shared_items, sums)
     flat_out = out.reshape(-1)
 
@@ -260,7 +250,7 @@ def _correlate_implicit(
 def _grad_weight_winograd(dw: Array, dy: Array, x: Array, problem: Problem, made: Plan) -> None:
     (stage,) = made.stages
     tile, sums = made.tile, sum_dtype(problem.dtype)
-    kernel = _winograd_weight_kernel(problem.dtype, tile)
+    kernel = winograd_weight_kernel(problem.dtype, tile)
     codes = weight_transform_codes(sums.name, made.schemes, tile.lanes)
     flat_dw = dw.reshape(-1)
     taps = math.prod(problem.kernel_size)
@@ -278,7 +268,7 @@ def _grad_weight_winograd(dw: Array, dy: Array, x: Array, problem: Problem, made
 def _grad_weight_implicit(dw: Array, dy: Array, x: Array, problem: Problem, made: Plan) -> None:
     (stage,) = made.stages
     tile, sums = made.tile, sum_dtype(problem.dtype)
-    kernel = _implicit_weight_kernel(problem.dtype, tile)
+    kernel = implicit_weight_kernel(problem.dtype, tile)
     flat_dw = dw.reshape(-1)
 
     def work(first: int, last: int) -> None:
@@ -319,92 +309,6 @@ def _run_stages(work: Callable[[Stage, int, int], None], made: Plan) -> None:
             first, last = first - stage.tasks, last - stage.tasks
 
     threads.run(work_range, sum(stage.tasks for stage in made.stages), made.threads)
-
-
-@functools.cache
-def _correlating_kernel(algorithm: str, dtype: str, tile: Tile) -> Callable[..., None]:
-    strided, flat = float_array(dtype, 4), float_array(sum_dtype(dtype).name, 1)
-    module, sizes = {
-        "gemm": (gemm, Sizes),
-        "indirect": (indirect, Sizes),
-        "depthwise": (depthwise, depthwise.Sizes),
-        "grouped": (grouped, grouped.Sizes),
-    }[algorithm]
-    return compiled(
-        module.correlate,
-        float_array(dtype, 1), strided, flat, float_array(dtype, 5), flat, flat, flat, INTEGERS, TABLE, TABLE,
-        sizes_of(sizes), FLAG, FLAG, INT, INT, *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
-    )  # fmt: skip
-
-
-@functools.cache
-def _winograd_kernels(dtype: str, tile: Tile) -> tuple[Callable[..., None], Callable[..., None]]:
-    flat, strided, weight = float_array(dtype, 1), float_array(dtype, 4), float_array(dtype, 5)
-    sums, sizes = float_array(sum_dtype(dtype).name, 1), sizes_of(winograd.Sizes)
-    transform = compiled(
-        winograd.transform_weights,
-        sums, weight, sums, INTEGERS, sizes, INT, INT, INT, *map(types.literal, (tile.vectors, tile.lanes)),
-    )  # fmt: skip
-    kernel = compiled(
-        winograd.correlate,
-        flat, strided, weight, sums, sums, sums, INTEGERS, sizes, INT, INT, INT, INT,
-        *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
-    )  # fmt: skip
-    return transform, kernel
-
-
-@functools.cache
-def _implicit_kernels(dtype: str, tile: Tile) -> tuple[Callable[..., None], Callable[..., None]]:
-    flat, strided, weight = float_array(dtype, 1), float_array(dtype, 4), float_array(dtype, 5)
-    sums, sizes = float_array(sum_dtype(dtype).name, 1), sizes_of(implicit_gemm.Sizes)
-    pack = compiled(
-        implicit_gemm.pack_weights,
-        sums, weight, sums, INTEGERS, TABLE, TABLE, sizes, INT, INT,
-        *map(types.literal, (tile.vectors, tile.lanes)),
-    )  # fmt: skip
-    kernel = compiled(
-        implicit_gemm.correlate,
-        flat, strided, sums, sums, sums, INTEGERS, TABLE, TABLE, sizes, INT, INT,
-        *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
-    )  # fmt: skip
-    return pack, kernel
-
-
-@functools.cache
-def _winograd_weight_kernel(dtype: str, tile: Tile) -> Callable[..., None]:
-    flat, strided, sums = float_array(dtype, 1), float_array(dtype, 4), float_array(sum_dtype(dtype).name, 1)
-    return compiled(
-        winograd_weight.correlate,
-        flat, strided, strided, sums, INTEGERS, INT, INT, sizes_of(winograd_weight.Sizes), INT, INT, INT, INT,
-        INT, *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
-    )  # fmt: skip
-
-
-@functools.cache
-def _implicit_weight_kernel(dtype: str, tile: Tile) -> Callable[..., None]:
-    flat, strided, sums = float_array(dtype, 1), float_array(dtype, 4), float_array(sum_dtype(dtype).name, 1)
-    return compiled(
-        implicit_weight.correlate,
-        flat, strided, strided, sums, INTEGERS, sizes_of(implicit_weight.Sizes), INT, INT,
-        *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
-    )  # fmt: skip
-
-
-@functools.cache
-def _reducing_kernel(algorithm: str, dtype: str, tile: Tile) -> Callable[..., None]:
-    strided, flat = float_array(dtype, 4), float_array(sum_dtype(dtype).name, 1)
-    module, sizes = {
-        "gemm": (grad_weight_gemm, grad_weight_gemm.Sizes),
-        "dot": (dot, grad_weight_gemm.Sizes),
-        "depthwise": (depthwise_weight, depthwise_weight.Sizes),
-        "grouped": (grouped_weight, grouped_weight.Sizes),
-    }[algorithm]
-    return compiled(
-        module.correlate,
-        float_array(dtype, 1), strided, flat, strided, flat, flat, INTEGERS, TABLE, TABLE,
-        sizes_of(sizes), FLAG, FLAG, INT, INT,
-        *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
-    )  # fmt: skip
 
 
 def _correlate_direct(

@@ -1,15 +1,18 @@
 """Which algorithm runs a problem, in which blocks and on how many threads. Plans are cached.
 
-=========  =====================================================================================
-winograd   forward and grad_input of dense 3 by 3 and 5 by 5 kernels of many channels
-implicit_gemm  matrix products of many channels, with pixels of channels as they lie
-gemm       matrix products on panels of gathered pixels: `gemm`, `grad_weight`
-depthwise  depthwise layers, with vectors of channels; for grad_weight: `depthwise_weight`
-grouped    small groups, with vectors of a group's channels; for grad_weight: `grouped_weight`
-indirect   forward and grad_input of groups with few output channels, with vectors of pixels
-dot        grad_weight of groups with few channels
-direct     loops without scratch, where the workspace limit leaves no room for anything else
-=========  =====================================================================================
+=============  ==================================================================================
+winograd       small kernels of many channels; for grad_weight: `winograd_weight`
+implicit_gemm  many channels, pixels of channels as they lie; for grad_weight: `implicit_weight`
+gemm           matrix products on panels of gathered pixels: `gemm`, `grad_weight`
+depthwise      depthwise layers, with vectors of channels; for grad_weight: `depthwise_weight`
+grouped        small groups, with vectors of a group's channels; for grad_weight: `grouped_weight`
+indirect       forward and grad_input of groups with few output channels, with vectors of pixels
+stem           forward and grad_weight of layers with few input channels, with vectors of pixels
+phases         grad_input with a stride of layers with few input channels, all phases of a row at once
+pointwise      grad_weight of 1 by 1 kernels, on images that are not small
+dot            grad_weight of groups with few channels
+direct         loops without scratch, where the workspace limit leaves no room for anything else
+=============  ==================================================================================
 
 The blocks of terms, which decide the bits of a result, depend on the problem and the vector's length alone;
 threads and workspace limit only move the tiles of outputs.
@@ -29,6 +32,9 @@ from .blocking import Stage, Tile
 from .blocking_channels import by_channels
 from .blocking_implicit import implicit_stage
 from .blocking_implicit_weight import implicit_weight_stage
+from .blocking_phases import phases_stage, phases_tile
+from .blocking_pointwise import pointwise_stage, pointwise_tile
+from .blocking_stem import stem_dots_stage, stem_dots_tile, stem_stage, suits_stem
 from .blocking_winograd import AxisTiles, best_tiling, register_tile, winograd_stage
 from .blocking_winograd_weight import best_weight_tiling, weight_register_tile, winograd_weight_stage
 from .correlation import Correlation, correlations, regions
@@ -106,17 +112,14 @@ def _made(problem: Problem, tile: Tile, threads: int) -> Plan:
     if made:
         return Plan(made.algorithm, made.tile, threads, (made.stage,))
     if problem.primitive == "grad_weight":
-        M, C = problem.out_channels // problem.groups, problem.in_channels // problem.groups
-        taps = problem.kernel_size[0] * problem.kernel_size[1]
-        at_once = 9 if taps > 6 else 3  # one register each; as many as a 3 by 3 kernel has
-        if C == M == 1 or (M <= DOT_CHANNELS and 3 * (-taps % at_once) <= taps):
-            tile = replace(tile, height=1, vectors=at_once)
-            return Plan("dot", tile, threads, (blocking.dot_stage(problem, tile),))
-        if min(M, C) >= tile.lanes and math.prod(problem.result_shape) and problem.batch:
-            tile = weight_register_tile(M, tile)
-            return Plan("implicit_gemm", tile, threads, (implicit_weight_stage(problem, tile, threads),))
-        return Plan("gemm", tile, threads, (blocking.grad_weight_stage(problem, tile, threads),))
+        return _made_weight(problem, tile, threads)
+    if problem.primitive == "grad_input":
+        narrow_tile = phases_tile(problem, tile, wide=tile.lanes * tile.item == 64)
+        if narrow_tile is not None:
+            return Plan("phases", narrow_tile, threads, (phases_stage(problem, narrow_tile, threads),))
     parts = correlations(problem)
+    if problem.primitive == "forward" and suits_stem(problem, tile):
+        return Plan("stem", tile, threads, (stem_stage(problem, parts[0], tile, threads),))
     if _suits_pixels(problem, parts, tile):
         tile = register_tile(parts[0].out_channels, tile)
         return Plan("implicit_gemm", tile, threads, (implicit_stage(problem, parts, tile, threads),))
@@ -131,6 +134,25 @@ def _made(problem: Problem, tile: Tile, threads: int) -> Plan:
     pieces = [piece for part in parts for piece in regions(part) if piece.taps]
     stages = tuple(blocking.gemm_stage(problem, piece, tile, threads) for piece in pieces)
     return Plan("gemm", tile, threads, stages)
+
+
+def _made_weight(problem: Problem, tile: Tile, threads: int) -> Plan:
+    M, C = problem.out_channels // problem.groups, problem.in_channels // problem.groups
+    taps = problem.kernel_size[0] * problem.kernel_size[1]
+    at_once = 9 if taps > 6 else 3  # one register each; as many as a 3 by 3 kernel has
+    if C == M == 1 or (M <= DOT_CHANNELS and 3 * (-taps % at_once) <= taps):
+        tile = replace(tile, height=1, vectors=at_once)
+        return Plan("dot", tile, threads, (blocking.dot_stage(problem, tile),))
+    dots = stem_dots_tile(problem, tile, wide=tile.lanes * tile.item == 64)
+    if dots is not None:
+        return Plan("stem", dots, threads, (stem_dots_stage(problem, dots, threads),))
+    pointwise = pointwise_tile(problem, tile, wide=tile.lanes * tile.item == 64)
+    if pointwise is not None:
+        return Plan("pointwise", pointwise, threads, (pointwise_stage(problem, pointwise, threads),))
+    if min(M, C) >= tile.lanes and math.prod(problem.result_shape) and problem.batch:
+        tile = weight_register_tile(M, tile)
+        return Plan("implicit_gemm", tile, threads, (implicit_weight_stage(problem, tile, threads),))
+    return Plan("gemm", tile, threads, (blocking.grad_weight_stage(problem, tile, threads),))
 
 
 def _suits_pixels(problem: Problem, parts: tuple[Correlation, ...], tile: Tile) -> bool:

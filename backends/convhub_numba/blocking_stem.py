@@ -1,0 +1,120 @@
+"""The sizes of tiles for layers with few input channels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from convhub.problem import Problem
+
+from .blocking import (
+    LONG_TILE_PIXELS,
+    TASKS_PER_THREAD,
+    Stage,
+    Tile,
+    _blocks,
+    _even,
+    _pixel_tile,
+    _planes,
+    _reduced,
+    _sizes,
+)  # fmt: skip
+from .correlation import Correlation, correlations
+
+__all__ = ["stem_dots_stage", "stem_dots_tile", "stem_stage", "suits_stem"]
+
+MOST_CHANNELS = 4
+FEW_TERMS = 100  # for each output: gathering more of them into panels takes little beside the products
+MOST_TERMS = 64  # summed at once, so that rounding errors stay small
+BLOCK_PIXELS = 1024  # summed at once in the gradient of the weight, each lane its own
+
+
+def suits_stem(problem: Problem, tile: Tile) -> bool:
+    """Say whether a forward problem has few terms to sum, and rows that nearly fill their vectors."""
+    return _few_channels(problem) and problem.terms <= FEW_TERMS and _filled(problem, tile) >= 7 / 8
+
+
+def _few_channels(problem: Problem) -> bool:
+    return problem.groups == 1 and problem.in_channels <= MOST_CHANNELS < problem.out_channels
+
+
+def _filled(problem: Problem, tile: Tile) -> float:
+    """Return how much of its vectors a row of ``y`` fills; 0 if it is shorter than one."""
+    columns = problem.output_size[1]
+    return 0.0 if columns < tile.lanes else columns / (_blocks(columns, tile.lanes) * tile.lanes)
+
+
+def stem_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) -> Stage:
+    """Return the blocks of `stem.correlate`."""
+    planes = _planes(part, problem.dtype)
+    A, B, C = part.rows.count, part.columns.count, part.source_channels
+    copied = 0 if planes.inside else C * tile.item
+    tile_rows, tile_columns = _pixel_tile(A, B, LONG_TILE_PIXELS, planes, copied)
+    while threads > 1 and tile_rows > 4:
+        if problem.batch * _blocks(A, tile_rows) * _blocks(B, tile_columns) >= TASKS_PER_THREAD * threads:
+            break
+        tile_rows = -(-tile_rows // 2)
+    sizes = _sizes(
+        problem,
+        part,
+        planes,
+        tile_images=1,
+        tile_rows=tile_rows,
+        tile_columns=tile_columns,
+        tile_groups=1,
+        tile_channels=part.out_channels,
+        block_channels=_even(part.terms, MOST_TERMS),
+        block_taps=part.taps,
+        pad_items=C * planes.items(tile_rows, tile_columns) + tile.lanes,
+        panel_items=0,
+        packed_items=part.out_channels * part.terms,
+        held_panels=0,
+    )
+    listed = tile_rows * _blocks(tile_columns, tile.lanes) + tile.vectors
+    return Stage(
+        sizes,
+        planes.taps,
+        planes.phases,
+        problem.batch * _blocks(A, tile_rows) * _blocks(B, tile_columns),
+        sizes.pad_items + sizes.packed_items + tile.height * tile.width,
+        2 * listed + tile.vectors + part.terms,
+        planes.inside,
+    )
+
+
+def stem_dots_tile(problem: Problem, tile: Tile, wide: bool) -> Tile | None:
+    """Return the register tile if `stem_grad_weight.correlate` suits a problem, else None."""
+    terms = problem.in_channels * problem.kernel_size[0] * problem.kernel_size[1]
+    if not _few_channels(problem) or _filled(problem, tile) < (4 / 5 if terms <= FEW_TERMS else 7 / 8):
+        return None
+    return replace(tile, height=4, vectors=6) if wide else replace(tile, height=2, vectors=4)
+
+
+def stem_dots_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
+    """Return the blocks of `stem_grad_weight.correlate`; `tile.vectors` taps are summed at once."""
+    (part,) = correlations(problem.replace(primitive="forward"))
+    planes = _planes(part, problem.dtype)
+    M, half = part.out_channels, tile.vectors // 2
+    tasks = min(_blocks(M, tile.height), TASKS_PER_THREAD * threads if threads > 1 else 1)
+    block_channels = _even(M, _blocks(M, tasks), tile.height)
+    # The order of summation hangs on these: they must not depend on the threads.
+    tile_rows, tile_columns = _pixel_tile(
+        part.rows.count, part.columns.count, LONG_TILE_PIXELS, planes, part.source_channels * tile.item
+    )
+    filled = _blocks(part.terms, half) * half
+    return _reduced(
+        problem,
+        part,
+        planes,
+        tile,
+        _blocks(M, block_channels),
+        planes.inside,
+        tile_rows=tile_rows,
+        tile_columns=tile_columns,
+        block_pixels=_even(tile_rows, max(1, BLOCK_PIXELS // tile_columns)),
+        block_channels=block_channels,
+        block_columns=filled,
+        pad_items=part.source_channels * planes.items(tile_rows, tile_columns) + tile.lanes,
+        panel_items=0,
+        left_items=tile.height * tile_rows * tile_columns + tile.lanes,
+        sum_items=block_channels * filled * tile.lanes,
+    )
