@@ -8,7 +8,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numba
 from numba import types
+from numba.core import event
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.runtime import rtsys
 
 from .narrow import stored_type
 
@@ -17,6 +21,9 @@ __all__ = ["compiled", "float_array", "sizes_of"]
 log = logging.getLogger("convhub.numba")
 _lock = threading.Lock()
 _entries: dict[tuple[Any, ...], Callable[..., None]] = {}
+
+#: Numba's versions whose cache on disk `_from_disk` knows from inside.
+KNOWN_VERSIONS = ((0, 68),)
 
 
 def float_array(dtype: str, dimensions: int) -> types.Array:
@@ -41,16 +48,52 @@ def compiled(kernel: Any, *signature: Any) -> Callable[..., None]:
         with _lock:
             entry = _entries.get(key)
             if entry is None:
-                entry = _entries[key] = _compile(kernel, signature)
+                entry = _entries[key] = _from_disk(kernel, signature) or _compile(kernel, signature)
     return entry
+
+
+def _from_disk(kernel: Any, signature: tuple[Any, ...]) -> Callable[..., None] | None:
+    """Return machine code that an earlier process left in Numba's cache, or None.
+
+    ``kernel.compile`` would find it too, but before it looks it loads whatever compiling might need, which
+    takes longer than all else in a process's first call. Code that is already machine code needs of that
+    the runtime's symbols alone.
+    """
+    if numba.version_info.short not in KNOWN_VERSIONS:
+        return None
+    context = kernel.targetctx
+    with global_compiler_lock:
+        rtsys.initialize(context)
+        try:
+            loaded = kernel._cache._load_overload(signature, context)
+        except OSError:  # what cannot be read is compiled; if that fails as well, Numba says why
+            return None
+    return None if loaded is None else loaded.entry_point  # type: ignore[no-any-return]
+
+
+class _Announce(event.Listener):
+    """Say that a kernel is being compiled, before it starts: whoever called waits for seconds."""
+
+    def __init__(self, kernel: Any) -> None:
+        self.kernel = kernel
+        self.began = 0.0
+
+    def on_start(self, event: Any) -> None:
+        """Log one line; the functions that the kernel calls are compiled in passing, and have none."""
+        if event.data["dispatcher"] is self.kernel:
+            self.began = time.perf_counter()
+            log.info("compiling %s, to be kept in %s", self._name, self.kernel.stats.cache_path)
+
+    def on_end(self, event: Any) -> None:
+        """Log how long it took."""
+        if event.data["dispatcher"] is self.kernel:
+            log.info("compiling %s took %.1f s", self._name, time.perf_counter() - self.began)
+
+    @property
+    def _name(self) -> str:
+        return f"{self.kernel.__module__}.{self.kernel.__name__}"
 
 
 def _compile(kernel: Any, signature: tuple[Any, ...]) -> Callable[..., None]:
-    began = time.perf_counter()
-    missed = kernel.stats.cache_misses.get(signature, 0)
-    entry: Callable[..., None] = kernel.compile(signature)
-    if kernel.stats.cache_misses.get(signature, 0) > missed:
-        log.info(
-            "compiling %s.%s took %.1f s", kernel.__module__, kernel.__name__, time.perf_counter() - began
-        )
-    return entry
+    with event.install_listener("numba:compile", _Announce(kernel)):
+        return kernel.compile(signature)  # type: ignore[no-any-return]

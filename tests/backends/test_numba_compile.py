@@ -1,0 +1,90 @@
+"""What the Numba engine does the first time: compile and say so, or take what an earlier process compiled."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("numba", reason="the engine under test is made of Numba")
+
+import numba
+from convhub_numba import compile as compile_module
+
+#: Computes by the plain loops, which compile fastest, and prints what is logged and what is imported.
+CHILD = """
+import json, logging, sys
+import numpy as np
+from convhub.backend import RunOptions
+from convhub.problem import Problem
+from convhub_numba import backend
+
+lines = []
+
+class Collect(logging.Handler):
+    def emit(self, record):
+        # What is in the cache when the line comes tells whether it comes before or after.
+        lines.append((record.name, record.levelname, record.getMessage(), len(list(CACHE.rglob("*.nbc")))))
+
+import os, pathlib
+CACHE = pathlib.Path(os.environ["NUMBA_CACHE_DIR"])
+logging.getLogger("convhub.numba").addHandler(Collect())
+logging.getLogger("convhub.numba").setLevel("INFO")
+problem = Problem("forward", 1, 1, 1, (4, 4), (3, 3))
+x, w = np.arange(16, dtype="f4").reshape(1, 1, 4, 4), np.ones((1, 1, 3, 3), "f4")
+for _ in range(2):
+    y = backend.forward(x, w, None, problem, RunOptions(workspace_limit=0))
+assert y.tolist() == [[[[45.0, 54.0], [81.0, 90.0]]]], y
+print(json.dumps([lines, sorted(sys.modules)]))
+"""
+
+
+def run_child(cache, code=CHILD):
+    environment = {
+        **os.environ,
+        "NUMBA_CACHE_DIR": str(cache),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=240, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_compiling_is_announced_before_it_starts_and_once_for_all_processes(tmp_path):
+    lines, modules = run_child(tmp_path)
+    assert [line[:2] for line in lines] == [["convhub.numba", "INFO"]] * 2
+    (before, held_before), (after, held_after) = (line[2:] for line in lines)
+    assert before.startswith(f"compiling convhub_numba.direct.correlate, to be kept in {tmp_path}")
+    assert after.startswith("compiling convhub_numba.direct.correlate took ")
+    assert held_before == held_after == 0  # Numba stores it after the second
+    assert list(tmp_path.rglob("*.nbc"))
+    assert "numba.np.arraymath" in modules
+    lines, modules = run_child(tmp_path)
+    assert lines == []
+    # What Numba would load to compile something takes longer than the whole first call.
+    assert not {"numba.np.arraymath", "numba.np.linalg", "scipy.linalg"} & set(modules)
+
+
+def test_other_versions_of_numba_load_their_cache_themselves(tmp_path):
+    assert numba.version_info.short in compile_module.KNOWN_VERSIONS, (
+        "look whether the cache still works as `compile._from_disk` has it, and add this version"
+    )
+    unknown = CHILD.replace(
+        "lines = []", "lines = []; import convhub_numba.compile as c; c.KNOWN_VERSIONS = ()"
+    )
+    lines, _ = run_child(tmp_path, unknown)
+    assert len(lines) == 2
+    lines, modules = run_child(tmp_path, unknown)
+    assert lines == []
+    assert "numba.np.arraymath" in modules
+
+
+def test_code_that_is_gone_from_the_disk_is_compiled_again(tmp_path):
+    run_child(tmp_path)
+    for file in tmp_path.rglob("*.nbc"):
+        file.unlink()
+    lines, _ = run_child(tmp_path)
+    assert len(lines) == 2
