@@ -55,6 +55,11 @@ def run_from(dtype, width, start):
     return lines, done
 
 
+def named(line):
+    """Return the case of a line, with the number from which `guarded_run` repeats it."""
+    return f"case {line['index']}, {line['case']} ({line['memory']})"
+
+
 def name_of_end(code):
     return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
 
@@ -67,13 +72,14 @@ def test_nothing_outside_of_arrays_is_touched(dtype, width):
     start, crashes, wrong = 0, 0, []
     while start is not None:
         lines, done = run_from(dtype, width, start)
-        wrong += [f"{line['case']} ({line['memory']}): {line['fault']}" for line in lines if "fault" in line]
+        wrong += [f"{named(line)}: {line['fault']}" for line in lines if "fault" in line]
         if lines and "done" in lines[-1]:
             break
         assert lines, f"nothing ran; {name_of_end(done.returncode)}:\n{done.stderr[-3000:]}"
         last = lines[-1]
-        trace = "\n    ".join(done.stderr.splitlines()[-12:])
-        wrong.append(f"{last['case']} ({last['memory']}): {name_of_end(done.returncode)}\n    {trace}")
+        shown = [text for text in done.stderr.splitlines() if not text.startswith("Extension modules")]
+        trace = "\n    ".join(shown[-12:])
+        wrong.append(f"{named(last)}: {name_of_end(done.returncode)}\n    {trace}")
         crashes += 1
         start = last["index"] + 1 if crashes < MOST_CRASHES else None
     assert not wrong, "\n".join(wrong)
