@@ -75,11 +75,13 @@ KEYS: dict[str, Key] = {
     "verbose": Key("log one line a call: what ran, where, how long and why", "true or false"),
     "plugins": Key("load the plugins of other distributions", "true or false"),
     "disable_plugins": Key("plugins or distributions that are not loaded", "a list of names"),
-    "options": Key("settings of the backends' own, a table for each", "tables such as [options.numba]"),
+    "options": Key(
+        "settings of the backends' own, a table for each",
+        "tables such as [options.numba], or a text such as 'numba.vector_bits=128'",
+    ),
 }
 
-# Options are tables of tables, which a variable cannot hold.
-VARIABLES = {f"CONVHUB_{key.upper()}": key for key in KEYS if key != "options"}
+VARIABLES = {f"CONVHUB_{key.upper()}": key for key in KEYS}
 
 _WORDS = {"on": True, "yes": True, "1": True, "off": False, "no": False, "0": False}
 _BOOLEANS = {field.name for field in dataclasses.fields(Settings) if field.type == "bool"}
@@ -220,12 +222,24 @@ def _environment_layer() -> Layer:
 def _from_text(key: str, text: str) -> Any:
     if key in _BOOLEANS:
         return _WORDS.get(text.strip().lower(), text.strip().lower())
+    if key == "options":
+        return _options_from_text(text)
     if key in _LISTS:
         return [item.strip() for item in text.split(",") if item.strip()]
     if key == "backend" and "=" in text:
         pairs = [item.partition("=") for item in text.split(",")]
         return {device.strip(): name.strip() for device, _, name in pairs}
     return text.strip()
+
+
+def _options_from_text(text: str) -> Any:
+    """Return tables from what stands between the braces of a TOML table; what is none stays a text."""
+    import tomllib
+
+    try:
+        return tomllib.loads(f"options = {{{text}}}")["options"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
 
 
 def _project_file() -> Layer:

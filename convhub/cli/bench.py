@@ -31,6 +31,8 @@ USUAL, QUICK = 8, 2
 
 #: Parameters that concern only what is shown and written.
 SHOWING = ("from_file", "layers", "json_file", "plot", "markdown")
+#: Parameters that --start takes.
+STARTING = ("start", "problems", "backend", "json_file")
 
 File = Path | None
 
@@ -85,6 +87,9 @@ def bench(
     json_file: Annotated[File, typer.Option("--json", metavar="FILE", help="Write everything there.")] = None,
     plot: Annotated[File, typer.Option(metavar="FILE", help="Draw a figure: .png, .svg …")] = None,
     markdown: Annotated[File, typer.Option(metavar="FILE", help="Write tables for the docs there.")] = None,
+    start: Annotated[
+        bool, typer.Option("--start", help="Time first calls of new processes, and a tiny call, instead.")
+    ] = False,
     from_file: Annotated[
         File, typer.Option("--from", metavar="FILE", help="Time nothing; show what --json wrote.")
     ] = None,
@@ -94,11 +99,15 @@ def bench(
     Both sides get the same arrays and as many threads, in one process, in turns. Exit code 1 if they do not
     agree on a result. Nothing else should run on the machine meanwhile.
     """
+    if start:
+        _check_only(context, STARTING, "--start times one PROBLEM at most, and no layers")
+        _started(backend, problems or [], json_file)
+        return
     if plot is not None:
         _need("matplotlib", "--plot")
         _check_suffix(plot)
     if from_file is not None:
-        _check_only_shown(context)
+        _check_only(context, SHOWING, "--from times nothing")
         from ..bench.results import read_report
 
         _deliver(read_report(from_file), layers, json_file, plot, markdown)
@@ -128,13 +137,28 @@ def bench(
     _deliver(_timed(chosen, settings, command), layers or bool(problems), json_file, plot, markdown)
 
 
-def _check_only_shown(context: typer.Context) -> None:
-    """Refuse, beside --from, what would say how to time."""
+def _started(backend: str | None, problems: Sequence[str], json_file: Path | None) -> None:
+    """Measure and print what first calls cost."""
+    from ..bench.start import TINY, measure_start
+    from .start_report import show_start, start_json
+
+    if len(problems) > 1:
+        raise typer.BadParameter("--start times one PROBLEM at most, and no layers")
+    if backend is not None:
+        check_name(backend, "--backend")
+    found = measure_start(backend, str(Problem.parse(problems[0])) if problems else TINY)
+    show_start(found)
+    if json_file is not None:
+        json_file.write_text(start_json(found), encoding="utf-8")
+
+
+def _check_only(context: typer.Context, allowed: Sequence[str], why: str) -> None:
+    """Refuse, beside --from or --start, what they have no use for."""
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
-        if parameter.name not in SHOWING and source is not None and source.name == "COMMANDLINE":
+        if parameter.name not in allowed and source is not None and source.name == "COMMANDLINE":
             named = parameter.opts[0] if parameter.param_type_name == "option" else "PROBLEM"
-            raise typer.BadParameter(f"--from times nothing: leave {named} out")
+            raise typer.BadParameter(f"{why}: leave {named} out")
 
 
 def _need(module: str, option: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import hypothesis
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from convhub import config
 from convhub.candidates import availability, current_registry
 from convhub.conformance import plugin
+from convhub.conformance.calls import settings
 from convhub.conformance.subjects import Subject, problems_for, refuses_all
 from convhub.conformance.trial import CheckFailure, Trial
 from convhub.conformance.verify import Finding
@@ -69,18 +70,36 @@ def _marks(subject: Subject) -> tuple[pytest.MarkDecorator, ...]:
 
 
 def _subjects(pytest_config: pytest.Config) -> list[Subject]:
-    """Return every backend that is asked for, once for each of its devices."""
+    """Return every backend that is asked for, once for each of its devices and under each of the options."""
     resolved = config.current()
     registry = current_registry(resolved)
     names = pytest_config.getoption("convhub_backend", None) or list(registry.backends)
+    texts = plugin.option_texts(pytest_config)
     subjects = []
     for name in names:
         backend = registry.backends[name].backend
         missing = availability(backend, resolved)
         for device in backend.capabilities.devices:
             subject = Subject(name, device)
-            subjects.append(subject._replace(missing=missing or refuses_all(subject)))
+            subject = subject._replace(missing=missing or refuses_all(subject))
+            subjects += [subject._replace(options=text) for text in ("", *_of(name, texts))]
     return subjects
+
+
+def _of(name: str, texts: dict[str, str]) -> list[str]:
+    return [text for text, backend in texts.items() if backend == name]
+
+
+@pytest.fixture(autouse=True)
+def _options_of_the_subject(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Have the backend's own options in the environment while a test runs on a subject that has some."""
+    call = getattr(request.node, "callspec", None)
+    subject = call.params.get("subject") if call is not None else None
+    if subject is None or not subject.options:
+        yield
+        return
+    with settings(options=subject.options):
+        yield
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The suite's option, and the summary of what it found; loaded by `conftest` or by ``pytest -p``."""
+"""The suite's options, and the summary of what it found; loaded by `conftest` or by ``pytest -p``."""
 
 from __future__ import annotations
 
@@ -12,43 +12,74 @@ import pytest
 if TYPE_CHECKING:
     from .verify import Finding
 
-__all__ = ["OPTION", "record"]
+__all__ = ["OPTION", "OPTIONS", "option_texts", "record"]
 
 OPTION = "--convhub-backend"
+OPTIONS = "--convhub-options"
 #: The name under which a report carries what was found, as plain data, so that pytest-xdist can send it.
 PROPERTY = "convhub findings"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that says which backends are checked."""
-    parser.getgroup("convhub").addoption(
+    """Add the options that say which backends are checked, and under which options of their own."""
+    group = parser.getgroup("convhub")
+    group.addoption(
         OPTION,
         action="append",
         metavar="NAME",
         dest="convhub_backend",
         help="check this backend with convhub's conformance suite; may be repeated (default: every one)",
     )
+    group.addoption(
+        OPTIONS,
+        action="append",
+        metavar="NAME.KEY=VALUE",
+        dest="convhub_options",
+        help="check backend NAME once more under this option of its own; may be repeated",
+    )
+    parser.addini("convhub_options", f"what {OPTIONS} says where it is not given", type="linelist")
+
+
+def option_texts(config: pytest.Config) -> dict[str, str]:
+    """Return the options under which backends are checked once more: the backend's name by the text."""
+    texts = config.getoption("convhub_options", None) or config.getini("convhub_options")
+    named = {text.replace(" ", ""): text.partition(".")[0].strip() for text in texts}
+    asked = config.getoption("convhub_backend", None)
+    return {text: name for text, name in named.items() if not asked or name in asked}
 
 
 def pytest_collection(session: pytest.Session) -> None:
-    """Refuse the name of a backend that is not registered, before anything is collected."""
-    names = session.config.getoption("convhub_backend") or ()
-    if not names:
+    """Refuse backends that are not registered, and options that they do not have, before all else."""
+    asked = dict.fromkeys(session.config.getoption("convhub_backend") or (), OPTION)
+    texts = option_texts(session.config)
+    asked |= dict.fromkeys(texts.values(), OPTIONS)
+    if not asked:
         return
     # Imported here, since this plugin may be loaded in sessions that have nothing to do with convhub.
-    from ..candidates import current_registry, unknown
+    from .. import config
+    from ..candidates import current_registry, run_options, unknown
+    from ..errors import ConfigurationError
+    from .calls import settings
 
     registry = current_registry()
-    for name in names:
+    for name, source in asked.items():
         if name not in registry.backends:
-            raise pytest.UsageError(unknown(name, OPTION, registry))
+            raise pytest.UsageError(unknown(name, source, registry))
+    for text, name in texts.items():
+        try:
+            with settings(options=text):
+                run_options(registry.backends[name].backend, config.current())
+        except ConfigurationError as error:
+            raise pytest.UsageError(f"{OPTIONS} {text}: {error}") from error
 
 
 def record(request: pytest.FixtureRequest, findings: Iterable[Finding]) -> None:
     """Attach findings to the report of the test that runs, for the summary at the end."""
+    call = getattr(request.node, "callspec", None)
+    subject = str(call.params["subject"]) if call is not None and "subject" in call.params else None
     rows = [
         [
-            f.backend,
+            subject or f.backend,
             f.problem.primitive,
             f.problem.dtype,
             f.problem.device,

@@ -27,14 +27,19 @@ BOTH = ("float32", "float64")
 
 
 class Subject(NamedTuple):
-    """A backend on one of its devices; `missing` says why it cannot run on this machine, if it cannot."""
+    """A backend on one of its devices, under options of its own such as ``"numba.vector_bits=128"``.
+
+    `missing` says why it cannot run on this machine, if it cannot.
+    """
 
     backend: str
     device: str
     missing: str | None = None
+    options: str = ""
 
     def __str__(self) -> str:
-        return self.backend if self.device == "cpu" else f"{self.backend}-{self.device}"
+        name = self.options or self.backend
+        return name if self.device == "cpu" else f"{name}-{self.device}"
 
 
 def problems_for(kind: str, subject: Subject) -> list[Problem]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from typing import NamedTuple
 
 from ..problem import Problem
@@ -19,8 +21,10 @@ class Trial(NamedTuple):
 
     @property
     def command(self) -> str:
-        """The command that repeats it."""
-        return f'convhub verify "{self.problem}" --backend {self.backend} --seed {self.seed}'
+        """The command that repeats it, under the backends' options that the environment has now."""
+        options = os.environ.get("CONVHUB_OPTIONS")
+        variable = f"CONVHUB_OPTIONS={shlex.quote(options)} " if options else ""
+        return f'{variable}convhub verify "{self.problem}" --backend {self.backend} --seed {self.seed}'
 
 
 class CheckFailure(AssertionError):  # noqa: N818 - the name says what it is

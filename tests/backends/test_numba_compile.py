@@ -10,8 +10,9 @@ import pytest
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
 import numba
-from convhub.bench.start import measure_start
 from convhub_numba import compile as compile_module
+
+from convhub.bench.start import measure_start
 
 #: Computes by the plain loops, which compile fastest, and prints what is logged and what is imported.
 CHILD = """

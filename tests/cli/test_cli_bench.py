@@ -128,3 +128,24 @@ def test_a_worker_that_dies_says_where(monkeypatch):
     monkeypatch.setenv("PYTHONHOME", "/nowhere")
     with pytest.raises(BenchmarkError, match=rf"ended with code \d+ at {PROBLEM}:\n.*"):
         running.run(layers, settings, peak_dtype="", advance=lambda _: None)
+
+
+def test_the_start_of_a_backend(run, tmp_path):
+    result = run("bench", "--start", "--backend", "numpy", "--json", "a.json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert (found["backend"], found["problem"]) == ("numpy", "forward_float32_n1c1h4w4_k1r3s3")
+    for name in ("cold", "warm", "bare", "numpy", "convhub", "tiny"):
+        assert 0 < found[name] < 60
+    assert found["tiny"] < found["bare"]
+    assert f"  tiny call                     {found['tiny'] * 1e6:7.1f} µs" in result.stdout
+    assert f"  first call, nothing compiled  {found['cold']:8.2f} s" in result.stdout
+
+
+def test_the_start_takes_no_layers(run):
+    result = run("bench", "--start", "--quick")
+    assert result.exit_code == 2
+    assert "leave --quick out" in result.stderr
+    assert run("bench", PROBLEM, PROBLEM, "--start").exit_code == 2
+    result = run("bench", "--start", PROBLEM.replace("float32", "int8"), "--backend", "torch")
+    assert result.exit_code != 0

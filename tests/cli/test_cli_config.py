@@ -18,7 +18,7 @@ def test_defaults(run, run_json):
         assert (row["meaning"], row["right"]) == config.KEYS[key]
     assert found["settings"]["workspace_limit"]["effective"] == 64 * 2**20
     assert found["settings"]["backend"]["variable"] == "CONVHUB_BACKEND"
-    assert found["settings"]["options"]["variable"] is None
+    assert found["settings"]["options"]["variable"] == "CONVHUB_OPTIONS"
     output = run("config").stdout
     for key, (meaning, right) in config.KEYS.items():
         assert f"\n{key} = " in f"\n{output}"

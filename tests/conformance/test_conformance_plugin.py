@@ -29,6 +29,23 @@ def convhub_backends():
     return [dataclasses.replace(toy_backend.toy, name="stranger", capabilities=narrow, forward=forward)]
 """
 
+WITH_OPTIONS = """
+import dataclasses
+import toy_backend
+from convhub.backend import hookimpl
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    wrong: int = 0
+
+def forward(x, w, bias, problem, options):
+    return toy_backend.forward(x, w, bias, problem, options) + options.backend.wrong
+
+@hookimpl
+def convhub_backends():
+    return [dataclasses.replace(toy_backend.toy, name="optional", options=Options, forward=forward)]
+"""
+
 
 def run_pytest(folder, *arguments):
     """Run pytest in a folder that is no part of this repository."""
@@ -90,6 +107,31 @@ def test_a_backend_that_is_not_there_is_named(tmp_path):
     assert ran.returncode == 4
     assert "backend is 'nunba' (from --convhub-backend); registered are" in ran.stderr + ran.stdout
     assert "Did you mean 'numba'?" in ran.stderr + ran.stdout
+
+
+def test_a_backend_is_checked_once_more_under_each_of_its_options(tmp_path):
+    (tmp_path / "toy_plugin.py").write_text(WITH_OPTIONS)
+    info = tmp_path / "toy_plugin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[convhub]\noptional = toy_plugin\n")
+    arguments = ["--pyargs", "convhub.conformance", "--convhub-backend", "optional", "-k", "k4r6s7 and edge"]
+    options = ["--convhub-options", "optional.wrong = 1", "--convhub-options", "optional.wrong=0"]
+    ran = run_pytest(tmp_path, "-p", "convhub.conformance.plugin", *arguments, *options)
+    assert ran.returncode == 1
+    lines = ran.stdout.splitlines()
+    assert any(line.startswith("optional: ") and ", 0 failed" in line for line in lines), ran.stdout
+    assert any(line.startswith("optional.wrong=0: ") and ", 0 failed" in line for line in lines)
+    assert any(line.startswith("optional.wrong=1: ") and ", 0 failed" not in line for line in lines)
+    assert "CONVHUB_OPTIONS=optional.wrong=1 convhub verify" in ran.stdout
+    ran = run_pytest(
+        tmp_path, "-p", "convhub.conformance.plugin", *arguments, "--convhub-options", "optional.rong=1"
+    )
+    assert ran.returncode == 4
+    assert (
+        "--convhub-options optional.rong=1: environment CONVHUB_OPTIONS: [options.optional] has 'rong'"
+        in (ran.stderr + ran.stdout)
+    )
 
 
 def test_importing_convhub_imports_nothing_of_it():

@@ -139,7 +139,9 @@ def test_wrong_files_name_file_line_and_what_would_be_right(project, text, words
         ("CONVHUB_THREADS", "-2", "threads is '-2'"),
         ("CONVHUB_THREADS", "2.5", "threads is '2.5'"),
         ("CONVHUB_ACCURACY", "stric", "Did you mean 'strict'"),
-        ("CONVHUB_OPTIONS", "x", "CONVHUB_OPTIONS='x', which is no setting"),
+        ("CONVHUB_OPTIONS", "x", "options is 'x'; it must be tables such as [options.numba], or a text"),
+        ("CONVHUB_OPTIONS", "x = 1", "options is {'x': 1}; it must be tables"),
+        ("CONVHUB_OPTIONS", "mine.x = 1", "environment CONVHUB_OPTIONS: [options.mine] is for no backend"),
     ],
 )
 def test_wrong_variables(monkeypatch, name, value, words):
@@ -227,6 +229,14 @@ def test_options_of_two_layers_are_merged_and_blamed_rightly(project, toy):
             convhub.conv2d(X, W, backend="naive")
     finally:
         user.unlink()
+
+
+def test_options_in_the_environment_stand_above_those_of_files(project, monkeypatch):
+    project("[options.toy]\nx = 3\ny = 2")
+    monkeypatch.setenv("CONVHUB_OPTIONS", 'toy.x = 4, toy.z = "never", other.w = [1, 2]')
+    options = config.current().settings.options
+    assert options == {"toy": {"x": 4, "y": 2, "z": "never"}, "other": {"w": [1, 2]}}
+    assert config.current().sources["options.toy"] == "environment CONVHUB_OPTIONS"
 
 
 def test_options_of_a_plugin_that_is_switched_off_are_no_error(project, monkeypatch):

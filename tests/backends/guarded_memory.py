@@ -1,0 +1,160 @@
+"""Arrays that lie right against pages which must not be touched, and a backend made to allocate only such.
+
+One element read or written past either end is a crash; what lies between an array and the nearest page's
+edge on the other side is filled with NaN, and looked at after the call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import importlib
+import mmap
+import pkgutil
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+#: Where an array lies between two guards: its end against the second, its start against the first, or so
+#: near the second as an odd address allows.
+MODES = ("end", "start", "odd")
+#: Of the guards, so that a read a few rows too far hits them too.
+GUARD_BYTES = 16 * mmap.PAGESIZE
+#: As bytes of floating-point numbers of any type, NaN.
+FILLING = 0xFF
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Memory:
+    """Guarded allocations of one call; `check` says which of them were written around."""
+
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+        self._allocations: list[tuple[str, np.ndarray, int, int]] = []
+
+    def empty(self, shape: Any, dtype: Any = np.float64, what: str = "an array") -> np.ndarray:
+        """Return an array full of NaN."""
+        dtype = np.dtype(dtype)
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        odd = self.mode == "odd"
+        pages = max(1, -(-(size + odd) // mmap.PAGESIZE)) * mmap.PAGESIZE
+        mapped = mmap.mmap(-1, pages + 2 * GUARD_BYTES)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
+        for place in (address, address + GUARD_BYTES + pages):
+            if _libc.mprotect(ctypes.c_void_p(place), ctypes.c_size_t(GUARD_BYTES), 0):
+                raise OSError(ctypes.get_errno(), "mprotect")
+        whole = np.frombuffer(mapped, np.uint8, pages, offset=GUARD_BYTES)
+        whole[:] = FILLING
+        first = 0 if self.mode == "start" else pages - size - odd
+        self._allocations.append((what, whole, first, first + size))
+        return whole[first : first + size].view(dtype).reshape(shape)
+
+    def copy(self, array: Any, what: str = "an array") -> np.ndarray:
+        """Return a copy of an array, contiguous."""
+        values = np.asarray(array)
+        placed = self.empty(values.shape, values.dtype, what)
+        placed[...] = values
+        return placed
+
+    def holds(self, array: np.ndarray) -> bool:
+        """Say whether an array lies in an allocation."""
+        return any(np.may_share_memory(array, whole) for _, whole, _, _ in self._allocations)
+
+    def check(self) -> list[str]:
+        """Return what was written to that is no part of any array."""
+        found = []
+        for what, whole, first, last in self._allocations:
+            for place, rest in (("before", whole[:first]), ("after", whole[last:])):
+                if (rest != FILLING).any():
+                    found.append(f"bytes {place} {what} were written")
+        return found
+
+
+@contextlib.contextmanager
+def guarded(package: types.ModuleType, memory: Memory) -> Iterator[None]:
+    """Have `package` (an engine laid out as convhub_numba is) allocate from guarded memory in a block.
+
+    That are results and whatever else the modules make that call kernels, the tables of a plan, and scratch,
+    which is new at each call and full of NaN; its integers are far outside of any array.
+    """
+    names = [info.name for info in pkgutil.iter_modules(package.__path__)]
+    modules = [importlib.import_module(f"{package.__name__}.{name}") for name in names]
+    scratch = importlib.import_module(f"{package.__name__}.scratch")
+    plan = importlib.import_module(f"{package.__name__}.plan").plan
+    buffers = {
+        "scratch": lambda items, integers, dtype: (
+            memory.empty(items, dtype, "scratch"),
+            _far_outside(memory.empty(integers, np.int64, "integer scratch")),
+        ),
+        "shared_scratch": lambda items, dtype: memory.empty(items, dtype, "shared scratch"),
+    }
+    assert set(buffers) == set(scratch.__all__), "there is scratch of another kind"
+    kept = [getattr(scratch, name) for name in buffers]
+    callers = [m for m in modules if m is not scratch and any(v in kept for v in _functions(m))]
+    replacing = [
+        *zip(kept, buffers.values(), strict=True),
+        (plan, lambda *arguments: _guarded_tables(plan(*arguments), memory)),
+        (np, _Allocating(memory)),
+    ]
+    with contextlib.ExitStack() as undo:
+        for module in callers:
+            for name, value in list(vars(module).items()):
+                for old, new in replacing:
+                    if value is old:
+                        setattr(module, name, new)
+                        undo.callback(setattr, module, name, value)
+            undo.callback(_forget, module)
+            _forget(module)
+        yield
+
+
+def _functions(module: types.ModuleType) -> list[Any]:
+    return [value for value in vars(module).values() if isinstance(value, types.FunctionType)]
+
+
+def _forget(module: types.ModuleType) -> None:
+    """Drop what the module remembers of calls: it holds tables, and each takes its own mappings."""
+    vars(module).get("_known", {}).clear()
+
+
+def _far_outside(integers: np.ndarray) -> np.ndarray:
+    integers[...] = 2**40  # in elements: no mapping is so large
+    return integers
+
+
+def _guarded_tables(made: Any, memory: Memory) -> Any:
+    """Return a dataclass with the arrays in it copied, also those of dataclasses in tuples."""
+    if isinstance(made, tuple) and type(made) is tuple:
+        return tuple(_guarded_tables(part, memory) for part in made)
+    if isinstance(made, np.ndarray):
+        return memory.copy(made, "a table")
+    if dataclasses.is_dataclass(made):
+        parts = {field.name: getattr(made, field.name) for field in dataclasses.fields(made) if field.init}
+        return dataclasses.replace(made, **{n: _guarded_tables(part, memory) for n, part in parts.items()})
+    return made
+
+
+class _Allocating:
+    """NumPy, but for the functions that make an array which a kernel may get."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+    def empty(self, shape: Any, dtype: Any = np.float64) -> np.ndarray:
+        return self._memory.empty(shape, dtype, "a new array")
+
+    def zeros(self, shape: Any, dtype: Any = np.float64) -> np.ndarray:
+        return self._memory.copy(np.zeros(shape, dtype), "new zeros")
+
+    def array(self, *arguments: Any, **keywords: Any) -> np.ndarray:
+        return self._memory.copy(np.array(*arguments, **keywords), "a new table")
+
+    def ascontiguousarray(self, array: Any, dtype: Any = None) -> np.ndarray:
+        return self._memory.copy(np.ascontiguousarray(array, dtype), "a contiguous copy")
