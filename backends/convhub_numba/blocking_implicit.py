@@ -9,7 +9,7 @@ from convhub.problem import Problem
 from . import implicit_gemm
 from .blocking import Stage, Tile
 from .blocking_winograd import even
-from .correlation import Correlation
+from .correlation import Correlation, clipped
 
 __all__ = ["implicit_stage"]
 
@@ -65,16 +65,8 @@ def implicit_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile,
     table, taps = [], []
     for part in parts:
         pairs = [(*row, *column) for row in part.rows.taps for column in part.columns.taps]
-        table.append(
-            implicit_gemm.Part(
-                part.rows.first,
-                part.rows.count,
-                part.columns.first,
-                part.columns.count,
-                len(taps),
-                len(pairs),
-            )
-        )
+        axes = part.rows.first, part.rows.count, part.columns.first, part.columns.count
+        table.append(implicit_gemm.Part(*axes, len(taps), len(pairs), len(part.rows.taps)))
         taps.extend((r, s, high - shift_h, wide - shift_w) for r, high, s, wide in pairs)
     pixels = block_images * block_rows * out_columns
     sizes = implicit_gemm.Sizes(
@@ -96,6 +88,7 @@ def implicit_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile,
         block_rows=block_rows,
         block_out=block_out,
         block_terms=even(blocks * max(part[5] for part in table), TERMS_AT_ONCE // lanes),
+        clips=int(any(clipped(part) for part in parts)),
         pixel_items=block_images * source_items(block_rows),
         out_items=pixels * block_out,
     )

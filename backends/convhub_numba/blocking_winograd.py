@@ -12,6 +12,7 @@ from convhub.problem import Problem
 
 from . import winograd
 from .blocking import Stage, Tile
+from .correlation import products
 from .winograd_matrices import Scheme
 
 __all__ = ["AxisTiles", "axis_tiles", "best_tiling", "even", "register_tile", "tilings", "winograd_stage"]
@@ -27,7 +28,7 @@ CHANNELS_AT_ONCE = 192
 SOURCE_COST, OUTPUT_COST, WEIGHT_COST = 13.0, 9.0, 8.0
 LARGE_WEIGHT_COST = 20.0  # where the transformed weight is larger than a cache
 LARGE_WEIGHT_BYTES = 10 * 1024 * 1024
-PLAIN_COST = 1.15  # of plain sums, packing included
+PLAIN_COST = 1.1  # of plain sums, packing included
 NOTHING = np.empty((0, 2), np.int64)
 
 
@@ -219,11 +220,7 @@ def best_tiling(problem: Problem, tile: Tile) -> tuple[float, tuple[AxisTiles, A
     if not choices:
         return None
     best = min(choices, key=cost)
-    # Plain sums take in the products with padding: with a stride, grad_input's are shared out to phases.
-    terms = math.prod(problem.kernel_size) * math.prod(problem.result_shape[2:])
-    if problem.primitive == "grad_input":
-        terms //= math.prod(problem.stride)
-    plain = PLAIN_COST * problem.batch * terms * C * vectors_out
+    plain = PLAIN_COST * problem.batch * products(problem) * C * vectors_out
     return plain / cost(best), best
 
 

@@ -16,7 +16,7 @@ TILES_AT_ONCE = 64
 PRODUCT_BYTES = 12 * 1024 * 1024  # of a task's sums
 #: In vectors of multiply-adds: adding a block's sums to those before, and turning the whole into kernels.
 ADD_COST, KERNEL_COST, LARGE_KERNEL_COST = 6.0, 10.0, 24.0
-PLAIN_COST = 1.2  # of plain sums, packing included
+PLAIN_COST = 1.1  # of plain sums, packing included
 
 
 def weight_register_tile(channels: int, tile: Tile) -> Tile:

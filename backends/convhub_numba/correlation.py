@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from convhub.problem import Problem
 
-__all__ = ["Axis", "Correlation", "Sizes", "correlations", "regions"]
+__all__ = ["Axis", "Correlation", "Sizes", "clipped", "correlations", "products", "regions", "suits_regions"]
 
 LEAST_REGION = 8  # outputs along an axis: smaller ones cost more than the products they save
 REGION_SAVING = 1.3  # of multiply-adds
+ROW_SAVING = 1.4  # likewise; shorter lists of pixels fill fewer tiles
 
 
 class Axis(NamedTuple):
@@ -113,6 +114,39 @@ def regions(part: Correlation) -> tuple[Correlation, ...]:
     products = sum(piece.rows.count * piece.columns.count * piece.taps for piece in pieces)
     whole = part.rows.count * part.columns.count * part.taps
     return pieces if whole >= REGION_SAVING * products else (part,)
+
+
+def clipped(part: Correlation) -> bool:
+    """Say whether to leave out, row by row of outputs, the rows of taps that meet only padding."""
+    return reaching_rows(part) * ROW_SAVING <= part.rows.count * len(part.rows.taps)
+
+
+def reaching_rows(part: Correlation) -> int:
+    """Return how many pairs of an output row and a tap row there are that meet within the source."""
+    rows = part.rows
+    return sum(
+        0 <= a * rows.source_step + shift < rows.source_size
+        for a in range(rows.count)
+        for _, shift in rows.taps
+    )
+
+
+def products(problem: Problem) -> int:
+    """Return how many products one image, output and source channel take, less those that are left out."""
+    return sum(min(_products(part)) for part in correlations(problem))
+
+
+def suits_regions(part: Correlation) -> bool:
+    """Say whether cutting the outputs into regions saves more than leaving out rows of taps."""
+    by_regions, by_rows = _products(part)
+    return by_regions < by_rows
+
+
+def _products(part: Correlation) -> tuple[int, int]:
+    """Return how many products are left by `regions`, and by rows of taps, `clipped`."""
+    by_regions = sum(piece.rows.count * piece.columns.count * piece.taps for piece in regions(part))
+    pairs = reaching_rows(part) if clipped(part) else part.rows.count * len(part.rows.taps)
+    return by_regions, pairs * part.columns.count * len(part.columns.taps)
 
 
 def _intervals(axis: Axis) -> list[Axis]:

@@ -41,6 +41,7 @@ class Sizes(NamedTuple):
     block_rows: int  # of outputs, a multiple of the step
     block_out: int  # output channels in a task; a multiple of the panel's width
     block_terms: int  # terms are summed in blocks of so many taps by vectors of channels
+    clips: int  # whether rows of taps that meet only padding are left out
     pixel_items: int
     out_items: int
 
@@ -54,6 +55,7 @@ class Part(NamedTuple):
     columns: int
     first_tap: int  # in the table of taps: kernel row and column, shift from the least
     taps: int
+    row_taps: int
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -86,11 +88,22 @@ def pack_weights(packed, weight, scratch, table, taps, parts, z, first, last, ve
 
 
 @njit(nogil=True, error_model="numpy")
-def list_pixels(places, bases, part, o0, rows, images, columns, image_items, z, width, lanes):  # type: ignore[no-untyped-def]
-    """List a part's pixels in the rows of a block: where they are summed, and where their source begins."""
+def reaching_taps(taps, part, a, z, H):  # type: ignore[no-untyped-def]
+    """Return the range of a part's rows of taps that meet the image from output row `a`."""
+    across = part[5] // max(1, part[6])
+    start = a * z.source_step_h + z.shift_h
+    i0, i1 = 0, part[6]
+    while i0 < i1 and not 0 <= start + taps[part[4] + i0 * across, 2] < H:
+        i0 += 1
+    while i0 < i1 and not 0 <= start + taps[part[4] + (i1 - 1) * across, 2] < H:
+        i1 -= 1
+    return i0 * across, i1 * across
+
+
+@njit(nogil=True, error_model="numpy")
+def list_pixels(places, bases, part, o0, rows, a0, a1, images, columns, image_items, z, width, lanes):  # type: ignore[no-untyped-def]
+    """List a part's pixels of its rows `a0` to `a1`: where they are summed, and where their source begins."""
     k = 0
-    a0 = (o0 - part[0] + z.out_step_h - 1) // z.out_step_h
-    a1 = min(part[1], (o0 + rows - part[0] + z.out_step_h - 1) // z.out_step_h)
     for n in range(images):
         for a in range(a0, a1):
             row = (n * rows + part[0] + a * z.out_step_h - o0) * z.out_columns + part[2]
@@ -150,8 +163,6 @@ def correlate(
             for p in range(parts.shape[0]):
                 part = parts[p]
                 first_tap, part_taps = part[4], part[5]
-                used = list_pixels(places, bases, part, o0, out_rows, images, columns, image_items, z, width,
-                                   lanes)  # fmt: skip
                 for block in range(blocks):
                     for t in range(part_taps):
                         tap = first_tap + t
@@ -160,19 +171,41 @@ def correlate(
                         )
                 at = panel + first_tap * C * width
                 terms = full * part_taps
-                for t in range(0, max(1, terms), z.block_terms):
-                    multiply_pixels(
-                        sums, to, places, pixels, 0, bases, used, offsets, t, min(terms - t, z.block_terms),
-                        lanes, packed, at + t * lanes * width, constants, 0, t > 0, height, vectors, lanes,
-                    )  # fmt: skip
-                if left_over:
-                    for t in range(0, part_taps, z.block_terms):
-                        multiply_pixels(
-                            sums, to, places, pixels, skipped, bases, used, offsets, terms + t,
-                            min(part_taps - t, z.block_terms), left_over, packed,
-                            at + (terms * lanes + t * left_over) * width, constants, 0, True, height, vectors,
-                            lanes,
-                        )  # fmt: skip
+                a = (o0 - part[0] + z.out_step_h - 1) // z.out_step_h
+                end = min(part[1], (o0 + out_rows - part[0] + z.out_step_h - 1) // z.out_step_h)
+                while a < end:
+                    t0, t1, a1 = 0, part_taps, end
+                    if z.clips:
+                        t0, t1 = reaching_taps(taps, part, a, z, source.shape[2])
+                        a1 = a + 1
+                        while a1 < end and (t0, t1) == reaching_taps(taps, part, a1, z, source.shape[2]):
+                            a1 += 1
+                    used = list_pixels(places, bases, part, o0, out_rows, a, a1, images, columns, image_items,
+                                       z, width, lanes)  # fmt: skip
+                    if t0 == 0 and t1 == part_taps:
+                        for t in range(0, max(1, terms), z.block_terms):
+                            multiply_pixels(
+                                sums, to, places, pixels, 0, bases, used, offsets, t,
+                                min(terms - t, z.block_terms), lanes, packed, at + t * lanes * width,
+                                constants, 0, t > 0, height, vectors, lanes,
+                            )  # fmt: skip
+                    else:
+                        for block in range(max(1, full)):
+                            multiply_pixels(
+                                sums, to, places, pixels, 0, bases, used, offsets, block * part_taps + t0,
+                                t1 - t0 if block < full else 0, lanes, packed,
+                                at + (block * part_taps + t0) * lanes * width, constants, 0, block > 0,
+                                height, vectors, lanes,
+                            )  # fmt: skip
+                    if left_over:
+                        for t in range(t0, t1, z.block_terms):
+                            multiply_pixels(
+                                sums, to, places, pixels, skipped, bases, used, offsets, terms + t,
+                                min(t1 - t, z.block_terms), left_over, packed,
+                                at + (terms * lanes + t * left_over) * width, constants, 0, True, height,
+                                vectors, lanes,
+                            )  # fmt: skip
+                    a = a1
 
         # From pixels to planes, `lanes` channels at a time.
         for i in range(out_rows * z.out_columns):

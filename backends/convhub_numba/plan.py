@@ -37,7 +37,7 @@ from .blocking_pointwise import pointwise_stage, pointwise_tile
 from .blocking_stem import stem_dots_stage, stem_dots_tile, stem_stage, suits_stem
 from .blocking_winograd import AxisTiles, best_tiling, register_tile, winograd_stage
 from .blocking_winograd_weight import best_weight_tiling, weight_register_tile, winograd_weight_stage
-from .correlation import Correlation, correlations, regions
+from .correlation import Correlation, correlations, regions, suits_regions
 from .narrow import is_narrow_dtype, sum_dtype
 from .threads import usable_threads
 from .vector_ir import host_vector_bits
@@ -150,8 +150,10 @@ def _made_weight(problem: Problem, tile: Tile, threads: int) -> Plan:
     if pointwise is not None:
         return Plan("pointwise", pointwise, threads, (pointwise_stage(problem, pointwise, threads),))
     if min(M, C) >= tile.lanes and math.prod(problem.result_shape) and problem.batch:
-        tile = weight_register_tile(M, tile)
-        return Plan("implicit_gemm", tile, threads, (implicit_weight_stage(problem, tile, threads),))
+        pixel_tile = weight_register_tile(M, tile)
+        if taps > 1 or _fills(M, pixel_tile):
+            stage = implicit_weight_stage(problem, pixel_tile, threads)
+            return Plan("implicit_gemm", pixel_tile, threads, (stage,))
     return Plan("gemm", tile, threads, (blocking.grad_weight_stage(problem, tile, threads),))
 
 
@@ -167,8 +169,16 @@ def _suits_pixels(problem: Problem, parts: tuple[Correlation, ...], tile: Tile) 
     pixels = math.prod(problem.result_shape[2:])
     if problem.batch * pixels < tile.lanes or problem.output_size == (1, 1):
         return False  # too few pixels to pack the weight for
-    taps = problem.kernel_size[0] * problem.kernel_size[1]
-    return taps > 1 or pixels <= FEW_PIXELS
+    if any(suits_regions(part) for part in parts):
+        return False  # `gemm` computes each region with the taps that meet the image
+    if problem.kernel_size != (1, 1):
+        return True
+    return pixels <= FEW_PIXELS and _fills(parts[0].out_channels, register_tile(parts[0].out_channels, tile))
+
+
+def _fills(channels: int, tile: Tile) -> bool:
+    """Say whether the vectors of a register tile are nearly full."""
+    return -(-channels // tile.width) * tile.width <= 1.2 * channels
 
 
 def _transforming(problem: Problem, tiling: tuple[AxisTiles, AxisTiles], tile: Tile, threads: int) -> Plan:
