@@ -205,7 +205,8 @@ class Backend:
     supports : callable, optional
         ``supports(problem)`` returns True, or one line saying why not; for what `Capabilities` cannot say.
     algorithm : callable, optional
-        ``algorithm(problem, options)`` names what would run, for `explain` and the verbose log.
+        ``algorithm(problem, options)`` names what would run, for `explain` and the verbose log; after a comma
+        it may say more, which tables leave out.
     accuracy : callable, optional
         ``accuracy(problem, options)`` returns the accuracy class of what would run, where not all algorithms
         have that of the capabilities; with ``options.accuracy == "strict"`` it may answer "componentwise"

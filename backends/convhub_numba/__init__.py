@@ -64,15 +64,17 @@ def _grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> 
 
 
 def _algorithm(problem: Problem, options: RunOptions) -> str:
-    """Name the algorithm that would run."""
+    """Name the algorithm that would run, and its blocks."""
     from .plan import plan
 
-    return plan(problem, options).algorithm
+    return plan(problem, options).described
 
 
 def _accuracy(problem: Problem, options: RunOptions) -> Accuracy:
     """Return the accuracy class of the algorithm that would run."""
-    return "normwise" if _algorithm(problem, options) == "winograd" else "componentwise"
+    from .plan import plan
+
+    return "normwise" if plan(problem, options).algorithm == "winograd" else "componentwise"
 
 
 backend = Backend(

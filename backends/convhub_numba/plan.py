@@ -67,6 +67,20 @@ class Plan:
     schemes: tuple[Scheme, ...] = ()  # of Winograd's tiles, by axis
 
     @property
+    def described(self) -> str:
+        """The algorithm, and after a comma its tiles and how its work is shared out."""
+        if self.algorithm == "direct":
+            return self.algorithm
+        outputs, taps = ("x".join(str(side[i]) for side in self.schemes) for i in (0, 1))
+        tiles = f"{outputs} outputs of {taps} taps, " if self.schemes else ""
+        tile, tasks = self.tile, sum(stage.tasks for stage in self.stages)
+        return (
+            f"{self.algorithm}, {tiles}{tile.height} by {tile.vectors} registers of "
+            f"{8 * tile.item * tile.lanes} bits, {tasks} task{'s' * (tasks != 1)} on {self.threads} "
+            f"thread{'s' * (self.threads != 1)}, {self.scratch_bytes / 2**20:.1f} MiB of scratch"
+        )
+
+    @property
     def scratch_bytes(self) -> int:
         """Scratch memory of all threads together, and the tables."""
         each = (stage.items * self.tile.item + stage.integers * 8 for stage in self.stages)

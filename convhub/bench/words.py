@@ -60,7 +60,8 @@ def class_cells(found: ClassSummary) -> tuple[str, ...]:
 
 def layer_cells(row: Row) -> tuple[str, ...]:
     """Return the row of a layer, below `LAYER_HEADERS`; what was not run says so in place of its time."""
-    algorithm = f" ({row.algorithm})" if row.algorithm else ""
+    name = row.algorithm.partition(",")[0]
+    algorithm = f" ({name})" if name else ""
     return (
         row.layer_class,
         row.problem,

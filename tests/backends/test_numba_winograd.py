@@ -178,3 +178,10 @@ def test_a_workspace_limit_that_does_not_hold_the_transforms_is_obeyed():
     made = plan(problem, RunOptions(workspace_limit=1 << 20))
     assert made.algorithm != "winograd"
     assert made.scratch_bytes <= 1 << 20
+
+
+def test_what_is_explained_names_tiles_and_blocks():
+    problem = problem_of("forward", "float32", "n4c64h28w28_k64r3s3_pad1")
+    said = backend.algorithm(problem, RunOptions(backend=Options(vector_bits=512)))
+    assert said.startswith("winograd, 4x4 outputs of 3x3 taps, 6 by 4 registers of 512 bits, ")
+    assert "on 1 thread, " in said
