@@ -18,7 +18,7 @@ bench: $(VENV)/.installed  ## time the default backends beside torch, with table
 		--markdown bench-output/torch.md
 
 test: lint  ## check style and types, then run every test and the conformance suite on every backend
-	$(BIN)/python -m pytest --numprocesses auto
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 lint: $(VENV)/.installed  ## check style and types
 	$(BIN)/ruff check .

@@ -34,6 +34,17 @@ GEOMETRIES = {
 }
 PRIMITIVES = ("forward", "grad_input", "grad_weight")
 
+#: Every type and every width of vectors, if not every pair: each pair is compiled anew, for each algorithm.
+#: The guarded runs and the conformance suite have them all.
+TYPES_AND_WIDTHS = (
+    ("float32", 128),
+    ("float16", 256),
+    ("float64", 256),
+    ("bfloat16", 512),
+    ("float32", 512),
+    ("float64", 512),
+)
+
 
 def problem_of(primitive: str, dtype: str, geometry: str) -> Problem:
     return Problem.parse(f"{primitive}_{dtype}_{geometry}")

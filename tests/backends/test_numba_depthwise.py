@@ -8,7 +8,7 @@ from convhub.conformance.oracle import Operands
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
-from checking import assert_right, expected_nonfinite, operands_of, problem_of, run
+from checking import TYPES_AND_WIDTHS, assert_right, expected_nonfinite, operands_of, problem_of, run
 from convhub_numba import Options, backend
 from convhub_numba.plan import plan
 
@@ -28,8 +28,7 @@ GEOMETRIES = {
 }
 
 
-@pytest.mark.parametrize("bits", [128, 256, 512])
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize(("dtype", "bits"), TYPES_AND_WIDTHS)
 @pytest.mark.parametrize("primitive", ["forward", "grad_input"])
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_results_at_every_vector_width(geometry, primitive, dtype, bits):

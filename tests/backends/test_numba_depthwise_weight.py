@@ -9,7 +9,7 @@ from convhub.conformance.oracle import Operands
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
-from checking import assert_right, expected_nonfinite, problem_of, run
+from checking import TYPES_AND_WIDTHS, assert_right, expected_nonfinite, problem_of, run
 from convhub_numba import Options, backend
 from convhub_numba.blocking import Tile
 from convhub_numba.blocking_depthwise_weight import groups_of_taps, most_sums, sums_at_once
@@ -40,8 +40,7 @@ def gradient_operands(problem, generator):
     )
 
 
-@pytest.mark.parametrize("bits", [128, 256, 512])
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize(("dtype", "bits"), TYPES_AND_WIDTHS)
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_results_at_every_vector_width(geometry, dtype, bits):
     problem = problem_of("grad_weight", dtype, GEOMETRIES[geometry])

@@ -16,9 +16,9 @@ from convhub_numba.plan import plan
 GEOMETRIES = {
     "eight": "n2c16h11w14_k24r3s3_pad1_groups2",
     "sixteen": "n2c48h9w13_k48r3s3_pad1x0_groups3",
-    "thirty_two": "n1c64h9w10_k64r3s2_pad1_groups2",
+    "thirteen": "n1c26h9w10_k26r3s2_pad1_groups2",
     "channels_left_over": "n2c33h12w15_k27r3s3_pad1_groups3",
-    "more_sources_than_lanes": "n1c62h8w9_k14r2s3_pad1_groups2",
+    "more_sources_than_lanes": "n1c30h8w9_k14r2s3_pad1_groups2",
     "one_source_channel": "n2c3h13w12_k18r3s3_pad1_groups3",
     "strided": "n2c24h14w15_k24r5s5_stride2_pad2_groups3",
     "strides_differ": "n2c14h19w21_k22r3s4_stride2x3_pad1-0x2-1_groups2",

@@ -19,7 +19,8 @@ pytest.importorskip("numba", reason="the engine under test is made of Numba")
 pytest.importorskip("ml_dtypes", reason="it has NumPy's bfloat16")
 
 import convhub_numba.plan as plan_module
-from guarded_cases import DTYPES, WIDTHS, cases
+from checking import TYPES_AND_WIDTHS
+from guarded_cases import WIDTHS, cases
 
 HERE = Path(__file__).parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
@@ -71,8 +72,7 @@ def name_of_end(code):
 
 @needs_mprotect
 @pytest.mark.timeout(1600)
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("dtype", "width"), TYPES_AND_WIDTHS)
 def test_nothing_outside_of_arrays_is_touched(dtype, width):
     start, crashes, wrong = 0, 0, []
     while start is not None:

@@ -9,7 +9,7 @@ from convhub.conformance.oracle import Operands, exact
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 pytest.importorskip("ml_dtypes", reason="NumPy has no bfloat16 of its own")
 
-from checking import assert_right, expected_nonfinite, operands_of, problem_of, run
+from checking import TYPES_AND_WIDTHS, assert_right, expected_nonfinite, operands_of, problem_of, run
 from convhub_numba import Options, backend
 from convhub_numba.plan import plan
 
@@ -47,8 +47,7 @@ def test_results(geometry, primitive):
     check(geometry, primitive, "float32", 512)
 
 
-@pytest.mark.parametrize("bits", [128, 256, 512])
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize(("dtype", "bits"), TYPES_AND_WIDTHS)
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 @pytest.mark.parametrize("geometry", ["strided", "grouped"])
 def test_results_at_every_vector_width(geometry, primitive, dtype, bits):

@@ -11,7 +11,7 @@ from convhub.problem import Problem
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 pytest.importorskip("ml_dtypes", reason="it has NumPy's bfloat16")
 
-from checking import expected_nonfinite
+from checking import TYPES_AND_WIDTHS, expected_nonfinite
 from convhub_numba.plan import plan
 from test_numba_results import assert_right, operands, oracle, run
 
@@ -43,9 +43,8 @@ def test_results(geometry, dtype, rng):
     assert_right(problem, run(problem, *given), *given)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("dtype", "bits"), TYPES_AND_WIDTHS)
 @pytest.mark.parametrize("geometry", GEOMETRIES)
-@pytest.mark.parametrize("bits", [128, 256, 512])
 def test_small_integers_are_exact_in_every_vector_width(bits, geometry, dtype, rng):
     problem = problem_of(dtype, geometry)
     expected = "stem" if problem.in_channels <= 4 else "pointwise"
