@@ -94,7 +94,7 @@ def stem_dots_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     (part,) = correlations(problem.replace(primitive="forward"))
     planes = _planes(part, problem.dtype)
     M, half = part.out_channels, tile.vectors // 2
-    tasks = min(_blocks(M, tile.height), TASKS_PER_THREAD * threads if threads > 1 else 1)
+    tasks = min(_blocks(M, tile.height), threads)  # each loads all of x
     block_channels = _even(M, _blocks(M, tasks), tile.height)
     # The order of summation hangs on these: they must not depend on the threads.
     tile_rows, tile_columns = _pixel_tile(

@@ -45,8 +45,9 @@ from .winograd_matrices import Scheme
 
 __all__ = ["Plan", "plan"]
 
-#: Below about 0.15 ms on one core, waking a thread costs more than it saves.
-SMALL_WORK = 4_000_000
+#: Below about 0.3 ms on one core, waking a thread costs more than it saves.
+SMALL_WORK = 12_000_000
+WINOGRAD_WORK = 3  # times more work in the same time
 MANY_THREADS = 64  # whose tiles are the smallest
 MACS_PER_ELEMENT = 8  # moving an element through memory takes about as long as so many multiply-adds
 WINOGRAD_CHANNELS = 16
@@ -95,8 +96,7 @@ def plan(problem: Problem, options: RunOptions, vector_bits: int = 0) -> Plan:
     bits = vector_bits or own.vector_bits or host_vector_bits()
     item = sum_dtype(problem.dtype).itemsize
     tile = Tile(8 if bits == 512 else 4, 3, bits // 8 // item, item)
-    allowed = usable_threads(options.threads)
-    threads = allowed if _work(problem) >= SMALL_WORK else 1
+    allowed, limit = usable_threads(options.threads), options.workspace_limit
     transforming = options.accuracy != "strict" and own.winograd != "never"
     tiling = None
     if transforming:
@@ -105,11 +105,16 @@ def plan(problem: Problem, options: RunOptions, vector_bits: int = 0) -> Plan:
         # Whether it fits must not depend on the threads, or the bits would.
         if tiling and _transforming(problem, tiling, pixel_tile, 1).scratch_bytes > options.workspace_limit:
             tiling = None
-    for count in range(threads, 0, -1):
-        made = _transforming(problem, tiling, pixel_tile, count) if tiling else _made(problem, tile, count)
+    small = _work(problem) < SMALL_WORK * (WINOGRAD_WORK if tiling else 1)
+    for count in range(1 if small else allowed, 0, -1):
+        made = (
+            _transforming(problem, tiling, pixel_tile, count)
+            if tiling
+            else _made(problem, tile, count, limit)
+        )
         if made.scratch_bytes <= options.workspace_limit:
             return made
-    smallest = replace(_made(problem, tile, MANY_THREADS), threads=1)
+    smallest = replace(_made(problem, tile, MANY_THREADS, limit), threads=1)
     if smallest.scratch_bytes <= options.workspace_limit:
         return smallest
     return Plan("direct", tile, allowed)
@@ -121,12 +126,12 @@ def _work(problem: Problem) -> int:
     return problem.macs + MACS_PER_ELEMENT * elements
 
 
-def _made(problem: Problem, tile: Tile, threads: int) -> Plan:
+def _made(problem: Problem, tile: Tile, threads: int, limit: int) -> Plan:
     made = by_channels(problem, tile, threads)
     if made:
         return Plan(made.algorithm, made.tile, threads, (made.stage,))
     if problem.primitive == "grad_weight":
-        return _made_weight(problem, tile, threads)
+        return _made_weight(problem, tile, threads, limit)
     if problem.primitive == "grad_input":
         narrow_tile = phases_tile(problem, tile, wide=tile.lanes * tile.item == 64)
         if narrow_tile is not None:
@@ -135,8 +140,15 @@ def _made(problem: Problem, tile: Tile, threads: int) -> Plan:
     if problem.primitive == "forward" and suits_stem(problem, tile):
         return Plan("stem", tile, threads, (stem_stage(problem, parts[0], tile, threads),))
     if _suits_pixels(problem, parts, tile):
-        tile = register_tile(parts[0].out_channels, tile)
-        return Plan("implicit_gemm", tile, threads, (implicit_stage(problem, parts, tile, threads),))
+        pixel_tile = register_tile(parts[0].out_channels, tile)
+        if (
+            Plan(
+                "implicit_gemm", pixel_tile, 1, (implicit_stage(problem, parts, pixel_tile, 1),)
+            ).scratch_bytes
+            <= limit
+        ):
+            stage = implicit_stage(problem, parts, pixel_tile, threads)
+            return Plan("implicit_gemm", pixel_tile, threads, (stage,))
     # What no tap reaches is only bias: the engine fills it in.
     parts = tuple(part for part in parts if part.taps)
     channels = parts[0].out_channels if parts else 0
@@ -150,7 +162,7 @@ def _made(problem: Problem, tile: Tile, threads: int) -> Plan:
     return Plan("gemm", tile, threads, stages)
 
 
-def _made_weight(problem: Problem, tile: Tile, threads: int) -> Plan:
+def _made_weight(problem: Problem, tile: Tile, threads: int, limit: int) -> Plan:
     M, C = problem.out_channels // problem.groups, problem.in_channels // problem.groups
     taps = problem.kernel_size[0] * problem.kernel_size[1]
     at_once = 9 if taps > 6 else 3  # one register each; as many as a 3 by 3 kernel has
@@ -165,7 +177,10 @@ def _made_weight(problem: Problem, tile: Tile, threads: int) -> Plan:
         return Plan("pointwise", pointwise, threads, (pointwise_stage(problem, pointwise, threads),))
     if min(M, C) >= tile.lanes and math.prod(problem.result_shape) and problem.batch:
         pixel_tile = weight_register_tile(M, tile)
-        if taps > 1 or _fills(M, pixel_tile):
+        stage = implicit_weight_stage(problem, pixel_tile, 1)
+        if (taps > 1 or _fills(M, pixel_tile)) and Plan(
+            "implicit_gemm", pixel_tile, 1, (stage,)
+        ).scratch_bytes <= limit:
             stage = implicit_weight_stage(problem, pixel_tile, threads)
             return Plan("implicit_gemm", pixel_tile, threads, (stage,))
     return Plan("gemm", tile, threads, (blocking.grad_weight_stage(problem, tile, threads),))

@@ -14,7 +14,8 @@ from convhub.problem import Problem
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
-from convhub_numba import backend, threads
+from convhub_numba import backend, engine, threads
+from convhub_numba import plan as plan_module
 from convhub_numba.plan import plan
 
 # Each large enough to be shared out, one for every algorithm and primitive.
@@ -51,6 +52,19 @@ def run(problem, given, options, bias=None):
     if problem.primitive == "grad_weight":
         return backend.grad_weight(*given, problem, options)
     return getattr(backend, problem.primitive)(*given, bias, problem, options)
+
+
+@pytest.fixture(autouse=True)
+def small_problems_take_threads_too(monkeypatch):
+    monkeypatch.setattr(plan_module, "SMALL_WORK", 0)
+    forget_plans()
+    yield
+    forget_plans()
+
+
+def forget_plans():
+    plan.cache_clear()
+    engine._known.clear()
 
 
 @pytest.mark.parametrize("biased", [False, True])
@@ -169,7 +183,9 @@ def test_numba_num_threads_is_a_limit(monkeypatch):
     assert threads.usable_threads(8) == 8
 
 
-def test_small_problems_stay_on_the_calling_thread():
+def test_small_problems_stay_on_the_calling_thread(monkeypatch):
+    monkeypatch.undo()
+    forget_plans()
     assert plan(Problem.parse("forward_n1c8h8w8_k8r3s3_pad1"), RunOptions(threads=8)).threads == 1
 
 
