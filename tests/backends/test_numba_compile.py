@@ -95,7 +95,7 @@ def test_code_that_is_gone_from_the_disk_is_compiled_again(tmp_path):
 def test_first_calls_take_little_time():
     # A quiet machine takes 3.5 s, 0.2 s, 0.06 s and 9 µs; other tests run beside this one.
     found = measure_start("numba")
-    assert (found.backend, found.algorithm) == ("numba", "indirect")
+    assert (found.backend, found.algorithm.partition(",")[0]) == ("numba", "indirect")
     assert found.cold < 20
     assert found.warm < 1.5
     assert found.bare < 0.5

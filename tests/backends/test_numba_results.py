@@ -389,17 +389,17 @@ def test_without_any_workspace(geometry, primitive, dtype, rng):
     [
         ("forward_n1c64h56w56_k64r3s3_pad1", "winograd"),
         ("grad_input_n1c64h56w56_k64r3s3_pad1", "winograd"),
-        ("grad_weight_n1c64h14w14_k64r3s3_pad1", "gemm"),
+        ("grad_weight_n1c64h14w14_k64r3s3_pad1", "winograd"),
         ("forward_n1c64h7w7_k64r3s3_pad1_groups64", "depthwise"),
         ("forward_n1c64h56w56_k64r3s3_pad1_groups64", "indirect"),
         ("grad_input_n1c3h32w32_k64r7s7_stride2_pad3", "phases"),
         ("forward_n1c3h64w64_k32r3s3_pad1", "stem"),
         ("grad_weight_n1c3h64w64_k32r3s3_pad1", "stem"),
-        ("grad_weight_n1c64h14w14_k64r3s3_pad1_groups64", "dot"),
+        ("grad_weight_n1c64h14w14_k64r3s3_pad1_groups64", "depthwise"),
     ],
 )
 def test_algorithms_have_names(text, algorithm):
-    assert backend.algorithm(Problem.parse(text), RunOptions()) == algorithm
+    assert backend.algorithm(Problem.parse(text), RunOptions()).partition(",")[0] == algorithm
 
 
 def test_random_problems():
