@@ -15,7 +15,7 @@ from .correlation import Axis, Correlation, Sizes, correlations
 from .narrow import is_narrow_dtype
 
 __all__ = [
-    "Stage", "Tile", "dot_stage", "gemm_stage", "grad_weight_stage", "indirect_stage",
+    "Stage", "Tile", "dot_stage", "even", "gemm_stage", "grad_weight_stage", "indirect_stage",
 ]  # fmt: skip
 
 PANEL_BYTES = 24 * 1024  # a panel: most of a first-level cache
@@ -118,7 +118,7 @@ def _inside(axis: Axis) -> bool:
     return all(0 <= shift <= axis.source_size - axis.count for _, shift in axis.taps)
 
 
-def _even(total: int, most: int, multiple: int = 1) -> int:
+def even(total: int, most: int, multiple: int = 1) -> int:
     """Return the length of blocks of `total`, at most about `most` each, all nearly alike."""
     blocks = max(1, _blocks(total, max(multiple, most // multiple * multiple)))
     return _blocks(_blocks(total, blocks), multiple) * multiple
@@ -134,13 +134,13 @@ def _blocks(total: int, size: int) -> int:
 
 def _pixel_tile(rows: int, columns: int, most: int, planes: Planes, channel_bytes: int) -> tuple[int, int]:
     """Return how many rows and columns of outputs to take at once from one image."""
-    tile_columns = _even(columns, most)
+    tile_columns = even(columns, most)
     tile_rows = max(1, min(rows, most // tile_columns))
     while tile_rows > 1 and planes.items(tile_rows, tile_columns) * channel_bytes > TILE_BYTES:
         tile_rows = _halves(tile_rows)
     while tile_columns > LEAST_COLUMNS and planes.items(tile_rows, tile_columns) * channel_bytes > TILE_BYTES:
         tile_columns = _halves(tile_columns)
-    return _even(rows, tile_rows), tile_columns
+    return even(rows, tile_rows), tile_columns
 
 
 def _wanted(threads: int) -> int:
@@ -185,19 +185,19 @@ def gemm_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
     A, B = part.rows.count, part.columns.count
     most_terms = PANEL_BYTES // (tile.width * tile.item)
     block_taps = min(most_terms, part.taps)
-    block_channels = _even(C, max(1, most_terms // part.taps))
+    block_channels = even(C, max(1, most_terms // part.taps))
     terms = block_channels * block_taps
     several = terms < part.terms
     dense = part.columns.step == part.rows.step == 1
 
-    tile_channels = _even(M, max(tile.height, TILE_BYTES // (terms * tile.item)), tile.height)
+    tile_channels = even(M, max(tile.height, TILE_BYTES // (terms * tile.item)), tile.height)
     most = TILE_PIXELS if dense or not several else TILE_PIXELS // 2
     copied = tile.item * block_channels
     tile_rows, tile_columns = _pixel_tile(A, B, most, planes, 0 if planes.inside else copied)
     tile_images = 1
     if tile_rows == A and tile_columns == B and images:
         fitting = min(most // (A * B), TILE_BYTES // (planes.items(A, B) * copied))
-        tile_images = _even(images, max(1, fitting))
+        tile_images = even(images, max(1, fitting))
 
     def tasks() -> int:
         tiles = _blocks(images, tile_images) * _blocks(A, tile_rows) * _blocks(B, tile_columns)
@@ -212,7 +212,7 @@ def gemm_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
             else:
                 tile_columns = _halves(tile_columns)
         elif tile_channels > 4 * tile.height:
-            tile_channels = _even(M, _halves(tile_channels), tile.height)
+            tile_channels = even(M, _halves(tile_channels), tile.height)
         else:
             break
     pixels = tile_images * tile_rows * tile_columns
@@ -291,23 +291,23 @@ def grad_weight_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     (part,) = correlations(problem.replace(primitive="forward"))
     planes = _planes(part, problem.dtype)
     M, columns = part.out_channels, part.terms
-    block_columns = _even(columns, 10 * tile.width, tile.width)
-    block_channels = _even(M, 128, tile.height)
+    block_columns = even(columns, 10 * tile.width, tile.width)
+    block_channels = even(M, 128, tile.height)
 
     def tasks() -> int:
         return part.groups * _blocks(M, block_channels) * _blocks(columns, block_columns)
 
     while tasks() < _wanted(threads):
         if block_columns > tile.width:
-            block_columns = _even(columns, block_columns - tile.width, tile.width)
+            block_columns = even(columns, block_columns - tile.width, tile.width)
         elif block_channels > 2 * tile.height:
-            block_channels = _even(M, _halves(block_channels), tile.height)
+            block_channels = even(M, _halves(block_channels), tile.height)
         else:
             break
     channels = min(part.source_channels, (block_columns - 2) // part.taps + 2)
     # The order of summation hangs on these two: they must not depend on the threads.
     tile_rows, tile_columns = _pixel_tile(part.rows.count, part.columns.count, TILE_PIXELS, planes, tile.item)
-    block_pixels = _even(tile_rows * tile_columns, PANEL_BYTES // (tile.width * tile.item))
+    block_pixels = even(tile_rows * tile_columns, PANEL_BYTES // (tile.width * tile.item))
     return _reduced(
         problem,
         part,

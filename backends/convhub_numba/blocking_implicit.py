@@ -7,8 +7,7 @@ import numpy as np
 from convhub.problem import Problem
 
 from . import implicit_gemm
-from .blocking import Stage, Tile
-from .blocking_winograd import even
+from .blocking import Stage, Tile, even
 from .correlation import Correlation, clipped
 
 __all__ = ["implicit_stage"]

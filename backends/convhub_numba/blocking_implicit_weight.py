@@ -7,8 +7,8 @@ import math
 from convhub.problem import Problem
 
 from . import implicit_weight
-from .blocking import Stage, Tile
-from .blocking_winograd import NOTHING, even
+from .blocking import Stage, Tile, even
+from .blocking_winograd import NOTHING
 
 __all__ = ["implicit_weight_stage"]
 

@@ -60,13 +60,13 @@ def phases_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     def tasks() -> int:
         return problem.batch * -(-A // tile_rows) * -(-B // tile_columns)
 
-    tile_columns = _even(B, max(TILE_COLUMNS, tile.lanes), tile.lanes)
+    tile_columns = even(B, max(TILE_COLUMNS, tile.lanes), tile.lanes)
     tile_rows = min(A, TILE_ROWS)
     while tile_rows > LEAST_ROWS and items(tile_rows) * tile.item > TILE_BYTES:
         tile_rows -= 1
     while tile_rows > LEAST_ROWS and threads > 1 and tasks() < TASKS_PER_THREAD * threads:
         tile_rows = -(-tile_rows // 2)
-    tile_rows = _even(A, tile_rows)
+    tile_rows = even(A, tile_rows)
     sizes = Sizes(
         images=problem.batch,
         out_channels=K,
@@ -98,7 +98,7 @@ def phases_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     )
 
 
-def _even(total: int, most: int, multiple: int = 1) -> int:
+def even(total: int, most: int, multiple: int = 1) -> int:
     """Return the length of blocks of `total`, at most about `most` each, all nearly alike."""
     blocks = max(1, -(-total // most))
     return -(-total // blocks // multiple) * multiple

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from convhub.problem import Problem
 
-from .blocking import TASKS_PER_THREAD, Stage, Tile, _blocks, _even, _planes, _reduced
+from .blocking import TASKS_PER_THREAD, Stage, Tile, _blocks, _planes, _reduced, even
 from .correlation import correlations
 
 __all__ = ["pointwise_stage", "pointwise_tile"]
@@ -33,11 +33,11 @@ def pointwise_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     planes = _planes(part, problem.dtype)
     M, C, columns = part.out_channels, part.source_channels, part.columns.count
     # The order of summation hangs on this: it must not depend on the threads.
-    tile_rows = _even(part.rows.count, max(1, BLOCK_VECTORS * tile.lanes // columns))
+    tile_rows = even(part.rows.count, max(1, BLOCK_VECTORS * tile.lanes // columns))
     most = max(tile.vectors, TILE_BYTES // (tile_rows * columns * tile.item))
     if threads > 1:
         most = max(tile.vectors, min(most, C // (TASKS_PER_THREAD * threads)))
-    block_columns = _even(C, most, tile.vectors)
+    block_columns = even(C, most, tile.vectors)
     padded = _blocks(tile.height * tile.vectors, tile.lanes) * tile.lanes
     return _reduced(
         problem,

@@ -12,11 +12,11 @@ from .blocking import (
     Stage,
     Tile,
     _blocks,
-    _even,
     _pixel_tile,
     _planes,
     _reduced,
     _sizes,
+    even,
 )  # fmt: skip
 from .correlation import Correlation, correlations
 
@@ -62,7 +62,7 @@ def stem_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
         tile_columns=tile_columns,
         tile_groups=1,
         tile_channels=part.out_channels,
-        block_channels=_even(part.terms, MOST_TERMS),
+        block_channels=even(part.terms, MOST_TERMS),
         block_taps=part.taps,
         pad_items=C * planes.items(tile_rows, tile_columns) + tile.lanes,
         panel_items=0,
@@ -95,7 +95,7 @@ def stem_dots_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     planes = _planes(part, problem.dtype)
     M, half = part.out_channels, tile.vectors // 2
     tasks = min(_blocks(M, tile.height), threads)  # each loads all of x
-    block_channels = _even(M, _blocks(M, tasks), tile.height)
+    block_channels = even(M, _blocks(M, tasks), tile.height)
     # The order of summation hangs on these: they must not depend on the threads.
     tile_rows, tile_columns = _pixel_tile(
         part.rows.count, part.columns.count, LONG_TILE_PIXELS, planes, part.source_channels * tile.item
@@ -110,7 +110,7 @@ def stem_dots_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
         planes.inside,
         tile_rows=tile_rows,
         tile_columns=tile_columns,
-        block_pixels=_even(tile_rows, max(1, BLOCK_PIXELS // tile_columns)),
+        block_pixels=even(tile_rows, max(1, BLOCK_PIXELS // tile_columns)),
         block_channels=block_channels,
         block_columns=filled,
         pad_items=part.source_channels * planes.items(tile_rows, tile_columns) + tile.lanes,

@@ -11,11 +11,11 @@ import numpy as np
 from convhub.problem import Problem
 
 from . import winograd
-from .blocking import Stage, Tile
+from .blocking import Stage, Tile, even
 from .correlation import products
 from .winograd_matrices import Scheme
 
-__all__ = ["AxisTiles", "axis_tiles", "best_tiling", "even", "register_tile", "tilings", "winograd_stage"]
+__all__ = ["AxisTiles", "axis_tiles", "best_tiling", "register_tile", "tilings", "winograd_stage"]
 
 #: Sides of tiles, by the taps that one phase has; the error of larger ones would be too large.
 OUTPUTS = {1: (1,), 2: (4, 3, 2), 3: (4, 3, 2), 4: (2,), 5: (3, 2), 7: (2,)}
@@ -104,11 +104,6 @@ def register_tile(channels: int, tile: Tile) -> Tile:
     return Tile(min(12, registers // best), best, tile.lanes, tile.item)
 
 
-def even(total: int, most: int) -> int:
-    """Return the length of blocks of `total`, `most` each at most, all nearly alike."""
-    return -(-total // max(1, -(-total // max(1, most))))
-
-
 def winograd_stage(problem: Problem, axes: tuple[AxisTiles, AxisTiles], tile: Tile, threads: int) -> Stage:
     """Return the blocks of `winograd.correlate`; `tile` is a `register_tile`."""
     high, wide = axes
@@ -164,8 +159,6 @@ def winograd_stage(problem: Problem, axes: tuple[AxisTiles, AxisTiles], tile: Ti
         out_first_w=wide.out_first,
         sources_h=high.scheme.sources,
         sources_w=wide.scheme.sources,
-        results_h=high.scheme.results,
-        results_w=wide.scheme.results,
         points=points,
         stride_h=problem.stride[0],
         stride_w=problem.stride[1],

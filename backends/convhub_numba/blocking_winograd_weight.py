@@ -7,8 +7,8 @@ import math
 from convhub.problem import Problem
 
 from . import winograd_weight
-from .blocking import Stage, Tile
-from .blocking_winograd import BLOCK_BYTES, LARGE_WEIGHT_BYTES, NOTHING, SOURCE_COST, AxisTiles, even, tilings
+from .blocking import Stage, Tile, even
+from .blocking_winograd import BLOCK_BYTES, LARGE_WEIGHT_BYTES, NOTHING, SOURCE_COST, AxisTiles, tilings
 
 __all__ = ["best_weight_tiling", "weight_register_tile", "winograd_weight_stage"]
 

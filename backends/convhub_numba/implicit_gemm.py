@@ -75,7 +75,7 @@ def pack_weights(packed, weight, scratch, table, taps, parts, z, first, last, ve
             m0 = min(panel * width + v * lanes, M - 1)  # past the last channel, something finite
             for c0 in range(0, C, lanes):
                 channels = min(lanes, C - c0)
-                pack_square(square, lanes, T * lanes, weight, g, m0, c0, channels, spare, table, lanes)
+                pack_square(square, weight, g, m0, c0, channels, spare, table, lanes)
                 for p in range(parts.shape[0]):
                     first_tap, count = parts[p, 4], parts[p, 5]
                     to = ((task * taps.shape[0] + first_tap) * C + c0 * count) * width + v * lanes

@@ -5,19 +5,20 @@ from __future__ import annotations
 from numba import njit
 
 from .moves import transpose_square
-from .narrow import narrowed, widened
+from .narrow import widened
+from .pixels import store_pixels
 
 __all__ = ["pack_square", "store_kernels"]
 
 
 @njit(nogil=True, error_model="numpy")
-def pack_square(packed, tap_step, channel_step, weight, g, m0, c0, channels, spare, table, lanes):  # type: ignore[no-untyped-def]
-    """Fill ``packed[t * tap_step + c * channel_step + i] = weight[g, m0 + i, c0 + c, tap t]``, widened.
+def pack_square(packed, weight, g, m0, c0, channels, spare, table, lanes):  # type: ignore[no-untyped-def]
+    """Fill ``packed[c, t, i] = weight[g, m0 + i, c0 + c, tap t]``, widened.
 
     For `lanes` output channels (those past the last repeat it) and `channels` source channels, at most
     `lanes`. In memory either the output channels or the source channels of `weight` may lie further apart;
     whole squares of the two are turned in registers, twice where the output channels lie side by side.
-    `spare` has room for ``taps * lanes * lanes`` elements, `table` for ``taps * lanes + lanes``.
+    `spare` has room for ``taps * lanes * lanes`` elements, `table` for ``2 * lanes``.
     """
     M, R, S = weight.shape[1], weight.shape[3], weight.shape[4]
     taps = R * S
@@ -30,19 +31,10 @@ def pack_square(packed, tap_step, channel_step, weight, g, m0, c0, channels, spa
     lines, columns = table[:lanes], table[lanes:]
     if plain and stride_c == taps:
         # Rows of (channel, tap), one for each output channel.
-        in_place = tap_step == lanes and channel_step == taps * lanes
-        turned = packed if in_place else spare
         for i in range(lanes):
             lines[i] = min(i, M - 1 - m0) * stride_m
         for e in range(0, taps * lanes, lanes):
-            transpose_square(turned, e * lanes, lanes, weight, start + e, lines, 0, lanes)
-        if in_place:
-            return
-        for c in range(lanes):
-            for t in range(taps):
-                at, to = (c * taps + t) * lanes, t * tap_step + c * channel_step
-                for i in range(lanes):
-                    packed[to + i] = spare[at + i]
+            transpose_square(packed, e * lanes, lanes, weight, start + e, lines, 0, lanes)
         return
     if plain and stride_m == taps and m0 + lanes <= M:
         # Rows of (output channel, tap), one for each source channel: turned, and turned again by taps.
@@ -53,11 +45,11 @@ def pack_square(packed, tap_step, channel_step, weight, g, m0, c0, channels, spa
         for i in range(lanes):
             columns[i] = i * taps * lanes
         for t in range(taps):
-            transpose_square(packed, t * tap_step, channel_step, spare, t * lanes, columns, 0, lanes)
+            transpose_square(packed, t * lanes, taps * lanes, spare, t * lanes, columns, 0, lanes)
         return
     for t in range(taps):
         for c in range(channels):
-            to = t * tap_step + c * channel_step
+            to = (c * taps + t) * lanes
             for i in range(lanes):
                 m = min(m0 + i, M - 1)
                 packed[to + i] = widened(weight[g, m, c0 + c, t // S, t % S])
@@ -66,18 +58,8 @@ def pack_square(packed, tap_step, channel_step, weight, g, m0, c0, channels, spa
 @njit(nogil=True, error_model="numpy")
 def store_kernels(dw, g, m0, channels, c0, in_channels, T, C, M, kernels, table, lanes):  # type: ignore[no-untyped-def]
     """Turn ``kernels[c, tap, lane]`` to rows of `dw`, one for each of `channels` output channels."""
+    for e in range(in_channels * T):
+        table[e] = e * lanes
     row = C * T
     start = (g * M + m0) * row + c0 * T
-    terms = in_channels * T
-    if channels < lanes or terms < lanes:
-        for i in range(channels):
-            for e in range(terms):
-                dw[start + i * row + e] = narrowed(kernels[e * lanes + i], dw)
-        return
-    for e in range(terms):
-        table[e] = e * lanes
-    e = 0
-    while e < terms:
-        e = min(e, terms - lanes)
-        transpose_square(dw, start + e, row, kernels, 0, table, e, lanes)
-        e += lanes
+    store_pixels(dw, start, row, channels, kernels, table, 0, in_channels * T, lanes)

@@ -53,8 +53,6 @@ class Sizes(NamedTuple):
     out_first_w: int
     sources_h: int  # pixels of a tile
     sources_w: int
-    results_h: int
-    results_w: int
     points: int
     stride_h: int  # of the problem, for plain sums
     stride_w: int
@@ -95,8 +93,8 @@ def transform_weights(transformed, weight, scratch, table, z, first, last, kerne
             channels = min(lanes, C - c0)
             for v in range(vectors):
                 m0 = min(panel * width + v * lanes, M - 1)  # past the last channel, something finite
-                pack_square(squares[v * square_items :], lanes, T * lanes, weight, g, m0, c0, channels, spare,
-                            table, lanes)  # fmt: skip
+                pack_square(squares[v * square_items :], weight, g, m0, c0, channels, spare, table,
+                            lanes)  # fmt: skip
             # All of a channel's vectors one after another: they lie side by side.
             for c in range(channels):
                 for v in range(vectors):

@@ -24,7 +24,7 @@ GEOMETRIES = {
     "truncated": "n2c16h16w19_k20r3s3_stride2x3_pad1_out5x4",
     "rows_that_meet_padding": "n2c20h21w13_k18r5s3_stride2x1_dilation4x2",
     "small_images": "n9c33h3w4_k40r3s3_pad1",
-    "pointwise": "n5c40h5w7_k35r1s1",
+    "pointwise": "n5c45h5w7_k46r1s1",
     "many_channels": "n1c250h6w9_k30r3s3_pad1",
     "many_rows": "n1c16h70w40_k50r3s1_pad1x0",
     "padding_past_the_kernel": "n2c16h4w5_k16r2s2_pad3x4",
