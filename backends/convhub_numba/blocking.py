@@ -42,6 +42,11 @@ class Tile:
         return self.height, self.vectors, self.lanes, *self.pattern
 
     @property
+    def wide(self) -> bool:
+        """Whether vectors have 512 bits, and there are 32 registers of them."""
+        return self.lanes * self.item == 64
+
+    @property
     def width(self) -> int:
         """Elements across."""
         return self.vectors * self.lanes

@@ -24,7 +24,7 @@ MOST_TERMS = 64  # summed at once, so that rounding errors stay small
 SUMS = 24  # vectors in registers, of 32; half of it where a machine has 16
 
 
-def phases_tile(problem: Problem, tile: Tile, wide: bool) -> Tile | None:
+def phases_tile(problem: Problem, tile: Tile) -> Tile | None:
     """Return the register tile if `phases.correlate` suits a grad_input problem, else None."""
     C, step = problem.in_channels, problem.stride[1]
     if problem.groups > 1 or C > MOST_CHANNELS or step not in STEPS:
@@ -32,7 +32,7 @@ def phases_tile(problem: Problem, tile: Tile, wide: bool) -> Tile | None:
     if 2 * problem.input_size[1] < step * tile.lanes:
         return None
     columns = problem.kernel_size[1], step, problem.padding[1][0] % step, problem.dilation[1]
-    vectors = max(1, min(8, (SUMS if wide else SUMS // 2) // (C * step)))
+    vectors = max(1, min(8, (SUMS if tile.wide else SUMS // 2) // (C * step)))
     return replace(tile, height=C, vectors=vectors, pattern=columns)
 
 

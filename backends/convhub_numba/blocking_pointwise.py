@@ -17,14 +17,14 @@ TILE_BYTES = 512 * 1024  # of x: a part of a second-level cache
 MOST_CHANNELS = 512  # of dy: so many sums are kept for each channel of x
 
 
-def pointwise_tile(problem: Problem, tile: Tile, wide: bool) -> Tile | None:
+def pointwise_tile(problem: Problem, tile: Tile) -> Tile | None:
     """Return the register tile if `pointwise_grad_weight.correlate` suits a problem, else None."""
     if problem.kernel_size != (1, 1) or problem.groups > 1 or problem.out_channels > MOST_CHANNELS:
         return None
     pixels = problem.output_size[0] * problem.output_size[1]
     if problem.output_size[1] > BLOCK_VECTORS * tile.lanes or pixels < LEAST_VECTORS * tile.lanes:
         return None
-    return replace(tile, height=4, vectors=6) if wide else replace(tile, height=2, vectors=4)
+    return replace(tile, height=4, vectors=6) if tile.wide else replace(tile, height=2, vectors=4)
 
 
 def pointwise_stage(problem: Problem, tile: Tile, threads: int) -> Stage:

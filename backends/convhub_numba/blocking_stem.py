@@ -81,12 +81,12 @@ def stem_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
     )
 
 
-def stem_dots_tile(problem: Problem, tile: Tile, wide: bool) -> Tile | None:
+def stem_dots_tile(problem: Problem, tile: Tile) -> Tile | None:
     """Return the register tile if `stem_grad_weight.correlate` suits a problem, else None."""
     terms = problem.in_channels * problem.kernel_size[0] * problem.kernel_size[1]
     if not _few_channels(problem) or _filled(problem, tile) < (4 / 5 if terms <= FEW_TERMS else 7 / 8):
         return None
-    return replace(tile, height=4, vectors=6) if wide else replace(tile, height=2, vectors=4)
+    return replace(tile, height=4, vectors=6) if tile.wide else replace(tile, height=2, vectors=4)
 
 
 def stem_dots_stage(problem: Problem, tile: Tile, threads: int) -> Stage:

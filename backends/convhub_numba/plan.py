@@ -133,7 +133,7 @@ def _made(problem: Problem, tile: Tile, threads: int, limit: int) -> Plan:
     if problem.primitive == "grad_weight":
         return _made_weight(problem, tile, threads, limit)
     if problem.primitive == "grad_input":
-        narrow_tile = phases_tile(problem, tile, wide=tile.lanes * tile.item == 64)
+        narrow_tile = phases_tile(problem, tile)
         if narrow_tile is not None:
             return Plan("phases", narrow_tile, threads, (phases_stage(problem, narrow_tile, threads),))
     parts = correlations(problem)
@@ -141,12 +141,7 @@ def _made(problem: Problem, tile: Tile, threads: int, limit: int) -> Plan:
         return Plan("stem", tile, threads, (stem_stage(problem, parts[0], tile, threads),))
     if _suits_pixels(problem, parts, tile):
         pixel_tile = register_tile(parts[0].out_channels, tile)
-        if (
-            Plan(
-                "implicit_gemm", pixel_tile, 1, (implicit_stage(problem, parts, pixel_tile, 1),)
-            ).scratch_bytes
-            <= limit
-        ):
+        if _fits("implicit_gemm", pixel_tile, implicit_stage(problem, parts, pixel_tile, 1), limit):
             stage = implicit_stage(problem, parts, pixel_tile, threads)
             return Plan("implicit_gemm", pixel_tile, threads, (stage,))
     # What no tap reaches is only bias: the engine fills it in.
@@ -169,18 +164,16 @@ def _made_weight(problem: Problem, tile: Tile, threads: int, limit: int) -> Plan
     if C == M == 1 or (M <= DOT_CHANNELS and 3 * (-taps % at_once) <= taps):
         tile = replace(tile, height=1, vectors=at_once)
         return Plan("dot", tile, threads, (blocking.dot_stage(problem, tile),))
-    dots = stem_dots_tile(problem, tile, wide=tile.lanes * tile.item == 64)
+    dots = stem_dots_tile(problem, tile)
     if dots is not None:
         return Plan("stem", dots, threads, (stem_dots_stage(problem, dots, threads),))
-    pointwise = pointwise_tile(problem, tile, wide=tile.lanes * tile.item == 64)
+    pointwise = pointwise_tile(problem, tile)
     if pointwise is not None:
         return Plan("pointwise", pointwise, threads, (pointwise_stage(problem, pointwise, threads),))
     if min(M, C) >= tile.lanes and math.prod(problem.result_shape) and problem.batch:
         pixel_tile = weight_register_tile(M, tile)
-        stage = implicit_weight_stage(problem, pixel_tile, 1)
-        if (taps > 1 or _fills(M, pixel_tile)) and Plan(
-            "implicit_gemm", pixel_tile, 1, (stage,)
-        ).scratch_bytes <= limit:
+        suits = taps > 1 or _fills(M, pixel_tile)
+        if suits and _fits("implicit_gemm", pixel_tile, implicit_weight_stage(problem, pixel_tile, 1), limit):
             stage = implicit_weight_stage(problem, pixel_tile, threads)
             return Plan("implicit_gemm", pixel_tile, threads, (stage,))
     return Plan("gemm", tile, threads, (blocking.grad_weight_stage(problem, tile, threads),))
@@ -203,6 +196,11 @@ def _suits_pixels(problem: Problem, parts: tuple[Correlation, ...], tile: Tile) 
     if problem.kernel_size != (1, 1):
         return True
     return pixels <= FEW_PIXELS and _fills(parts[0].out_channels, register_tile(parts[0].out_channels, tile))
+
+
+def _fits(algorithm: str, tile: Tile, stage: Stage, limit: int) -> bool:
+    """Say whether a stage made for one thread fits: threads must not choose the algorithm, and the bits."""
+    return Plan(algorithm, tile, 1, (stage,)).scratch_bytes <= limit
 
 
 def _fills(channels: int, tile: Tile) -> bool:
