@@ -77,7 +77,7 @@ KEYS: dict[str, Key] = {
     "disable_plugins": Key("plugins or distributions that are not loaded", "a list of names"),
     "options": Key(
         "settings of the backends' own, a table for each",
-        "tables such as [options.numba], or a text such as 'numba.vector_bits=128'",
+        "tables [options.NAME], one for each backend's name, or a text such as 'NAME.option=value'",
     ),
 }
 
