@@ -15,7 +15,7 @@ from .correlation import Axis, Correlation, Sizes, correlations
 from .narrow import is_narrow_dtype
 
 __all__ = [
-    "Stage", "Tile", "dot_stage", "even", "gemm_stage", "grad_weight_stage", "indirect_stage",
+    "Stage", "Tile", "dot_stage", "even", "gemm_stage", "grad_weight_stage", "indirect_stage", "shares_well",
 ]  # fmt: skip
 
 PANEL_BYTES = 24 * 1024  # a panel: most of a first-level cache
@@ -148,8 +148,10 @@ def _pixel_tile(rows: int, columns: int, most: int, planes: Planes, channel_byte
     return even(rows, tile_rows), tile_columns
 
 
-def _wanted(threads: int) -> int:
-    return TASKS_PER_THREAD * threads if threads > 1 else 1
+def shares_well(tasks: int, threads: int) -> bool:
+    """Say whether so many tasks keep so many threads busy to the end, or nearly."""
+    idle = -tasks % threads
+    return threads == 1 or (tasks >= TASKS_PER_THREAD * threads and 12 * idle <= tasks)
 
 
 def _sizes(problem: Problem, part: Correlation, planes: Planes, **blocks: int) -> Sizes:
@@ -208,18 +210,19 @@ def gemm_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
         tiles = _blocks(images, tile_images) * _blocks(A, tile_rows) * _blocks(B, tile_columns)
         return tiles * part.groups * _blocks(M, tile_channels)
 
-    while images and tasks() < _wanted(threads):
-        if tile_images * tile_rows * tile_columns > 8 * tile.width:
-            if tile_images > 1:
-                tile_images = _halves(tile_images)
-            elif tile_rows > 1:
-                tile_rows = _halves(tile_rows)
-            else:
-                tile_columns = _halves(tile_columns)
-        elif tile_channels > 4 * tile.height:
-            tile_channels = even(M, _halves(tile_channels), tile.height)
-        else:
+    while images and not shares_well(tasks(), threads):
+        pixels = tile_images * tile_rows * tile_columns
+        if pixels <= 8 * tile.width and tile_channels > 4 * tile.height and tasks() < threads:
+            # Each block of channels packs all pixels anew.
+            tile_channels = _blocks(_halves(tile_channels), tile.height) * tile.height
+        elif pixels <= (8 if tasks() >= threads else 2) * tile.width:
             break
+        elif tile_images > 1:
+            tile_images = _halves(tile_images)
+        elif tile_rows > 1:
+            tile_rows = _halves(tile_rows)
+        else:
+            tile_columns = _halves(tile_columns)
     pixels = tile_images * tile_rows * tile_columns
     sizes = _sizes(
         problem,
@@ -261,7 +264,7 @@ def indirect_stage(problem: Problem, part: Correlation, tile: Tile, threads: int
         tiles = problem.batch * _blocks(A, tile_rows) * _blocks(B, tile_columns)
         return tiles * _blocks(part.groups, tile_groups)
 
-    while problem.batch and tasks() < _wanted(threads):
+    while problem.batch and not shares_well(tasks(), threads):
         if tile_groups > 1:
             tile_groups = _halves(tile_groups)
         elif tile_rows > 4:
@@ -302,7 +305,7 @@ def grad_weight_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     def tasks() -> int:
         return part.groups * _blocks(M, block_channels) * _blocks(columns, block_columns)
 
-    while tasks() < _wanted(threads):
+    while not shares_well(tasks(), threads):
         if block_columns > tile.width:
             block_columns = even(columns, block_columns - tile.width, tile.width)
         elif block_channels > 2 * tile.height:

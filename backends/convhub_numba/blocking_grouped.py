@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from convhub.problem import Problem
 
-from .blocking import TASKS_PER_THREAD, Stage, Tile
+from .blocking import Stage, Tile, shares_well
 from .blocking_depthwise import margins, most_source_rows, parts_table
 from .correlation import Correlation
 from .grouped import Sizes
@@ -81,7 +81,7 @@ def grouped_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile, 
 
     while tile_rows > LEAST_ROWS * multiple and items() * tile.item > TILE_BYTES:
         tile_rows = halved()
-    while tile_rows > LEAST_ROWS * multiple and threads > 1 and tasks() < TASKS_PER_THREAD * threads:
+    while tile_rows > LEAST_ROWS * multiple and not shares_well(tasks(), threads):
         tile_rows = halved()
 
     table, offsets, weights = parts_table(parts, left, phase_pitch)

@@ -7,7 +7,7 @@ import numpy as np
 from convhub.problem import Problem
 
 from . import implicit_gemm
-from .blocking import Stage, Tile, even
+from .blocking import Stage, Tile, even, shares_well
 from .correlation import Correlation, clipped
 
 __all__ = ["implicit_stage"]
@@ -51,7 +51,7 @@ def implicit_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile,
     def tasks() -> int:
         return -(-images // block_images) * -(-steps // block_steps) * problem.groups * -(-M // block_out)
 
-    while images and threads > 1 and tasks() < 4 * threads:
+    while images and not shares_well(tasks(), threads):
         if block_images > 1:
             block_images = -(-block_images // 2)
         elif block_steps > 1 and block_steps * rows.step * out_columns > 8 * tile.height:

@@ -41,7 +41,7 @@ def implicit_weight_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
 
     panels = -(-M // tile.width)
     block_panels = even(panels, SUM_BYTES // (taps * channels * tile.width * tile.item))
-    while threads > 1 and block_panels > 1 and problem.groups * -(-panels // block_panels) < 2 * threads:
+    while threads > 1 and block_panels > 1 and problem.groups * -(-panels // block_panels) < threads:
         block_panels = -(-block_panels // 2)
     block_out = block_panels * tile.width
     pixels = block_images * block_rows * block_columns

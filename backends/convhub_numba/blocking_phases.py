@@ -8,7 +8,7 @@ import numpy as np
 
 from convhub.problem import Problem
 
-from .blocking import TASKS_PER_THREAD, Stage, Tile
+from .blocking import Stage, Tile, shares_well
 from .phase_tiles import shared_columns
 from .phases import Sizes
 
@@ -64,7 +64,7 @@ def phases_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     tile_rows = min(A, TILE_ROWS)
     while tile_rows > LEAST_ROWS and items(tile_rows) * tile.item > TILE_BYTES:
         tile_rows -= 1
-    while tile_rows > LEAST_ROWS and threads > 1 and tasks() < TASKS_PER_THREAD * threads:
+    while tile_rows > LEAST_ROWS and not shares_well(tasks(), threads):
         tile_rows = -(-tile_rows // 2)
     tile_rows = even(A, tile_rows)
     sizes = Sizes(

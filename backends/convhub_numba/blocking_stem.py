@@ -8,7 +8,6 @@ from convhub.problem import Problem
 
 from .blocking import (
     LONG_TILE_PIXELS,
-    TASKS_PER_THREAD,
     Stage,
     Tile,
     _blocks,
@@ -17,6 +16,7 @@ from .blocking import (
     _reduced,
     _sizes,
     even,
+    shares_well,
 )  # fmt: skip
 from .correlation import Correlation, correlations
 
@@ -49,9 +49,11 @@ def stem_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
     A, B, C = part.rows.count, part.columns.count, part.source_channels
     copied = 0 if planes.inside else C * tile.item
     tile_rows, tile_columns = _pixel_tile(A, B, LONG_TILE_PIXELS, planes, copied)
-    while threads > 1 and tile_rows > 4:
-        if problem.batch * _blocks(A, tile_rows) * _blocks(B, tile_columns) >= TASKS_PER_THREAD * threads:
-            break
+
+    def tasks() -> int:
+        return problem.batch * _blocks(A, tile_rows) * _blocks(B, tile_columns)
+
+    while tile_rows > 4 and not shares_well(tasks(), threads):
         tile_rows = -(-tile_rows // 2)
     sizes = _sizes(
         problem,
@@ -74,7 +76,7 @@ def stem_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
         sizes,
         planes.taps,
         planes.phases,
-        problem.batch * _blocks(A, tile_rows) * _blocks(B, tile_columns),
+        tasks(),
         sizes.pad_items + sizes.packed_items + tile.height * tile.width,
         2 * listed + tile.vectors + part.terms,
         planes.inside,

@@ -28,6 +28,9 @@ CHANNELS_AT_ONCE = 192
 SOURCE_COST, OUTPUT_COST, WEIGHT_COST = 13.0, 9.0, 8.0
 LARGE_WEIGHT_COST = 20.0  # where the transformed weight is larger than a cache
 LARGE_WEIGHT_BYTES = 10 * 1024 * 1024
+STREAM_COST = 12.0  # to fetch a vector of weights for a task, where they do not fit a core's own cache
+SHARED_COST = 10.0  # to fetch one that another core has transformed
+CACHE_BYTES = 1024 * 1024
 PLAIN_COST = 1.1  # of plain sums, packing included
 NOTHING = np.empty((0, 2), np.int64)
 
@@ -111,29 +114,10 @@ def winograd_stage(problem: Problem, axes: tuple[AxisTiles, AxisTiles], tile: Ti
     points = high.scheme.points * wide.scheme.points
     channel_blocks = -(-C // tile.lanes)
     padded_out = -(-M // tile.width) * tile.width
-    block_out = padded_out
     most = max(1, min(TILES_AT_ONCE, BLOCK_BYTES // (points * (C + padded_out) * tile.item)))
+    blocks = _task_blocks(problem, axes, tile, most, threads)
+    block_images, block_h, block_w, block_out = blocks
     grouped = high.dilation * wide.dilation
-    block_w = even(wide.tiles, most // grouped)
-    block_h = even(high.tiles, most // (grouped * block_w)) if block_w == wide.tiles else 1
-    block_images = 1
-    if block_w == wide.tiles and block_h == high.tiles and problem.batch:
-        block_images = even(problem.batch, most // (grouped * block_w * block_h))
-
-    def tasks() -> int:
-        tiles = -(-problem.batch // block_images) * -(-high.tiles // block_h) * -(-wide.tiles // block_w)
-        return tiles * problem.groups * -(-M // block_out)
-
-    wanted = 4 * threads if threads > 1 else 1
-    while problem.batch and tasks() < wanted:
-        if block_images > 1:
-            block_images = -(-block_images // 2)
-        elif block_h > 1 and block_h * block_w * grouped > 2 * tile.height:
-            block_h = -(-block_h // 2)
-        elif block_out > 2 * tile.width:
-            block_out = -(-(block_out // tile.width) // 2) * tile.width
-        else:
-            break
     rows = (block_h - 1) * high.source_group + high.scheme.sources * high.dilation
     columns = (block_w - 1) * wide.source_group + wide.scheme.sources * wide.dilation
     out_pixels = block_h * high.out_group * block_w * wide.out_group
@@ -160,11 +144,6 @@ def winograd_stage(problem: Problem, axes: tuple[AxisTiles, AxisTiles], tile: Ti
         sources_h=high.scheme.sources,
         sources_w=wide.scheme.sources,
         points=points,
-        stride_h=problem.stride[0],
-        stride_w=problem.stride[1],
-        top=problem.padding[0][0],
-        left=problem.padding[1][0],
-        spread=int(problem.primitive == "grad_input"),
         block_images=block_images,
         block_h=block_h,
         block_w=block_w,
@@ -182,10 +161,71 @@ def winograd_stage(problem: Problem, axes: tuple[AxisTiles, AxisTiles], tile: Ti
     items += tile.width + tile.lanes
     integers = 3 * tiles + channel_blocks + tile.lanes + max(rows * columns, out_pixels)
     return Stage(
-        sizes, NOTHING, NOTHING, tasks(), max(items, (tile.vectors + 1) * taps * tile.lanes**2),
-        max(integers, tile.width + 2 * tile.lanes), False,
+        sizes, NOTHING, NOTHING, _tasks(problem, axes, blocks),
+        max(items, (tile.vectors + 1) * taps * tile.lanes**2), max(integers, tile.width + 2 * tile.lanes),
+        False,
         shared_items=problem.groups * points * (padded_out * C + tile.lanes),
     )  # fmt: skip
+
+
+class Blocks(NamedTuple):
+    """What a task is of: images, groups of tiles along each axis, output channels."""
+
+    images: int
+    high: int
+    wide: int
+    out: int
+
+
+def _tasks(problem: Problem, axes: tuple[AxisTiles, AxisTiles], blocks: Blocks) -> int:
+    high, wide = axes
+    tiles = -(-problem.batch // blocks.images) * -(-high.tiles // blocks.high) * -(-wide.tiles // blocks.wide)
+    return tiles * problem.groups * -(-_channels(problem)[0] // blocks.out)
+
+
+def _task_blocks(
+    problem: Problem, axes: tuple[AxisTiles, AxisTiles], tile: Tile, most: int, threads: int
+) -> Blocks:
+    """Return tasks of at most `most` tiles that are likely to be done first, if each thread runs some."""
+    high, wide = axes
+    M, C = _channels(problem)
+    grouped = high.dilation * wide.dilation
+    block_w = even(wide.tiles, most // grouped)
+    block_h = even(high.tiles, most // (grouped * block_w)) if block_w == wide.tiles else 1
+    block_images = 1
+    if block_w == wide.tiles and block_h == high.tiles and problem.batch:
+        block_images = even(problem.batch, most // (grouped * block_w * block_h))
+    panels = -(-M // tile.width)
+    largest = Blocks(block_images, block_h, block_w, panels * tile.width)
+    if threads == 1 or not problem.batch:
+        return largest
+    vectors_in, vectors_out = -(-C // tile.lanes), panels * tile.vectors
+    large = high.scheme.points * wide.scheme.points * C * panels * tile.width * tile.item > CACHE_BYTES
+
+    def cost(blocks: Blocks) -> float:
+        """Count vectors of multiply-adds for each point until the last thread is done."""
+        tiles = _rows_cost(blocks.images * blocks.high * blocks.wide * grouped, tile.height)
+        out = blocks.out // tile.lanes
+        products = C * out * (tiles + (STREAM_COST if large else 0))
+        transforms = tiles * (SOURCE_COST * vectors_in + OUTPUT_COST * out)
+        each = -(-_tasks(problem, axes, blocks) // threads) * (products + transforms)
+        shared = problem.groups * -(-panels * tile.width // blocks.out) < threads
+        return each + shared * SHARED_COST * C * vectors_out / threads
+
+    outs = sorted({even(panels, -(-panels // parts)) * tile.width for parts in range(1, 2 * threads + 1)})
+    choices = [largest._replace(images=images) for images in _halvings(block_images)]
+    choices += [largest._replace(images=1, high=rows) for rows in _halvings(block_h)]
+    return min((choice._replace(out=out) for choice in choices for out in outs), key=cost)
+
+
+def _halvings(value: int) -> list[int]:
+    """Return the value, its half, and so on to one."""
+    return [value] + (_halvings(-(-value // 2)) if value > 1 else [])
+
+
+def _rows_cost(tiles: int, height: int) -> float:
+    """Return for how many tiles of whole register tiles the time is taken that so many take."""
+    return tiles // height * height + tiles % height // 4 * 5 + tiles % height % 4 * 2.5
 
 
 def best_tiling(problem: Problem, tile: Tile) -> tuple[float, tuple[AxisTiles, AxisTiles]] | None:

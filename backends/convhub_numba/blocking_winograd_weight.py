@@ -70,7 +70,7 @@ def winograd_weight_stage(
 
     panels = padded_out // tile.width
     block_panels = even(panels, PRODUCT_BYTES // (points * rows_of_products * tile.width * tile.item))
-    while threads > 1 and block_panels > 1 and problem.groups * -(-panels // block_panels) < 2 * threads:
+    while threads > 1 and block_panels > 1 and problem.groups * -(-panels // block_panels) < threads:
         block_panels = -(-block_panels // 2)
     block_out = block_panels * tile.width
     rows = (block_h - 1) * high.source_group + high.scheme.sources * high.dilation
@@ -97,10 +97,6 @@ def winograd_weight_stage(
         sources_w=wide.scheme.sources,
         points_h=high.scheme.points,
         points_w=wide.scheme.points,
-        stride_h=problem.stride[0],
-        stride_w=problem.stride[1],
-        top=problem.padding[0][0],
-        left=problem.padding[1][0],
         block_images=block_images,
         block_h=block_h,
         block_w=block_w,

@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["call", "call_for_flag"]
+__all__ = ["call", "call_for_flag", "native_call"]
 
 
 @intrinsic
@@ -32,12 +32,17 @@ def _calling(returned: Any, arguments: Any) -> Any:
     kinds = tuple(types.unliteral(kind) for kind in arguments.types)
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        function_type = context.call_conv.get_function_type(returned, kinds)
-        function = builder.inttoptr(values[0], function_type.as_pointer())
         items = cgutils.unpack_tuple(builder, values[1])
-        status, result = context.call_conv.call_function(builder, function, returned, kinds, items)
+        status, result = native_call(context, builder, values[0], returned, kinds, items)
         with cgutils.if_unlikely(builder, status.is_error):
             context.call_conv.return_status_propagate(builder, status)
         return context.get_dummy_value() if returned is types.none else result
 
     return generate
+
+
+def native_call(context: Any, builder: Any, address: Any, returned: Any, kinds: Any, values: Any) -> Any:
+    """Call the function at `address` as Numba's functions call each other; return its status and result."""
+    function_type = context.call_conv.get_function_type(returned, kinds)
+    function = builder.inttoptr(address, function_type.as_pointer())
+    return context.call_conv.call_function(builder, function, returned, kinds, values)

@@ -36,13 +36,13 @@ def sizes_of(kind: type) -> types.NamedUniTuple:
     return types.NamedUniTuple(types.int64, len(kind._fields), kind)  # type: ignore[attr-defined]
 
 
-def compiled(kernel: Any, *signature: Any) -> Callable[..., None]:
+def compiled(kernel: Any, *signature: Any) -> Callable[..., Any]:
     """Return the machine code of `kernel` for these argument types, from Numba's cache on disk if there.
 
     What is returned does not look at its arguments' types: Numba's dispatcher would, at each call, and takes
     longer over it than a small convolution.
     """
-    entry: Callable[..., None] = _result(kernel, signature).entry_point
+    entry: Callable[..., Any] = _result(kernel, signature).entry_point
     return entry
 
 

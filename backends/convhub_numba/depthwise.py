@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import njit
-
+from . import jit
 from .moves import transpose_square
 from .narrow import narrowed
 from .pixels import load_listed
@@ -66,7 +65,7 @@ class Part(NamedTuple):
     first_column: int  # where its column taps begin in the table of them
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def list_taps(places, parts, S, lanes):  # type: ignore[no-untyped-def]
     """List where in a packed weight each element of the kernel goes: ``[part, row tap, column tap, lane]``.
 
@@ -82,7 +81,7 @@ def list_taps(places, parts, S, lanes):  # type: ignore[no-untyped-def]
                 places[r * S + k] = (part[16] + t * part[9] + s) * lanes
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def reached_rows(parts, o0, o1, z):  # type: ignore[no-untyped-def]
     """Return the first row of the source that output rows `o0` to `o1` read, and the one after the last."""
     h0, h1 = z.source_rows, 0
@@ -98,7 +97,7 @@ def reached_rows(parts, o0, o1, z):  # type: ignore[no-untyped-def]
     return h0, max(h0, min(h1, z.source_rows))
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def taps_that_meet(at, step, taps, reach, size):  # type: ignore[no-untyped-def]
     """Return the first tap, and the one after the last, that meet ``range(size)`` for some output of a tile.
 
@@ -112,10 +111,10 @@ def taps_that_meet(at, step, taps, reach, size):  # type: ignore[no-untyped-def]
     return t0, t1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit.kernel()
 def correlate(
-    out, source, flat_source, weight, flat_weight, bias, scratch, table, taps, parts, z,
-    source_in_place, weight_in_place, first, last, height, vectors, lanes,
+    first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, parts, z,
+    source_in_place, weight_in_place, height, vectors, lanes,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Compute tasks `first` to `last`; a task is some rows of one image for `lanes` channels.
 

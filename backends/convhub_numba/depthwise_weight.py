@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import njit
-
+from . import jit
 from .narrow import narrowed
 from .pixels import clear, load_listed
 from .weight_tiles import weight_tile
@@ -46,7 +45,7 @@ class Sizes(NamedTuple):
     left_items: int
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def list_places(table, z, lanes):  # type: ignore[no-untyped-def]
     """List in `table` where the pixels of x go, those of dy, where each column of dy finds x; and leave room.
 
@@ -70,10 +69,10 @@ def list_places(table, z, lanes):  # type: ignore[no-untyped-def]
     return places, left_places, columns, lines
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit.kernel()
 def correlate(
-    dw, dy, flat_dy, x, flat_x, scratch, table, row_groups, column_groups, z, dy_in_place, x_in_place, first,
-    last, height, vectors, lanes,
+    first, last, scratch, table, dw, dy, flat_dy, x, flat_x, row_groups, column_groups, z, dy_in_place,
+    x_in_place, height, vectors, lanes,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Compute the weights of blocks `first` to `last` of `lanes` channels each.
 

@@ -7,8 +7,8 @@ the square root of the number of terms even where all are alike.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from . import jit
 from .narrow import narrowed, widened
 
 __all__ = ["correlate", "grad_weight"]
@@ -16,8 +16,8 @@ __all__ = ["correlate", "grad_weight"]
 RUN = 128
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def correlate(out, source, weight, bias, row_taps, column_taps, sizes, first, last):  # type: ignore[no-untyped-def]
+@jit.kernel()
+def correlate(first, last, out, source, weight, bias, row_taps, column_taps, sizes):  # type: ignore[no-untyped-def]
     """Compute channels `first` to `last` of all images' channels, ``n * channels + channel``.
 
     `weight` is (groups, M, C, R, S); the taps of each axis have rows (kernel index, shift); `sizes` is
@@ -54,8 +54,8 @@ def correlate(out, source, weight, bias, row_taps, column_taps, sizes, first, la
                 out[n, channel, row, column] = narrowed(total + part, out)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def grad_weight(dw, dy, x, shifts, sizes, first, last):  # type: ignore[no-untyped-def]
+@jit.kernel()
+def grad_weight(first, last, dw, dy, x, shifts, sizes):  # type: ignore[no-untyped-def]
     """Compute rows `first` to `last` of ``dw`` seen as (K * C, R, S).
 
     `sizes` is (stride_h, stride_w, dilation_h, dilation_w); `shifts` is (top, left).

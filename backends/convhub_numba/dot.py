@@ -7,8 +7,8 @@ One element of ``dw`` is the dot product of a plane of ``dy`` with a shifted pla
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from . import jit
 from .narrow import narrowed
 from .pack import load_planes
 from .tiles import dot_rows
@@ -18,10 +18,10 @@ __all__ = ["correlate"]
 WHOLE = np.zeros((1, 2), np.int64)  # the one phase of an array that is not split
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit.kernel()
 def correlate(
-    dw, dy, flat_dy, x, flat_x, scratch, table, taps, phases, z, dy_in_place, x_in_place, first, last, height,
-    width, lanes,
+    first, last, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, z, dy_in_place, x_in_place,
+    height, width, lanes,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Compute groups `first` to `last` of ``dw``; the arguments are those of `grad_weight.correlate`."""
     M, C, T = z.out_channels, z.in_channels, taps.shape[0]

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from convhub.backend import Array, RunOptions
 from convhub.problem import Problem
 
-from . import direct, threads
+from . import threads
 from .blocking import Stage
-from .compile import compiled, float_array
 from .correlation import correlations
 from .kernels import (
-    INT,
-    INTEGERS,
-    TABLE,
     correlating_kernel,
+    direct_kernel,
+    direct_weight_kernel,
     implicit_kernels,
     implicit_weight_kernel,
+    mending_kernel,
+    mending_weight_kernel,
     reducing_kernel,
     winograd_kernels,
     winograd_weight_kernel,
 )
+from .mend import Geometry
 from .narrow import as_stored, is_narrow_dtype, sum_dtype
 from .plan import Plan, plan
 from .scratch import scratch, shared_scratch
+from .threads import Kernel
 from .transform_codes import transform_codes, weight_transform_codes
 
 __all__ = ["forward", "grad_input", "grad_weight"]
@@ -78,23 +78,24 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions, vect
     nothing = np.empty(0, sum_dtype(problem.dtype))
     flat_dy = dy.reshape(-1) if dy_in_place else nothing
     flat_x = x.reshape(-1) if x_in_place else nothing
-
-    def work(first: int, last: int) -> None:
-        items, table = scratch(stage.items, stage.integers, nothing.dtype)
-        kernel(
-            flat_dw, dy, flat_dy, x, flat_x, items, table, stage.taps, stage.phases, stage.sizes,
-            dy_in_place, x_in_place, first, last, made.tile.height, made.tile.vectors, made.tile.lanes,
-        )  # fmt: skip
-
-    threads.run(work, stage.tasks, made.threads)
+    _share(
+        kernel, stage, stage.tasks, made.threads, nothing.dtype,
+        flat_dw, dy, flat_dy, x, flat_x, stage.taps, stage.phases, stage.sizes, dy_in_place, x_in_place,
+        made.tile.height, made.tile.vectors, made.tile.lanes,
+    )  # fmt: skip
     return dw
+
+
+def _share(kernel: Kernel, stage: Stage, tasks: int, count: int, sums: Any, *arguments: object) -> None:
+    """Run a kernel's tasks on so many threads, with the scratch memory that a stage needs on each."""
+    threads.run(kernel, tasks, count, scratch(stage.items, stage.integers, sums, count), arguments)
 
 
 class Prepared(NamedTuple):
     """What each call for a problem needs: computed once, since it takes longer than a tiny convolution."""
 
     made: Plan
-    kernel: Callable[..., None] | None  # None: the algorithm has its own function
+    kernel: Kernel | None  # None: the algorithm has its own function
     result_shape: tuple[int, ...]
     grouped_weight: tuple[int, ...]  # (groups, K / groups, C / groups, R, S)
     reads_in_place: bool  # some stage does, if the source is contiguous
@@ -161,62 +162,39 @@ def _correlate(source: Array, weight: Array, bias: Array | None, problem: Proble
     flat_source = source.reshape(-1) if plain_source else constants
     flat_weight = weight.reshape(-1) if plain_weight else constants
 
-    def work(stage: Stage, first: int, last: int) -> None:
-        items, table = scratch(stage.items, stage.integers, sums)
-        kernel(
-            flat_out, source, flat_source, weight, flat_weight, constants, items, table, stage.taps,
-            stage.phases, stage.sizes, plain_source and stage.source_in_place,
-            plain_weight and stage.weight_in_place, first, last, *made.tile.literals,
+    for stage in made.stages:
+        _share(
+            kernel, stage, stage.tasks, made.threads, sums,
+            flat_out, source, flat_source, weight, flat_weight, constants, stage.taps, stage.phases,
+            stage.sizes, plain_source and stage.source_in_place, plain_weight and stage.weight_in_place,
+            *made.tile.literals,
         )  # fmt: skip
-
-    if len(made.stages) == 1:
-        (stage,) = made.stages
-        if made.threads == 1:
-            work(stage, 0, stage.tasks)
-            return out
-        threads.run(lambda first, last: work(stage, first, last), stage.tasks, made.threads)
-    else:
-        _run_stages(work, made)
     return out
 
 
 def _correlate_winograd(
     out: Array, source: Array, weight: Array, bias: Array, problem: Problem, made: Plan
 ) -> None:
-    """Transform the weight once for all threads, then run the tiles."""
+    """Transform the weight once for all threads, then run the tiles, then mend what is not finite."""
     (stage,) = made.stages
     tile = made.tile
     transform, kernel = winograd_kernels(problem.dtype, tile)
     sums = sum_dtype(problem.dtype)
     codes = transform_codes(sums.name, made.schemes, tile.lanes)
-    transformed = shared_scratch(stage.shared_items, sums)
-    flat_out = out.reshape(-1)
-
-    def prepare(first: int, last: int) -> None:
-        items, table = scratch(stage.items, stage.integers, sums)
-        transform(
-            transformed,
-            weight,
-            items,
-            table,
-            stage.sizes,
-            first,
-            last,
-            codes.kernel,
-            tile.vectors,
-            tile.lanes,
-        )
-
-    def work(first: int, last: int) -> None:
-        items, table = scratch(stage.items, stage.integers, sums)
-        kernel(
-            flat_out, source, weight, transformed, bias, items, table, stage.sizes, first, last,
-            codes.source, codes.output, tile.height, tile.vectors, tile.lanes,
-        )  # fmt: skip
-
+    transformed, flags = shared_scratch(stage.shared_items, sums), np.zeros(1, np.int64)
     panels = -(-stage.sizes.out_channels // tile.width)
-    threads.run(prepare, problem.groups * panels, made.threads)
-    threads.run(work, stage.tasks, made.threads)
+    _share(
+        transform, stage, problem.groups * panels * stage.sizes.channel_blocks, made.threads, sums,
+        transformed, weight, stage.sizes, codes.kernel, tile.vectors, tile.lanes,
+    )  # fmt: skip
+    _share(
+        kernel, stage, stage.tasks, made.threads, sums,
+        out.reshape(-1), flags, source, transformed, bias, stage.sizes, codes.source, codes.output,
+        tile.height, tile.vectors, tile.lanes,
+    )  # fmt: skip
+    if flags[0]:
+        arguments = (out, source, weight, bias, _geometry(problem))
+        threads.run(mending_kernel(problem.dtype), out.shape[0] * out.shape[1], made.threads, (), arguments)
 
 
 def _correlate_implicit(
@@ -227,55 +205,48 @@ def _correlate_implicit(
     tile, sums = made.tile, sum_dtype(problem.dtype)
     pack, kernel = implicit_kernels(problem.dtype, tile)
     packed = shared_scratch(stage.shared_items, sums)
-    flat_out = out.reshape(-1)
-
-    def prepare(first: int, last: int) -> None:
-        items, table = scratch(stage.items, stage.integers, sums)
-        pack(
-            packed, weight, items, table, stage.taps, stage.phases, stage.sizes, first, last, tile.vectors,
-            tile.lanes,
-        )  # fmt: skip
-
-    def work(first: int, last: int) -> None:
-        items, table = scratch(stage.items, stage.integers, sums)
-        kernel(
-            flat_out, source, packed, bias, items, table, stage.taps, stage.phases, stage.sizes, first, last,
-            tile.height, tile.vectors, tile.lanes,
-        )  # fmt: skip
-
-    threads.run(prepare, problem.groups * -(-stage.sizes.out_channels // tile.width), made.threads)
-    threads.run(work, stage.tasks, made.threads)
+    _share(
+        pack, stage, problem.groups * -(-stage.sizes.out_channels // tile.width), made.threads, sums,
+        packed, weight, stage.taps, stage.phases, stage.sizes, tile.vectors, tile.lanes,
+    )  # fmt: skip
+    _share(
+        kernel, stage, stage.tasks, made.threads, sums,
+        out.reshape(-1), source, packed, bias, stage.taps, stage.phases, stage.sizes, tile.height,
+        tile.vectors, tile.lanes,
+    )  # fmt: skip
 
 
 def _grad_weight_winograd(dw: Array, dy: Array, x: Array, problem: Problem, made: Plan) -> None:
     (stage,) = made.stages
     tile, sums = made.tile, sum_dtype(problem.dtype)
     kernel = winograd_weight_kernel(problem.dtype, tile)
-    codes = weight_transform_codes(sums.name, made.schemes, tile.lanes)
-    flat_dw = dw.reshape(-1)
-    taps = math.prod(problem.kernel_size)
+    codes, flags = weight_transform_codes(sums.name, made.schemes, tile.lanes), np.zeros(1, np.int64)
+    _share(
+        kernel, stage, stage.tasks, made.threads, sums,
+        dw.reshape(-1), flags, dy, x, math.prod(problem.kernel_size), stage.sizes,
+        codes.source, codes.gradient, codes.kernel, tile.height, tile.vectors, tile.lanes,
+    )  # fmt: skip
+    if flags[0]:
+        arguments = (dw, dy, x, _geometry(problem))
+        threads.run(
+            mending_weight_kernel(problem.dtype), dw.shape[0] * dw.shape[1], made.threads, (), arguments
+        )
 
-    def work(first: int, last: int) -> None:
-        items, table = scratch(stage.items, stage.integers, sums)
-        kernel(
-            flat_dw, dy, x, items, table, taps, problem.kernel_size[1], stage.sizes, first, last,
-            codes.source, codes.gradient, codes.kernel, tile.height, tile.vectors, tile.lanes,
-        )  # fmt: skip
 
-    threads.run(work, stage.tasks, made.threads)
+def _geometry(problem: Problem) -> Geometry:
+    (top, _), (left, _) = problem.padding
+    return Geometry(
+        *problem.stride, *problem.dilation, top, left, spread=int(problem.primitive == "grad_input")
+    )
 
 
 def _grad_weight_implicit(dw: Array, dy: Array, x: Array, problem: Problem, made: Plan) -> None:
     (stage,) = made.stages
     tile, sums = made.tile, sum_dtype(problem.dtype)
-    kernel = implicit_weight_kernel(problem.dtype, tile)
-    flat_dw = dw.reshape(-1)
-
-    def work(first: int, last: int) -> None:
-        items, table = scratch(stage.items, stage.integers, sums)
-        kernel(flat_dw, dy, x, items, table, stage.sizes, first, last, tile.height, tile.vectors, tile.lanes)
-
-    threads.run(work, stage.tasks, made.threads)
+    _share(
+        implicit_weight_kernel(problem.dtype, tile), stage, stage.tasks, made.threads, sums,
+        dw.reshape(-1), dy, x, stage.sizes, tile.height, tile.vectors, tile.lanes,
+    )  # fmt: skip
 
 
 def _as_matrix(problem: Problem) -> Problem | None:
@@ -299,43 +270,21 @@ def _covered(made: Plan) -> int:
     return sum(stage.sizes.rows * stage.sizes.columns for stage in made.stages)
 
 
-def _run_stages(work: Callable[[Stage, int, int], None], made: Plan) -> None:
-    """Run the tasks of all stages as one list."""
-
-    def work_range(first: int, last: int) -> None:
-        for stage in made.stages:
-            if first < stage.tasks and last > 0:
-                work(stage, max(first, 0), min(last, stage.tasks))
-            first, last = first - stage.tasks, last - stage.tasks
-
-    threads.run(work_range, sum(stage.tasks for stage in made.stages), made.threads)
-
-
 def _correlate_direct(
     out: Array, source: Array, weight: Array, bias: Array, problem: Problem, made: Plan
 ) -> None:
-    strided = float_array(problem.dtype, 4)
-    kernel = compiled(
-        direct.correlate, strided, strided, float_array(problem.dtype, 5),
-        float_array(sum_dtype(problem.dtype).name, 1), TABLE, TABLE, INTEGERS, INT, INT,
-    )  # fmt: skip
+    kernel = direct_kernel(problem.dtype)
     for part in correlations(problem):
         rows, columns = part.rows, part.columns
         row_taps = np.array(rows.taps, np.int64).reshape(-1, 2)
         column_taps = np.array(columns.taps, np.int64).reshape(-1, 2)
         sizes = np.array((*rows[:3], *columns[:3], rows.source_step, columns.source_step))
         arguments = (out, source, weight, bias, row_taps, column_taps, sizes)
-        work = functools.partial(kernel, *arguments)
-        threads.run(work, out.shape[0] * out.shape[1], made.threads)
+        threads.run(kernel, out.shape[0] * out.shape[1], made.threads, (), arguments)
 
 
 def _grad_weight_direct(dw: Array, dy: Array, x: Array, problem: Problem, made: Plan) -> None:
-    strided = float_array(problem.dtype, 4)
-    kernel = compiled(direct.grad_weight, strided, strided, strided, INTEGERS, INTEGERS, INT, INT)
+    kernel = direct_weight_kernel(problem.dtype)
     shifts = np.array([problem.padding[0][0], problem.padding[1][0]])
     sizes = np.array([*problem.stride, *problem.dilation])
-    threads.run(
-        lambda first, last: kernel(dw, dy, x, shifts, sizes, first, last),
-        dw.shape[0] * dw.shape[1],
-        made.threads,
-    )
+    threads.run(kernel, dw.shape[0] * dw.shape[1], made.threads, (), (dw, dy, x, shifts, sizes))

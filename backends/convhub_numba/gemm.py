@@ -10,8 +10,7 @@ depend on how tasks are shared out.
 
 from __future__ import annotations
 
-from numba import njit
-
+from . import jit
 from .moves import copy_spread
 from .narrow import is_narrow, narrowed, widened
 from .pack import copy_run, list_runs, load_planes, pack_panel
@@ -20,7 +19,7 @@ from .product import multiply_panel, tile_height
 __all__ = ["correlate"]
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def pack_weight(packed, weight, g, m0, m1, c0, c1, taps, tap0, tap1, rows):  # type: ignore[no-untyped-def]
     """Lay a block of the weight out tile by tile, ``packed[tile][term][row]``, widened."""
     count = (c1 - c0) * (tap1 - tap0)
@@ -47,7 +46,7 @@ def pack_weight(packed, weight, g, m0, m1, c0, c1, taps, tap0, tap1, rows):  # t
             m += height
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def terms_side_by_side(weight, T):  # type: ignore[no-untyped-def]
     """Whether the terms of an output channel's sum, `T` for each source channel, lie in order in `weight`."""
     item = weight.itemsize
@@ -57,7 +56,7 @@ def terms_side_by_side(weight, T):  # type: ignore[no-untyped-def]
     return in_order and T == R * S and (stride_g | stride_m) % item == 0
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def pack_rows(packed, weight, g, m0, m1, term, count, lanes):  # type: ignore[no-untyped-def]
     """Copy `count` terms of each row, from `term` on, that lie in order: ``packed[row][term]``, widened."""
     item, (stride_g, stride_m, _, _, _) = weight.itemsize, weight.strides
@@ -66,7 +65,7 @@ def pack_rows(packed, weight, g, m0, m1, term, count, lanes):  # type: ignore[no
         copy_run(packed, (m - m0) * count, weight, start, count, lanes)
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def hand_out(out, start, channel, z, places, side_by_side, pixels, tile, at, height, width, lanes):  # type: ignore[no-untyped-def]
     """Copy `height` rows of finished sums, narrowed, to where their pixels belong."""
     for i in range(height):
@@ -78,7 +77,7 @@ def hand_out(out, start, channel, z, places, side_by_side, pixels, tile, at, hei
                 out[line + places[j]] = narrowed(tile[at + i * width + j], out)
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def list_places(places, first, last, z, rows, columns):  # type: ignore[no-untyped-def]
     """List where pixels `first` to `last` of a tile go in the output, and say whether side by side."""
     n, within = first // (rows * columns), first % (rows * columns)
@@ -95,10 +94,10 @@ def list_places(places, first, last, z, rows, columns):  # type: ignore[no-untyp
     return places[last - first - 1] - places[0] == last - first - 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit.kernel()
 def correlate(
-    out, source, flat_source, weight, flat_weight, bias, scratch, table, taps, phases, z,
-    source_in_place, weight_in_place, first, last, height_limit, vectors, lanes,
+    first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, phases, z,
+    source_in_place, weight_in_place, height_limit, vectors, lanes,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Compute tasks `first` to `last` of a correlation; a task is a tile of pixels by a block of channels.
 

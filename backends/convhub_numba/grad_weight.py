@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import njit
-
+from . import jit
 from .moves import transpose_square
 from .narrow import widened
 from .pack import copy_run, list_runs, load_planes
@@ -50,7 +49,7 @@ class Sizes(NamedTuple):
     source_items: int
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def pack_turned(panel, source, runs, run_count, offsets, columns, readable, lanes):  # type: ignore[no-untyped-def]
     """Fill ``panel[pixel, j]`` with ``source[place of pixel + offsets[j]]`` for `columns` elements `j`."""
     for i in range(run_count):
@@ -69,7 +68,7 @@ def pack_turned(panel, source, runs, run_count, offsets, columns, readable, lane
                         panel[(pixel + k) * columns + j] = source[start + k + offsets[j]]
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def load_rows(left, dy, n, k0, k1, row0, column0, columns, pixel, count, lanes):  # type: ignore[no-untyped-def]
     """Fill ``left[channel, t]``, widened, with `count` pixels of a tile `columns` wide, from `pixel` on."""
     item = dy.itemsize
@@ -92,9 +91,9 @@ def load_rows(left, dy, n, k0, k1, row0, column0, columns, pixel, count, lanes):
             to += length
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit.kernel()
 def correlate(
-    dw, dy, flat_dy, x, flat_x, scratch, table, taps, phases, z, dy_in_place, x_in_place, first, last,
+    first, last, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, z, dy_in_place, x_in_place,
     height_limit, vectors, lanes,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Compute tasks `first` to `last`; a task is a block of rows by a block of columns of one group's ``dw``.

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import njit
-
+from . import jit
 from .depthwise import reached_rows, taps_that_meet
 from .grouped_tiles import group_tile, hand_out_lines
 from .narrow import narrowed, widened
@@ -45,7 +44,7 @@ class Sizes(NamedTuple):
     packed_items: int
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def pack_weight(packed, weight, parts, g, z, width, lanes):  # type: ignore[no-untyped-def]
     """Lay one group's weights out, ``packed[block of channels, tap, channel, out channel]``.
 
@@ -65,10 +64,10 @@ def pack_weight(packed, weight, parts, g, z, width, lanes):  # type: ignore[no-u
                         packed[at + m] = widened(weight[g, m, c, r, k])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit.kernel()
 def correlate(
-    out, source, flat_source, weight, flat_weight, bias, scratch, table, taps, parts, z,
-    source_in_place, weight_in_place, first, last, height, vectors, lanes,
+    first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, parts, z,
+    source_in_place, weight_in_place, height, vectors, lanes,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Compute tasks `first` to `last`; a task is some rows of one image for one group.
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import njit
-
+from . import jit
 from .depthwise_weight import list_places
 from .narrow import narrowed
 from .pixels import clear, load_listed
@@ -50,7 +49,7 @@ class Sizes(NamedTuple):
     left_items: int
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def store(dw, sums, g, z, row_groups, column_groups, height, vectors, lanes):  # type: ignore[no-untyped-def]
     """Bring home sums ``[out vector, in block, row group, column, tap, in channel, lane]`` of one group."""
     M, C, R, S = z.out_channels, z.in_channels, z.row_taps, z.column_taps
@@ -68,10 +67,10 @@ def store(dw, sums, g, z, row_groups, column_groups, height, vectors, lanes):  #
                     at += height * vectors * lanes
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit.kernel()
 def correlate(
-    dw, dy, flat_dy, x, flat_x, scratch, table, row_groups, column_groups, z, dy_in_place, x_in_place, first,
-    last, height, vectors, lanes,
+    first, last, scratch, table, dw, dy, flat_dy, x, flat_x, row_groups, column_groups, z, dy_in_place,
+    x_in_place, height, vectors, lanes,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Compute the weights of groups `first` to `last`; the arguments are those of `depthwise_weight`.
 

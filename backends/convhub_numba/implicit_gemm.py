@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import njit
-
+from . import jit
 from .moves import copy_vector
 from .pack_channels import pack_square
 from .pixel_tiles import multiply_pixels
@@ -58,8 +57,8 @@ class Part(NamedTuple):
     row_taps: int
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def pack_weights(packed, weight, scratch, table, taps, parts, z, first, last, vectors, lanes):  # type: ignore[no-untyped-def]
+@jit.kernel()
+def pack_weights(first, last, scratch, table, packed, weight, taps, parts, z, vectors, lanes):  # type: ignore[no-untyped-def]
     """Compute tasks `first` to `last`, each a panel of output channels of one group.
 
     `packed` is [group][panel][part][block of source channels][tap][source channel][output channel].
@@ -87,7 +86,7 @@ def pack_weights(packed, weight, scratch, table, taps, parts, z, first, last, ve
                             at += T * lanes
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def reaching_taps(taps, part, a, z, H):  # type: ignore[no-untyped-def]
     """Return the range of a part's rows of taps that meet the image from output row `a`."""
     across = part[5] // max(1, part[6])
@@ -100,7 +99,7 @@ def reaching_taps(taps, part, a, z, H):  # type: ignore[no-untyped-def]
     return i0 * across, i1 * across
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def list_pixels(places, bases, part, o0, rows, a0, a1, images, columns, image_items, z, width, lanes):  # type: ignore[no-untyped-def]
     """List a part's pixels of its rows `a0` to `a1`: where they are summed, and where their source begins."""
     k = 0
@@ -115,10 +114,8 @@ def list_pixels(places, bases, part, o0, rows, a0, a1, images, columns, image_it
     return k
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def correlate(
-    out, source, packed, bias, scratch, table, taps, parts, z, first, last, height, vectors, lanes
-):  # type: ignore[no-untyped-def]  # fmt: skip
+@jit.kernel()
+def correlate(first, last, scratch, table, out, source, packed, bias, taps, parts, z, height, vectors, lanes):  # type: ignore[no-untyped-def]
     """Compute tasks `first` to `last`; a task is a block of images' rows for a block of output channels."""
     M, C, T = z.out_channels, z.source_channels, taps.shape[0]
     width = vectors * lanes
@@ -133,15 +130,15 @@ def correlate(
     panels = (M + width - 1) // width
     m_blocks = (M + z.block_out - 1) // z.block_out
     a_blocks = (z.out_rows + z.block_rows - 1) // z.block_rows
+    n_blocks = (z.images + z.block_images - 1) // z.block_images
     plane = z.out_rows * z.out_columns
     columns = (z.out_columns + z.out_step_w - 1) // z.out_step_w - 1
     columns = columns * z.source_step_w + z.span_w + 1
     for task in range(first, last):
-        m0 = task % m_blocks * z.block_out
-        rest = task // m_blocks
-        o0 = rest % a_blocks * z.block_rows
-        rest //= a_blocks
-        g, n0 = rest % z.groups, rest // z.groups * z.block_images
+        o0 = task % a_blocks * z.block_rows
+        n0 = task // a_blocks % n_blocks * z.block_images
+        rest = task // a_blocks // n_blocks  # the same of the weight, for the thread that has packed it
+        g, m0 = rest // m_blocks, rest % m_blocks * z.block_out
         m1 = min(M, m0 + z.block_out)
         images = min(z.images - n0, z.block_images)
         out_rows = min(z.out_rows - o0, z.block_rows)

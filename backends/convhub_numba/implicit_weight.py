@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import njit
-
+from . import jit
 from .moves import copy_vector
 from .pack_channels import store_kernels
 from .pixel_tiles import listed_tile
@@ -47,7 +46,7 @@ class Sizes(NamedTuple):
     sum_items: int
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def load_gradient(
     gradient, dy, first, end, group, n0, images, p0, rows, q0, columns, block, table, vectors, lanes
 ):  # type: ignore[no-untyped-def]
@@ -67,8 +66,8 @@ def load_gradient(
                 at += width
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def correlate(dw, dy, x, scratch, table, z, first, last, height, vectors, lanes):  # type: ignore[no-untyped-def]
+@jit.kernel()
+def correlate(first, last, scratch, table, dw, dy, x, z, height, vectors, lanes):  # type: ignore[no-untyped-def]
     """Compute tasks `first` to `last`; a task is all of one group's ``dw`` for a block of output channels."""
     M, C, T = z.out_channels, z.in_channels, z.taps_h * z.taps_w
     width = vectors * lanes

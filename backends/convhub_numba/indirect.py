@@ -7,8 +7,7 @@ high as the group has channels.
 
 from __future__ import annotations
 
-from numba import njit
-
+from . import jit
 from .moves import copy_vector
 from .narrow import narrowed, widened
 from .pack import load_planes
@@ -17,7 +16,7 @@ from .tiles import gather_tile
 __all__ = ["correlate"]
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def list_vectors(bases, places, z, rows, columns, pitch, vectors, lanes):  # type: ignore[no-untyped-def]
     """List where the vectors that cover `rows` by `columns` pixels are read and written; return how many.
 
@@ -39,7 +38,7 @@ def list_vectors(bases, places, z, rows, columns, pitch, vectors, lanes):  # typ
     return count
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def hand_out(
     out, tile, row_places, out_column, end, count, columns, rows, channel_stride, start, vectors, lanes
 ):  # type: ignore[no-untyped-def]
@@ -60,10 +59,10 @@ def hand_out(
                     out[to + place + j * out_column] = narrowed(tile[at + j], out)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit.kernel()
 def correlate(
-    out, source, flat_source, weight, flat_weight, bias, scratch, table, taps, phases, z,
-    source_in_place, weight_in_place, first, last, height, vectors, lanes,
+    first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, phases, z,
+    source_in_place, weight_in_place, height, vectors, lanes,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Compute tasks `first` to `last`; a task is a tile of one image's pixels for a block of groups.
 

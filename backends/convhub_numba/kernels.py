@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from typing import Any
 
 from numba import types
 
 from . import (
     depthwise,
     depthwise_weight,
+    direct,
     dot,
     gemm,
     grouped,
@@ -17,6 +18,7 @@ from . import (
     implicit_gemm,
     implicit_weight,
     indirect,
+    mend,
     phases,
     pointwise_grad_weight,
     stem,
@@ -26,22 +28,29 @@ from . import (
 )
 from . import grad_weight as grad_weight_gemm
 from .blocking import Tile
-from .compile import compiled, float_array, sizes_of
+from .compile import float_array, sizes_of
 from .correlation import Sizes
 from .narrow import sum_dtype
+from .threads import INT, Kernel, kernel
 
 __all__ = [
-    "FLAG", "INT", "INTEGERS", "TABLE", "correlating_kernel", "implicit_kernels", "implicit_weight_kernel",
+    "FLAG", "INTEGERS", "TABLE", "correlating_kernel", "direct_kernel", "direct_weight_kernel",
+    "implicit_kernels", "implicit_weight_kernel", "mending_kernel", "mending_weight_kernel",
     "reducing_kernel", "winograd_kernels", "winograd_weight_kernel",
 ]  # fmt: skip
 
 INTEGERS = types.Array(types.int64, 1, "C")
 TABLE = types.Array(types.int64, 2, "C")
-FLAG, INT = types.boolean, types.int64
+FLAG = types.boolean
+
+
+def _own(dtype: str) -> tuple[Any, Any]:
+    """Return the types of each thread's scratch memory: numbers and indices."""
+    return float_array(sum_dtype(dtype).name, 1), INTEGERS
 
 
 @functools.cache
-def correlating_kernel(algorithm: str, dtype: str, tile: Tile) -> Callable[..., None]:
+def correlating_kernel(algorithm: str, dtype: str, tile: Tile) -> Kernel:
     """Return the forward and grad_input kernel of an algorithm, for arrays of type `dtype`."""
     strided, flat = float_array(dtype, 4), float_array(sum_dtype(dtype).name, 1)
     module, sizes = {
@@ -52,72 +61,85 @@ def correlating_kernel(algorithm: str, dtype: str, tile: Tile) -> Callable[..., 
         "phases": (phases, phases.Sizes),
         "stem": (stem, Sizes),
     }[algorithm]
-    return compiled(
-        module.correlate,
-        float_array(dtype, 1), strided, flat, float_array(dtype, 5), flat, flat, flat, INTEGERS, TABLE, TABLE,
-        sizes_of(sizes), FLAG, FLAG, INT, INT, *map(types.literal, tile.literals),
+    return kernel(
+        module.correlate, _own(dtype),
+        float_array(dtype, 1), strided, flat, float_array(dtype, 5), flat, flat, TABLE, TABLE,
+        sizes_of(sizes), FLAG, FLAG, *map(types.literal, tile.literals),
     )  # fmt: skip
 
 
 @functools.cache
-def winograd_kernels(dtype: str, tile: Tile) -> tuple[Callable[..., None], Callable[..., None]]:
+def winograd_kernels(dtype: str, tile: Tile) -> tuple[Kernel, Kernel]:
     """Return what transforms weights, and what runs tiles."""
     flat, strided, weight = float_array(dtype, 1), float_array(dtype, 4), float_array(dtype, 5)
     sums, sizes = float_array(sum_dtype(dtype).name, 1), sizes_of(winograd.Sizes)
-    transform = compiled(
-        winograd.transform_weights,
-        sums, weight, sums, INTEGERS, sizes, INT, INT, INT, *map(types.literal, (tile.vectors, tile.lanes)),
+    transform = kernel(
+        winograd.transform_weights, _own(dtype),
+        sums, weight, sizes, INT, *map(types.literal, (tile.vectors, tile.lanes)),
     )  # fmt: skip
-    kernel = compiled(
-        winograd.correlate,
-        flat, strided, weight, sums, sums, sums, INTEGERS, sizes, INT, INT, INT, INT,
+    correlate = kernel(
+        winograd.correlate, _own(dtype),
+        flat, INTEGERS, strided, sums, sums, sizes, INT, INT,
         *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
     )  # fmt: skip
-    return transform, kernel
+    return transform, correlate
 
 
 @functools.cache
-def implicit_kernels(dtype: str, tile: Tile) -> tuple[Callable[..., None], Callable[..., None]]:
+def mending_kernel(dtype: str) -> Kernel:
+    """Return what computes outputs again that are not finite."""
+    strided, sums = float_array(dtype, 4), float_array(sum_dtype(dtype).name, 1)
+    return kernel(mend.mend, (), strided, strided, float_array(dtype, 5), sums, sizes_of(mend.Geometry))
+
+
+@functools.cache
+def mending_weight_kernel(dtype: str) -> Kernel:
+    """Return what computes elements of the weight's gradient again that are not finite."""
+    strided = float_array(dtype, 4)
+    return kernel(mend.mend_weight, (), strided, strided, strided, sizes_of(mend.Geometry))
+
+
+@functools.cache
+def implicit_kernels(dtype: str, tile: Tile) -> tuple[Kernel, Kernel]:
     """Return what packs weights, and what sums pixels."""
     flat, strided, weight = float_array(dtype, 1), float_array(dtype, 4), float_array(dtype, 5)
     sums, sizes = float_array(sum_dtype(dtype).name, 1), sizes_of(implicit_gemm.Sizes)
-    pack = compiled(
-        implicit_gemm.pack_weights,
-        sums, weight, sums, INTEGERS, TABLE, TABLE, sizes, INT, INT,
-        *map(types.literal, (tile.vectors, tile.lanes)),
+    pack = kernel(
+        implicit_gemm.pack_weights, _own(dtype),
+        sums, weight, TABLE, TABLE, sizes, *map(types.literal, (tile.vectors, tile.lanes)),
     )  # fmt: skip
-    kernel = compiled(
-        implicit_gemm.correlate,
-        flat, strided, sums, sums, sums, INTEGERS, TABLE, TABLE, sizes, INT, INT,
+    correlate = kernel(
+        implicit_gemm.correlate, _own(dtype),
+        flat, strided, sums, sums, TABLE, TABLE, sizes,
         *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
     )  # fmt: skip
-    return pack, kernel
+    return pack, correlate
 
 
 @functools.cache
-def winograd_weight_kernel(dtype: str, tile: Tile) -> Callable[..., None]:
+def winograd_weight_kernel(dtype: str, tile: Tile) -> Kernel:
     """Return what reduces tiles to the gradient of the weight."""
-    flat, strided, sums = float_array(dtype, 1), float_array(dtype, 4), float_array(sum_dtype(dtype).name, 1)
-    return compiled(
-        winograd_weight.correlate,
-        flat, strided, strided, sums, INTEGERS, INT, INT, sizes_of(winograd_weight.Sizes), INT, INT, INT, INT,
-        INT, *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
-    )  # fmt: skip
-
-
-@functools.cache
-def implicit_weight_kernel(dtype: str, tile: Tile) -> Callable[..., None]:
-    """Return what reduces pixels to the gradient of the weight."""
-    flat, strided, sums = float_array(dtype, 1), float_array(dtype, 4), float_array(sum_dtype(dtype).name, 1)
-    return compiled(
-        implicit_weight.correlate,
-        flat, strided, strided, sums, INTEGERS, sizes_of(implicit_weight.Sizes), INT, INT,
+    flat, strided = float_array(dtype, 1), float_array(dtype, 4)
+    return kernel(
+        winograd_weight.correlate, _own(dtype),
+        flat, INTEGERS, strided, strided, INT, sizes_of(winograd_weight.Sizes), INT, INT, INT,
         *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
     )  # fmt: skip
 
 
 @functools.cache
-def reducing_kernel(algorithm: str, dtype: str, tile: Tile) -> Callable[..., None]:
+def implicit_weight_kernel(dtype: str, tile: Tile) -> Kernel:
+    """Return what reduces pixels to the gradient of the weight."""
+    flat, strided = float_array(dtype, 1), float_array(dtype, 4)
+    return kernel(
+        implicit_weight.correlate, _own(dtype),
+        flat, strided, strided, sizes_of(implicit_weight.Sizes),
+        *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
+    )  # fmt: skip
+
+
+@functools.cache
+def reducing_kernel(algorithm: str, dtype: str, tile: Tile) -> Kernel:
     """Return the grad_weight kernel of an algorithm, for arrays of type `dtype`."""
     strided, flat = float_array(dtype, 4), float_array(sum_dtype(dtype).name, 1)
     module, sizes = {
@@ -128,9 +150,22 @@ def reducing_kernel(algorithm: str, dtype: str, tile: Tile) -> Callable[..., Non
         "stem": (stem_grad_weight, grad_weight_gemm.Sizes),
         "pointwise": (pointwise_grad_weight, grad_weight_gemm.Sizes),
     }[algorithm]
-    return compiled(
-        module.correlate,
-        float_array(dtype, 1), strided, flat, strided, flat, flat, INTEGERS, TABLE, TABLE,
-        sizes_of(sizes), FLAG, FLAG, INT, INT,
+    return kernel(
+        module.correlate, _own(dtype),
+        float_array(dtype, 1), strided, flat, strided, flat, TABLE, TABLE, sizes_of(sizes), FLAG, FLAG,
         *map(types.literal, (tile.height, tile.vectors, tile.lanes)),
     )  # fmt: skip
+
+
+@functools.cache
+def direct_kernel(dtype: str) -> Kernel:
+    """Return what runs forward and grad_input without scratch memory."""
+    strided, sums = float_array(dtype, 4), float_array(sum_dtype(dtype).name, 1)
+    return kernel(direct.correlate, (), strided, strided, float_array(dtype, 5), sums, TABLE, TABLE, INTEGERS)
+
+
+@functools.cache
+def direct_weight_kernel(dtype: str) -> Kernel:
+    """Return what runs grad_weight without scratch memory."""
+    strided = float_array(dtype, 4)
+    return kernel(direct.grad_weight, (), strided, strided, strided, INTEGERS, INTEGERS)

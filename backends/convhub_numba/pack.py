@@ -7,15 +7,14 @@ that whatever the stride, neighbouring outputs read neighbouring elements and no
 
 from __future__ import annotations
 
-from numba import njit
-
+from . import jit
 from .moves import clear_vector, copy_every, copy_vector, pack_runs
 from .narrow import widened
 
 __all__ = ["copy_run", "list_runs", "load_planes", "pack_panel"]
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def copy_run(to, to_offset, source, offset, length, lanes):  # type: ignore[no-untyped-def]
     """Copy `length` elements that lie side by side; the last vector overlaps the one before."""
     if length >= lanes:
@@ -31,7 +30,7 @@ def copy_run(to, to_offset, source, offset, length, lanes):  # type: ignore[no-u
             copy_vector(to, to_offset + j, source, offset + j, 1)
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def load_planes(pad, source, n0, n1, c0, c1, phases, step_h, step_w, row0, rows, column0, columns, lanes):  # type: ignore[no-untyped-def]
     """Fill ``pad[c, phase, n, row, column]`` with the source's pixel, widened, or zero where there is none.
 
@@ -112,7 +111,7 @@ def load_planes(pad, source, n0, n1, c0, c1, phases, step_h, step_w, row0, rows,
                 at += rows * columns
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def list_runs(runs, first, last, rows, columns, pitch, image_pitch, lanes):  # type: ignore[no-untyped-def]
     """List where pixels `first` to `last` lie, in runs of at most `lanes` that are contiguous.
 
@@ -136,7 +135,7 @@ def list_runs(runs, first, last, rows, columns, pitch, image_pitch, lanes):  # t
     return count
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def pack_panel(panel, width, source, runs, run_count, offsets, count, reach, readable, lanes):  # type: ignore[no-untyped-def]
     """Fill ``panel[t, j]`` with ``source[place of pixel j + offsets[t]]`` for `count` terms `t`.
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from . import jit
 from .moves import transpose_square
 from .narrow import widened
 from .pixels import store_pixels
@@ -11,7 +10,7 @@ from .pixels import store_pixels
 __all__ = ["pack_square", "store_kernels"]
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def pack_square(packed, weight, g, m0, c0, channels, spare, table, lanes):  # type: ignore[no-untyped-def]
     """Fill ``packed[c, t, i] = weight[g, m0 + i, c0 + c, tap t]``, widened.
 
@@ -55,7 +54,7 @@ def pack_square(packed, weight, g, m0, c0, channels, spare, table, lanes):  # ty
                 packed[to + i] = widened(weight[g, m, c0 + c, t // S, t % S])
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def store_kernels(dw, g, m0, channels, c0, in_channels, T, C, M, kernels, table, lanes):  # type: ignore[no-untyped-def]
     """Turn ``kernels[c, tap, lane]`` to rows of `dw`, one for each of `channels` output channels."""
     for e in range(in_channels * T):

@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from . import jit
 from .narrow import widened
 from .pack import copy_run, load_planes
 from .phase_tiles import interleave, phases_tile
@@ -47,7 +47,7 @@ class Sizes(NamedTuple):
     tile_items: int
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def pack_weight(packed, weight, rows, columns):  # type: ignore[no-untyped-def]
     """Lay the weight (1, C, K, R, S) out, ``packed[phase][k, row of the phase, column, c]``, widened."""
     at = 0
@@ -66,7 +66,7 @@ def pack_weight(packed, weight, rows, columns):  # type: ignore[no-untyped-def]
         start = end
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def list_vectors(bases, rows, columns, pitch, vectors, lanes):  # type: ignore[no-untyped-def]
     """List where the vectors that cover `rows` by `columns` begin in the source; return how many.
 
@@ -85,10 +85,10 @@ def list_vectors(bases, rows, columns, pitch, vectors, lanes):  # type: ignore[n
     return count
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit.kernel()
 def correlate(
-    out, source, flat_source, weight, flat_weight, bias, scratch, table, columns, rows, z,
-    source_in_place, weight_in_place, first, last, height, vectors, lanes, taps, step, residue, dilation,
+    first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, columns, rows, z,
+    source_in_place, weight_in_place, height, vectors, lanes, taps, step, residue, dilation,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Compute tasks `first` to `last`; a task is a tile of one image's ``dx``, in all channels and phases.
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from . import jit
 from .vector_ir import Emitter
 
 __all__ = ["listed_tile", "multiply_pixels", "pixel_tile"]
@@ -107,7 +108,7 @@ def pixel_tile(
     ), generate  # fmt: skip
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def multiply_pixels(
     out, out_offset, places, source, source_offset, bases, count, offsets, first_offset, taps, channels,
     panel, panel_offset, constants, constant_offset, accumulate, height, vectors, lanes,

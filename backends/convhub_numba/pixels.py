@@ -7,15 +7,14 @@ Georganas et al. 2018, arXiv:1808.05567).
 
 from __future__ import annotations
 
-from numba import njit
-
+from . import jit
 from .moves import transpose_square, transpose_to_places
 from .narrow import narrowed, widened
 
 __all__ = ["clear", "load_listed", "load_pixels", "store_pixels"]
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def load_pixels(pixels, source, n, c0, channels, h0, rows, w0, columns, again, table, lanes):  # type: ignore[no-untyped-def]
     """Fill ``pixels[i, j, c] = source[n, c0 + c, h0 + i, w0 + j]``, widened; zero outside of the image.
 
@@ -30,7 +29,7 @@ def load_pixels(pixels, source, n, c0, channels, h0, rows, w0, columns, again, t
     if not again:
         whole = top == left == 0 and bottom == rows and right == columns and channels == lanes
         if not whole:
-            pixels[: rows * columns * lanes] = 0
+            clear(pixels, 0, rows * columns * lanes)
         k = 0
         for i in range(top, bottom):
             for j in range(left, right):
@@ -67,14 +66,14 @@ def load_pixels(pixels, source, n, c0, channels, h0, rows, w0, columns, again, t
             i += lanes
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def clear(pad, start, stop):  # type: ignore[no-untyped-def]
     """Set ``pad[start:stop]`` to zero."""
     for i in range(start, stop):
         pad[i] = 0
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def load_listed(pad, at, places, source, n, c0, channels, h0, count, lines, lanes):  # type: ignore[no-untyped-def]
     """Turn `count` pixels from row `h0` on, widened: pixel i goes to ``pad[at + places[i]:][:lanes]``.
 
@@ -103,7 +102,7 @@ def load_listed(pad, at, places, source, n, c0, channels, h0, count, lines, lane
                 pad[at + places[i] + j] = widened(source[n, c0 + j, h, w])
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def store_pixels(out, out_start, out_plane, channels, pixels, offsets, first, count, lanes):  # type: ignore[no-untyped-def]
     """Write ``out[out_start + c * out_plane + i] = pixels[offsets[first + i] + c]``, narrowed.
 

@@ -45,8 +45,8 @@ from .winograd_matrices import Scheme
 
 __all__ = ["Plan", "plan"]
 
-#: Below about 0.3 ms on one core, waking a thread costs more than it saves.
-SMALL_WORK = 12_000_000
+#: Below about 20 µs on one core, waking a thread costs more than it saves.
+SMALL_WORK = 1_000_000
 WINOGRAD_WORK = 3  # times more work in the same time
 MANY_THREADS = 64  # whose tiles are the smallest
 MACS_PER_ELEMENT = 8  # moving an element through memory takes about as long as so many multiply-adds

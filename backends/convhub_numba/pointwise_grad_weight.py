@@ -8,8 +8,8 @@ of the time. Pixels are summed in blocks and blocks in groups, as there.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from . import jit
 from .dot_tiles import dot_totals
 from .grad_weight import GROUP
 from .narrow import narrowed
@@ -20,10 +20,10 @@ __all__ = ["correlate"]
 WHOLE = np.zeros((1, 2), np.int64)  # the one phase of an array that is not split
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit.kernel()
 def correlate(
-    dw, dy, flat_dy, x, flat_x, scratch, table, taps, phases, z, dy_in_place, x_in_place, first, last, height,
-    width, lanes,
+    first, last, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, z, dy_in_place, x_in_place,
+    height, width, lanes,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Compute tasks `first` to `last`; a task is a block of channels of ``x``, with all those of ``dy``.
 

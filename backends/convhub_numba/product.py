@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from . import jit
 from .tiles import gemm_tile
 
 __all__ = ["multiply_panel", "tile_height"]
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def tile_height(left, rows):  # type: ignore[no-untyped-def]
     """Return how many of `left` rows the next tile takes: `rows`, or at the end a power of two."""
     if left >= rows:
@@ -19,7 +18,7 @@ def tile_height(left, rows):  # type: ignore[no-untyped-def]
     return 2 if left >= 2 else 1
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def multiply_panel(
     out, out_offset, out_row, left, left_offset, left_row, panel, count, bias, bias_offset, accumulate, rows,
     used, height_limit, vectors, lanes,

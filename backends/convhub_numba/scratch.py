@@ -1,4 +1,4 @@
-"""Scratch memory: one buffer a thread, kept between calls.
+"""Scratch memory: one buffer for each calling thread, kept between calls.
 
 To have its pages mapped anew costs more than a small convolution.
 """
@@ -18,22 +18,28 @@ CACHE_LINE = 64
 _local = threading.local()
 
 
-def scratch(items: int, integers: int, dtype: Any) -> tuple[Any, Any]:
-    """Return this thread's own (`items` of `dtype`, `integers` of int64), their contents undefined."""
+def scratch(items: int, integers: int, dtype: Any, rows: int = 1) -> tuple[Any, Any]:
+    """Return this thread's memory for (`items` of `dtype`, `integers` of int64), their contents undefined.
+
+    There are so many for each of `rows` threads, one after the other: each array's length is `rows` times
+    that of a row, which begins a cache line of its own.
+    """
     views: dict[Any, tuple[Any, Any]] | None = _local.__dict__.get("views")
-    key = (items, integers, dtype)
+    key = (items, integers, dtype, rows)
     if views is not None and key in views:
         return views[key]
-    size = items * np.dtype(dtype).itemsize
+    size, integer_size = (
+        rows * (each + -each % CACHE_LINE) for each in (items * np.dtype(dtype).itemsize, 8 * integers)
+    )
     kept = _local.__dict__.get("kept")
-    if kept is None or kept.size < size + 8 * integers + 2 * CACHE_LINE:
+    if kept is None or kept.size < size + integer_size + CACHE_LINE:
         _local.kept = _local.views = kept = views = None  # given back before more is taken
-        kept = _local.kept = np.zeros(size + 8 * integers + 2 * CACHE_LINE, np.uint8)
+        kept = _local.kept = np.zeros(size + integer_size + CACHE_LINE, np.uint8)
     if views is None or len(views) >= 64:  # each is small, but sizes may vary without end
         views = _local.views = {}
     start = -kept.ctypes.data % CACHE_LINE
-    after = start + size + -size % 8
-    made = kept[start : start + size].view(dtype), kept[after : after + 8 * integers].view(np.int64)
+    after = start + size
+    made = kept[start:after].view(dtype), kept[after : after + integer_size].view(np.int64)
     views[key] = made
     return made
 

@@ -7,8 +7,7 @@ products. Here each vector of pixels is read where the planes lie, at one offset
 
 from __future__ import annotations
 
-from numba import njit
-
+from . import jit
 from .gemm import pack_weight
 from .indirect import hand_out, list_vectors
 from .pack import load_planes
@@ -18,7 +17,7 @@ from .tiles import gather_tile
 __all__ = ["correlate"]
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def add_terms(
     out, out_offset, places, first_place, out_row, packed, packed_offset, source, bases, first_base, offsets,
     first_offset, count, bias, bias_offset, rows, height, vectors, lanes,
@@ -43,10 +42,10 @@ def add_terms(
                     lanes)  # fmt: skip
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit.kernel()
 def correlate(
-    out, source, flat_source, weight, flat_weight, bias, scratch, table, taps, phases, z,
-    source_in_place, weight_in_place, first, last, height, vectors, lanes,
+    first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, phases, z,
+    source_in_place, weight_in_place, height, vectors, lanes,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Compute tasks `first` to `last`; a task is a tile of one image's pixels, in all channels.
 

@@ -11,8 +11,8 @@ same order, whatever the threads, and with an error that stays far below that of
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from . import jit
 from .dot_tiles import add_across, dot_tile
 from .grad_weight import GROUP
 from .narrow import narrowed
@@ -23,7 +23,7 @@ __all__ = ["correlate"]
 WHOLE = np.zeros((1, 2), np.int64)  # the one phase of an array that is not split
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def add_block(
     sums, sums_at, stride, left, left_at, left_channel, left_row, right, right_at, right_row, offsets, filled,
     rows, columns, channels, height, width, lanes,
@@ -43,10 +43,10 @@ def add_block(
                      right_row, offsets, j, rows, columns, height, width, 2, lanes)  # fmt: skip
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit.kernel()
 def correlate(
-    dw, dy, flat_dy, x, flat_x, scratch, table, taps, phases, z, dy_in_place, x_in_place, first, last, height,
-    width, lanes,
+    first, last, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, z, dy_in_place, x_in_place,
+    height, width, lanes,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Compute tasks `first` to `last`; a task is a block of channels of ``dy``, all rows of ``dw`` for them.
 

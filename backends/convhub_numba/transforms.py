@@ -10,9 +10,10 @@ from fractions import Fraction
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
+from . import jit
 from .vector_ir import Emitter
 from .winograd_matrices import Matrix, Scheme, matrices, transposed
 
@@ -108,7 +109,7 @@ def transform_output(
     ), generate
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit.kernel()
 def transform_tiles(
     to, to_offset, to_tile, to_step, source, places, count, row_step, column_step, kind, scheme_h, scheme_w,
     lanes,
@@ -119,7 +120,7 @@ def transform_tiles(
                   scheme_h, scheme_w, lanes)  # fmt: skip
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit.kernel()
 def transform_outputs(
     to, places, count, row_step, column_step, source, source_offset, source_tile, source_step, bias, scheme_h,
     scheme_w, lanes,

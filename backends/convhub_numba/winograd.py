@@ -5,19 +5,16 @@ channels is one matrix product for each element, and transformed back (Lavin and
 arXiv:1509.09308). Vectors run along channels, so that tiles of any shape lie anywhere: with a stride, the
 phases are filters side by side (see `winograd_matrices`); with a dilation, tiles interleave.
 
-A tile's outputs share its source pixels, so that one NaN or infinity would reach all of them: outputs that
-are not finite are therefore computed again as the plain sum.
+A tile's outputs share its source pixels, so that one NaN or infinity reaches all of them: `mend` computes
+those outputs again.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-from numba import njit
-
+from . import jit
 from .calls import call, call_for_flag
-from .narrow import narrowed, widened
 from .pack_channels import pack_square
 from .pixel_tiles import multiply_pixels
 from .pixels import store_pixels
@@ -54,11 +51,6 @@ class Sizes(NamedTuple):
     sources_h: int  # pixels of a tile
     sources_w: int
     points: int
-    stride_h: int  # of the problem, for plain sums
-    stride_w: int
-    top: int  # the problem's padding
-    left: int
-    spread: int  # whether this is grad_input
     block_images: int
     block_h: int  # groups of tiles in a task
     block_w: int
@@ -72,9 +64,9 @@ class Sizes(NamedTuple):
     out_items: int
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def transform_weights(transformed, weight, scratch, table, z, first, last, kernel_code, vectors, lanes):  # type: ignore[no-untyped-def]
-    """Compute tasks `first` to `last`, each a panel of output channels of one group.
+@jit.kernel()
+def transform_weights(first, last, scratch, table, transformed, weight, z, kernel_code, vectors, lanes):  # type: ignore[no-untyped-def]
+    """Compute tasks `first` to `last`, each a vector of source channels of a panel of output channels.
 
     `transformed` is [group][element][panel of output channels][channel][output channel].
     """
@@ -86,57 +78,32 @@ def transform_weights(transformed, weight, scratch, table, z, first, last, kerne
     square_items = T * lanes * lanes
     squares, spare = scratch[: vectors * square_items], scratch[vectors * square_items :]
     places, table = table[:width], table[width:]
+    channel_blocks = (C + lanes - 1) // lanes
     for task in range(first, last):
-        g, panel = task // panels, task % panels
+        c0, g_panel = task % channel_blocks * lanes, task // channel_blocks
+        g, panel = g_panel // panels, g_panel % panels
         to = g * z.points * point_items + panel * C * width
-        for c0 in range(0, C, lanes):
-            channels = min(lanes, C - c0)
+        channels = min(lanes, C - c0)
+        for v in range(vectors):
+            m0 = min(panel * width + v * lanes, M - 1)  # past the last channel, something finite
+            pack_square(squares[v * square_items :], weight, g, m0, c0, channels, spare, table, lanes)
+        # All of a channel's vectors one after another: they lie side by side.
+        for c in range(channels):
             for v in range(vectors):
-                m0 = min(panel * width + v * lanes, M - 1)  # past the last channel, something finite
-                pack_square(squares[v * square_items :], weight, g, m0, c0, channels, spare, table,
-                            lanes)  # fmt: skip
-            # All of a channel's vectors one after another: they lie side by side.
-            for c in range(channels):
-                for v in range(vectors):
-                    places[c * vectors + v] = v * square_items + c * T * lanes
-            call(kernel_code, (transformed, to + c0 * width, lanes, point_items, squares, places,
-                               channels * vectors, weight.shape[4] * lanes, lanes, 0, 0, 0,
-                               lanes))  # fmt: skip
+                places[c * vectors + v] = v * square_items + c * T * lanes
+        call(kernel_code, (transformed, to + c0 * width, lanes, point_items, squares, places,
+                           channels * vectors, weight.shape[4] * lanes, lanes, 0, 0, 0, lanes))  # fmt: skip
 
 
-@njit(nogil=True, error_model="numpy")
-def plain_sum(source, weight, z, n, g, m, a, b):  # type: ignore[no-untyped-def]
-    """Return one output without its bias, as direct sums by channel."""
-    H, W = source.shape[2], source.shape[3]
-    total = widened(source.dtype.type(0))
-    zero = total
-    for c in range(z.source_channels):
-        part = zero
-        for r in range(weight.shape[3]):
-            for s in range(weight.shape[4]):
-                if z.spread:
-                    h, w = a + z.top - r * z.dilation_h, b + z.left - s * z.dilation_w
-                    if h % z.stride_h or w % z.stride_w:
-                        continue
-                    h, w = h // z.stride_h, w // z.stride_w
-                else:
-                    h = a * z.stride_h - z.top + r * z.dilation_h
-                    w = b * z.stride_w - z.left + s * z.dilation_w
-                if 0 <= h < H and 0 <= w < W:
-                    factor = widened(weight[g, m, c, r, s])
-                    part += factor * widened(source[n, g * z.source_channels + c, h, w])
-        total += part
-        if total != total:  # NaN, and nothing will change it
-            return total
-    return total
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit.kernel()
 def correlate(
-    out, source, weight, transformed, bias, scratch, table, z, first, last, source_code, output_code, height,
+    first, last, scratch, table, out, flags, source, transformed, bias, z, source_code, output_code, height,
     vectors, lanes,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
-    """Compute tasks `first` to `last`; a task is a block of tiles for a block of output channels."""
+    """Compute tasks `first` to `last`; a task is a block of tiles for a block of output channels.
+
+    Sets ``flags[0]`` to 1 if an output is not finite.
+    """
     M, C = z.out_channels, z.source_channels
     width = vectors * lanes
     at = z.pixel_items
@@ -155,20 +122,21 @@ def correlate(
         product_bases[t] = t * width
     left_over = C % lanes
     skipped = lanes - left_over if lanes < C else 0  # of the last block, which others have
+    steps = (C // lanes + z.block_channels - 1) // z.block_channels + (left_over > 0)
     panels = (M + width - 1) // width
     m_blocks = (M + z.block_out - 1) // z.block_out
     b_blocks = (z.tiles_w + z.block_w - 1) // z.block_w
     a_blocks = (z.tiles_h + z.block_h - 1) // z.block_h
+    n_blocks = (z.images + z.block_images - 1) // z.block_images
     plane = z.rows * z.columns
     for task in range(first, last):
-        m0 = task % m_blocks * z.block_out
-        rest_task = task // m_blocks
-        b0 = rest_task % b_blocks * z.block_w
-        rest_task //= b_blocks
+        b0 = task % b_blocks * z.block_w
+        rest_task = task // b_blocks
         a0 = rest_task % a_blocks * z.block_h
         rest_task //= a_blocks
-        g = rest_task % z.groups
-        n0 = rest_task // z.groups * z.block_images
+        n0 = rest_task % n_blocks * z.block_images
+        rest_task //= n_blocks  # the same of the weight, for the thread that has transformed it
+        g, m0 = rest_task // m_blocks, rest_task % m_blocks * z.block_out
         m1 = min(M, m0 + z.block_out)
         images = min(z.images - n0, z.block_images)
         tile_rows, tile_columns = min(z.tiles_h - a0, z.block_h), min(z.tiles_w - b0, z.block_w)
@@ -192,17 +160,16 @@ def correlate(
             for m in range(m0, m1, width):
                 panel = (g * z.points + e) * (panels * C * width + lanes) + m * C
                 to = e * product_items + (m - m0) * count
-                for block in range(0, C // lanes, z.block_channels):
+                for step in range(steps):
+                    block = step * z.block_channels
+                    some = min(C // lanes - block, z.block_channels)
+                    terms, tile, at = lanes, e * point_items, panel + block * lanes * width
+                    if some <= 0:  # what is left over
+                        block, some, terms = z.channel_blocks - 1, 1, left_over
+                        tile, at = tile + skipped, panel + (C - left_over) * width
                     multiply_pixels(
-                        products, to, product_bases, sources, e * point_items, source_bases, count, blocks,
-                        block, min(C // lanes - block, z.block_channels), lanes, transformed,
-                        panel + block * lanes * width, zeros, 0, block > 0, height, vectors, lanes,
-                    )  # fmt: skip
-                if left_over:
-                    multiply_pixels(
-                        products, to, product_bases, sources, e * point_items + skipped, source_bases, count,
-                        blocks, z.channel_blocks - 1, 1, left_over, transformed,
-                        panel + (C - left_over) * width, zeros, 0, lanes < C, height, vectors, lanes,
+                        products, to, product_bases, sources, tile, source_bases, count, blocks, block, some,
+                        terms, transformed, at, zeros, 0, step > 0, height, vectors, lanes,
                     )  # fmt: skip
 
         # Transformed back to pixels, and these turned to planes, `lanes` channels at a time.
@@ -228,11 +195,12 @@ def correlate(
             for i in range(lanes):
                 constants[i] = bias[g * M + m + i] if i < channels else 0
             at = (m - m0) // width * width * count + (m - m0) % width
-            finite = call_for_flag(
+            if not call_for_flag(
                 output_code,
                 (outputs, tile_places, count, row_step, column_step, products, at, width, product_items,
                  constants, 0, 0, lanes),
-            )  # fmt: skip
+            ):  # fmt: skip
+                flags[0] = 1
             for n in range(images):
                 image = ((n0 + n) * z.groups * M + g * M + m) * plane
                 image += (a_first + top) * z.columns + b_first + left
@@ -241,19 +209,3 @@ def correlate(
                     store_pixels(
                         out, image + i * z.columns, plane, channels, turned, rest, i * run, run, lanes
                     )
-                if not finite:
-                    mend(out, image, plane, channels, turned, rest, a_first + top, bottom - top,
-                         b_first + left, length, source, weight, constants, z, n0 + n, g, m)  # fmt: skip
-
-
-@njit(nogil=True, error_model="numpy")
-def mend(
-    out, to, plane, channels, pixels, offsets, a0, rows, b0, columns, source, weight, constants, z, n, g, m
-):  # type: ignore[no-untyped-def]
-    """Compute the outputs of a block that are not finite again, as plain sums."""
-    for c in range(channels):
-        for i in range(rows):
-            for j in range(columns):
-                if not np.isfinite(pixels[offsets[i * columns + j] + c]):
-                    total = constants[c] + plain_sum(source, weight, z, n, g, m + c, a0 + i, b0 + j)
-                    out[to + c * plane + i * z.columns + j] = narrowed(total, out)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from . import jit
 from .calls import call
 from .pixels import load_pixels
 
 __all__ = ["list_tiles", "load_tiles"]
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def list_tiles(
     places, images, image_items, rows, columns, dilation_h, dilation_w, group_h, group_w, pitch, lanes
 ):  # type: ignore[no-untyped-def]
@@ -29,7 +28,7 @@ def list_tiles(
     return k
 
 
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def load_tiles(
     tiles, point_items, at_once, code, array, n0, images, group, first, channels, end, h0, rows, w0,
     columns, count, dilation_h, dilation_w, places, pixels, table, lanes,

@@ -5,7 +5,7 @@ to that of the kernel: ``dw = Gᵀ [Σ (A dy Aᵀ) ⊙ (Bᵀ x B)] G``, the sum 
 for each element. Tiles are those of forward, `winograd`.
 
 Tiles are summed in blocks, blocks in their order: always the same, whatever the threads. What is not finite
-is computed again as a plain sum, so that NaN and infinity reach only the elements whose products see them.
+`mend` computes again.
 """
 
 from __future__ import annotations
@@ -13,17 +13,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from . import jit
 from .calls import call
-from .narrow import narrowed, widened
 from .pack_channels import store_kernels
 from .tiles import gemm_tile
 from .winograd_tiles import list_tiles, load_tiles
 
 __all__ = ["Sizes", "correlate"]
-
-RUN = 128  # terms that are summed at once where sums are plain
 
 
 class Sizes(NamedTuple):
@@ -47,10 +44,6 @@ class Sizes(NamedTuple):
     sources_w: int
     points_h: int
     points_w: int
-    stride_h: int
-    stride_w: int
-    top: int
-    left: int
     block_images: int
     block_h: int
     block_w: int
@@ -62,31 +55,7 @@ class Sizes(NamedTuple):
     product_items: int
 
 
-@njit(nogil=True, error_model="numpy")
-def plain_sum(dy, x, z, k, channel, r, s):  # type: ignore[no-untyped-def]
-    """Return one element of ``dw``, as sums of runs of terms."""
-    total = widened(dy.dtype.type(0))
-    part, terms = total, 0
-    zero = total
-    for n in range(dy.shape[0]):
-        for p in range(dy.shape[2]):
-            h = p * z.stride_h + r * z.dilation_h - z.top
-            if not 0 <= h < x.shape[2]:
-                continue
-            for q in range(dy.shape[3]):
-                w = q * z.stride_w + s * z.dilation_w - z.left
-                if 0 <= w < x.shape[3]:
-                    part += widened(dy[n, k, p, q]) * widened(x[n, channel, h, w])
-                    terms += 1
-                    if terms == RUN:
-                        total += part
-                        part, terms = zero, 0
-        if total != total:  # NaN, and nothing will change it
-            return total
-    return total + part
-
-
-@njit(nogil=True, error_model="numpy")
+@jit.part()
 def multiply_tiles(
     products, product_row, sources, source_at, gradients, gradient_at, count, channels, height, vectors, lanes
 ):  # type: ignore[no-untyped-def]
@@ -98,12 +67,15 @@ def multiply_tiles(
                   width, count, products, 0, True, height, vectors, lanes)  # fmt: skip
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@jit.kernel()
 def correlate(
-    dw, dy, x, scratch, table, T, S, z, first, last, source_code, gradient_code, kernel_code, height, vectors,
-    lanes,
+    first, last, scratch, table, dw, flags, dy, x, T, z, source_code, gradient_code, kernel_code, height,
+    vectors, lanes,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
-    """Compute tasks `first` to `last`; a task is all of one group's ``dw`` for a block of output channels."""
+    """Compute tasks `first` to `last`; a task is all of one group's ``dw`` for a block of output channels.
+
+    Sets ``flags[0]`` to 1 if an element is not finite.
+    """
     M, C = z.out_channels, z.in_channels
     width = vectors * lanes
     channel_blocks = (C + lanes - 1) // lanes
@@ -172,7 +144,4 @@ def correlate(
                 for i in range(channels):
                     for e in range(in_channels * T):
                         if not np.isfinite(kernels[e * lanes + i]):
-                            total = plain_sum(
-                                dy, x, z, g * M + k0 + i, g * C + c0 + e // T, e % T // S, e % T % S
-                            )
-                            dw[(g * M + k0 + i) * C * T + c0 * T + e] = narrowed(total, dw)
+                            flags[0] = 1

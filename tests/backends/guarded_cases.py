@@ -151,7 +151,8 @@ def variants(own: type, width: int) -> list[RunOptions]:
         choices = typing.get_args(kinds[field.name]) or (True, False)
         if field.name != "vector_bits":
             made += [{field.name: choice} for choice in choices if choice != field.default]
-    usual = [RunOptions(threads=2, backend=own(vector_bits=width, **fields)) for fields in made]
+    usual = [RunOptions(backend=own(vector_bits=width, **fields)) for fields in made]
+    usual.append(RunOptions(threads=2, backend=own(vector_bits=width)))
     return [*usual, RunOptions(threads=2, workspace_limit=0, backend=own(vector_bits=width))]
 
 

@@ -86,9 +86,9 @@ def guarded(package: types.ModuleType, memory: Memory) -> Iterator[None]:
     scratch = importlib.import_module(f"{package.__name__}.scratch")
     plan = importlib.import_module(f"{package.__name__}.plan").plan
     buffers = {
-        "scratch": lambda items, integers, dtype: (
-            memory.empty(items, dtype, "scratch"),
-            _far_outside(memory.empty(integers, np.int64, "integer scratch")),
+        "scratch": lambda items, integers, dtype, rows=1: (
+            memory.empty(rows * items, dtype, "scratch"),
+            _far_outside(memory.empty(rows * integers, np.int64, "integer scratch")),
         ),
         "shared_scratch": lambda items, dtype: memory.empty(items, dtype, "shared scratch"),
     }

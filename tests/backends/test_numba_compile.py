@@ -57,11 +57,13 @@ def run_child(cache, code=CHILD):
 
 def test_compiling_is_announced_before_it_starts_and_once_for_all_processes(tmp_path):
     lines, modules = run_child(tmp_path)
-    assert [line[:2] for line in lines] == [["convhub.numba", "INFO"]] * 2
-    (before, held_before), (after, held_after) = (line[2:] for line in lines)
-    assert before.startswith(f"compiling convhub_numba.direct.correlate, to be kept in {tmp_path}")
-    assert after.startswith("compiling convhub_numba.direct.correlate took ")
-    assert held_before == held_after == 0  # Numba stores it after the second
+    compiled = ("team.lead", "direct.correlate", "team.conduct")
+    assert [line[:2] for line in lines] == [["convhub.numba", "INFO"]] * 2 * len(compiled)
+    texts, held = [line[2] for line in lines], [line[3] for line in lines]
+    for name, before, after in zip(compiled, texts[::2], texts[1::2], strict=True):
+        assert before.startswith(f"compiling convhub_numba.{name}, to be kept in {tmp_path}")
+        assert after.startswith(f"compiling convhub_numba.{name} took ")
+    assert held == [0, 0, 1, 1, 2, 2]  # Numba stores it after the second line
     assert list(tmp_path.rglob("*.nbc"))
     assert "numba.np.arraymath" in modules
     lines, modules = run_child(tmp_path)
@@ -78,7 +80,7 @@ def test_other_versions_of_numba_load_their_cache_themselves(tmp_path):
         "lines = []", "lines = []; import convhub_numba.compile as c; c.KNOWN_VERSIONS = ()"
     )
     lines, _ = run_child(tmp_path, unknown)
-    assert len(lines) == 2
+    assert len(lines) == 6
     lines, modules = run_child(tmp_path, unknown)
     assert lines == []
     assert "numba.np.arraymath" in modules
@@ -89,7 +91,7 @@ def test_code_that_is_gone_from_the_disk_is_compiled_again(tmp_path):
     for file in tmp_path.rglob("*.nbc"):
         file.unlink()
     lines, _ = run_child(tmp_path)
-    assert len(lines) == 2
+    assert len(lines) == 6
 
 
 def test_first_calls_take_little_time():

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import tracemalloc
 
 import numpy as np
@@ -14,8 +15,9 @@ from convhub.problem import Problem
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
-from convhub_numba import backend, engine, threads
+from convhub_numba import atomics, backend, engine, jit, threads
 from convhub_numba import plan as plan_module
+from convhub_numba.kernels import INTEGERS
 from convhub_numba.plan import plan
 
 # Each large enough to be shared out, one for every algorithm and primitive.
@@ -150,30 +152,66 @@ def test_a_forked_child_computes():
     assert done.returncode == 0, done.stderr
 
 
-def test_calls_from_inside_the_pool():
-    problem = Problem.parse(TEXTS[0])
-    given = operands(problem)
-    expected = run(problem, given, RunOptions(threads=1))
-    right = []
-
-    def work(first, last):
-        results = [run(problem, given, RunOptions(threads=2)) for _ in range(first, last)]
-        right.extend(np.array_equal(result, expected) for result in results)
-
-    threads.run(work, 6, 2)
-    assert right == [True] * 6
+@jit.kernel()
+def count(first, last, row, seen, rows):
+    """Count each task, and tell which row of scratch memory it had."""
+    row[0] += 1
+    for task in range(first, last):
+        atomics.add(seen.ctypes.data + 8 * task, 1)
+        rows[task] = row.ctypes.data
 
 
-def test_every_task_runs_once_and_errors_come_back():
-    seen = []
-    threads.run(lambda first, last: seen.extend(range(first, last)), 37, 5)
-    assert sorted(seen) == list(range(37))
+@jit.kernel()
+def fail(first, last, seen):
+    for task in range(first, last):
+        if task == 5:
+            raise ValueError("a kernel raises nothing")
+        seen[task] = 1
 
-    def fail(first, last):
-        raise MemoryError(f"at {first}")
 
-    with pytest.raises(MemoryError, match="at"):
-        threads.run(fail, 8, 2)
+@jit.kernel()
+def meet(first, last, arrived):
+    """Wait until both tasks run at the same time."""
+    atomics.add(arrived.ctypes.data, 1)
+    for _ in range(10**9):
+        if atomics.load(arrived.ctypes.data) == 2:
+            arrived[1 + first] = 1
+            break
+        atomics.pause()
+
+
+@pytest.mark.parametrize("tasks", [0, 1, 2, 7, 37])
+@pytest.mark.parametrize("count_of_threads", [1, 2, 5, 40])
+def test_every_task_runs_once_with_a_row_of_its_own(tasks, count_of_threads):
+    kernel = threads.kernel(count, (INTEGERS,), INTEGERS, INTEGERS)
+    for _ in range(20):
+        scratch = np.zeros(8 * count_of_threads, np.int64)
+        seen, rows = np.zeros(tasks, np.int64), np.zeros(tasks, np.int64)
+        threads.run(kernel, tasks, count_of_threads, (scratch,), (seen, rows))
+        assert seen.tolist() == [1] * tasks
+        numbers = (rows - scratch.ctypes.data) / 64
+        assert set(numbers) <= set(range(count_of_threads))
+        assert np.count_nonzero(scratch.reshape(-1, 8)[:, 1:]) == 0
+
+
+def test_helpers_work_at_the_same_time_and_again_after_they_ended():
+    kernel = threads.kernel(meet, (), INTEGERS)
+    for _ in range(3):
+        for _ in range(10):
+            arrived = np.zeros(3, np.int64)
+            threads.run(kernel, 2, 2, (), (arrived,))
+            assert arrived.tolist() == [2, 1, 1]
+        time.sleep(0.01)  # the helper sleeps by now
+        threads.run(kernel, 2, 2, (), (np.zeros(3, np.int64),))
+        threads.end_helpers()
+
+
+@pytest.mark.parametrize("count_of_threads", [1, 3])
+def test_a_kernel_that_raises_is_not_overlooked(count_of_threads):
+    seen = np.zeros(12, np.int64)
+    with pytest.raises(RuntimeError, match="kernel raised an error"):
+        threads.run(threads.kernel(fail, (), INTEGERS), 12, count_of_threads, (), (seen,))
+    assert seen[:5].tolist() == [1] * 5
 
 
 def test_numba_num_threads_is_a_limit(monkeypatch):
@@ -208,7 +246,7 @@ def test_memory_stays_under_the_limit(text, limit):
     run(problem, given, options)  # compiled
     assert plan(problem, options).scratch_bytes <= limit
     # Threads keep their scratch memory: only new ones show how much they take.
-    threads.start_afresh()
+    threads.end_helpers()
     peaks = []
 
     def measure():

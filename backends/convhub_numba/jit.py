@@ -1,0 +1,24 @@
+"""How Numba compiles this engine's functions: without Python's lock, and without what only Python would call.
+
+A function that Python can call costs as much to compile as a small kernel, and kernels are called by address.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from numba import njit
+
+__all__ = ["entry", "kernel", "part"]
+
+_options = {"nogil": True, "error_model": "numpy"}
+_unseen = {**_options, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+#: Of what kernels call.
+part = functools.partial(njit, **_unseen)
+
+#: Of what is called by address, and kept in Numba's cache on disk.
+kernel = functools.partial(njit, cache=True, **_unseen)
+
+#: Of what Python calls.
+entry = functools.partial(njit, cache=True, **_options)

@@ -1,0 +1,109 @@
+"""What Winograd's algorithm has made NaN or infinite, computed again as plain sums.
+
+The elements of a tile share its pixels, so that one NaN or infinity reaches all of them, also those whose
+own products do not see it. These kernels are compiled when they are first needed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from . import jit
+from .narrow import narrowed, widened
+
+__all__ = ["Geometry", "mend", "mend_weight"]
+
+RUN = 128  # terms that are summed at once
+
+
+class Geometry(NamedTuple):
+    """The steps and the padding of a problem, and whether it is grad_input."""
+
+    stride_h: int
+    stride_w: int
+    dilation_h: int
+    dilation_w: int
+    top: int
+    left: int
+    spread: int
+
+
+@jit.kernel()
+def mend(first, last, out, source, weight, bias, z):  # type: ignore[no-untyped-def]
+    """Compute what is not finite in the planes `first` to `last` of ``out``.
+
+    `weight` is (groups, M, C, R, S).
+    """
+    M = weight.shape[1]
+    for plane in range(first, last):
+        n, channel = plane // out.shape[1], plane % out.shape[1]
+        for a in range(out.shape[2]):
+            for b in range(out.shape[3]):
+                if not np.isfinite(out[n, channel, a, b]):
+                    total = bias[channel] + plain_sum(source, weight, z, n, channel // M, channel % M, a, b)
+                    out[n, channel, a, b] = narrowed(total, out)
+
+
+@jit.part()
+def plain_sum(source, weight, z, n, g, m, a, b):  # type: ignore[no-untyped-def]
+    """Return one output without its bias, as direct sums by channel."""
+    C, H, W = weight.shape[2], source.shape[2], source.shape[3]
+    total = widened(source.dtype.type(0))
+    zero = total
+    for c in range(C):
+        part = zero
+        for r in range(weight.shape[3]):
+            for s in range(weight.shape[4]):
+                if z.spread:
+                    h, w = a + z.top - r * z.dilation_h, b + z.left - s * z.dilation_w
+                    if h % z.stride_h or w % z.stride_w:
+                        continue
+                    h, w = h // z.stride_h, w // z.stride_w
+                else:
+                    h = a * z.stride_h - z.top + r * z.dilation_h
+                    w = b * z.stride_w - z.left + s * z.dilation_w
+                if 0 <= h < H and 0 <= w < W:
+                    part += widened(weight[g, m, c, r, s]) * widened(source[n, g * C + c, h, w])
+        total += part
+        if total != total:  # NaN, and nothing will change it
+            return total
+    return total
+
+
+@jit.kernel()
+def mend_weight(first, last, dw, dy, x, z):  # type: ignore[no-untyped-def]
+    """Compute what is not finite in the kernels `first` to `last`, output channel by input channel."""
+    K, C = dw.shape[0], dw.shape[1]
+    M = K * C // x.shape[1]
+    for kernel in range(first, last):
+        k, c = kernel // C, kernel % C
+        for r in range(dw.shape[2]):
+            for s in range(dw.shape[3]):
+                if not np.isfinite(dw[k, c, r, s]):
+                    dw[k, c, r, s] = narrowed(plain_weight_sum(dy, x, z, k, k // M * C + c, r, s), dw)
+
+
+@jit.part()
+def plain_weight_sum(dy, x, z, k, channel, r, s):  # type: ignore[no-untyped-def]
+    """Return one element of ``dw``, as sums of runs of terms."""
+    total = widened(dy.dtype.type(0))
+    part, terms = total, 0
+    zero = total
+    for n in range(dy.shape[0]):
+        for p in range(dy.shape[2]):
+            h = p * z.stride_h + r * z.dilation_h - z.top
+            if not 0 <= h < x.shape[2]:
+                continue
+            for q in range(dy.shape[3]):
+                w = q * z.stride_w + s * z.dilation_w - z.left
+                if 0 <= w < x.shape[3]:
+                    part += widened(dy[n, k, p, q]) * widened(x[n, channel, h, w])
+                    terms += 1
+                    if terms == RUN:
+                        total += part
+                        part, terms = zero, 0
+        if total != total:  # NaN, and nothing will change it
+            return total
+    return total + part
