@@ -1,6 +1,7 @@
 """How Numba compiles this engine's functions: without Python's lock, and without what only Python would call.
 
 A function that Python can call costs as much to compile as a small kernel, and kernels are called by address.
+Nothing allocates, so that Numba's reference counts are left out too, which would double each slice's code.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from numba import njit
 
 __all__ = ["entry", "kernel", "part"]
 
-_options = {"nogil": True, "error_model": "numpy"}
+_options = {"nogil": True, "error_model": "numpy", "_nrt": False}
 _unseen = {**_options, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 #: Of what kernels call.
