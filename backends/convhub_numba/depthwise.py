@@ -124,13 +124,14 @@ def correlate(
     Where the kernel covers the image, going through the taps would meet mostly padding. There the loop goes
     through the pixels of a row, and weights take their place: neighbouring outputs meet a pixel by
     neighbouring taps, which lie in reverse. `taps` has for each pixel the tap by which output 0 meets it.
+    `weight` is (1, channels, 1, R, S).
     """
     C, H, W = z.channels, z.source_rows, z.source_columns
     out_plane = z.out_rows * z.out_columns
     pad, tile = scratch[: z.pad_items], scratch[z.pad_items : z.pad_items + z.tile_items]
     packed = scratch[z.pad_items + z.tile_items :]
     R, S = weight.shape[3], weight.shape[4]
-    kernels = weight[:, :, 0].transpose((1, 0, 2, 3))
+    kernels = weight[:, :, 0]
     places, rest = table[: z.most_pixels], table[z.most_pixels :]
     tap_places, rest = rest[: R * S], rest[R * S :]
     list_taps(tap_places, parts, S, lanes)

@@ -6,8 +6,6 @@ the square root of the number of terms even where all are alike.
 
 from __future__ import annotations
 
-import numpy as np
-
 from . import jit
 from .narrow import narrowed, widened
 
@@ -65,14 +63,12 @@ def grad_weight(first, last, dw, dy, x, shifts, sizes):  # type: ignore[no-untyp
     H, W = x.shape[2], x.shape[3]
     groups = x.shape[1] // C
     zero = widened(dw.dtype.type(0))
-    sums = np.full(2, zero)
     for task in range(first, last):
         k, c = task // C, task % C
         channel = k // (K // groups) * C + c
         for r in range(R):
             for s in range(S):
-                sums[:] = zero
-                part = zero
+                total = run = part = zero
                 terms = 0
                 for n in range(N):
                     for p in range(P):
@@ -84,10 +80,10 @@ def grad_weight(first, last, dw, dy, x, shifts, sizes):  # type: ignore[no-untyp
                                     part += widened(dy[n, k, p, q]) * widened(x[n, channel, h, w])
                                     terms += 1
                                     if terms % RUN == 0:
-                                        sums[0] += part
+                                        run += part
                                         part = zero
                                         if terms == RUN * RUN:
-                                            sums[1] += sums[0]
-                                            sums[0] = zero
+                                            total += run
+                                            run = zero
                                             terms = 0
-                dw[k, c, r, s] = narrowed(sums[1] + sums[0] + part, dw)
+                dw[k, c, r, s] = narrowed(total + run + part, dw)

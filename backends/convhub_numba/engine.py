@@ -153,6 +153,8 @@ def _correlate(source: Array, weight: Array, bias: Array | None, problem: Proble
     if made.algorithm == "implicit_gemm":
         _correlate_implicit(stored, source, weight, constants, problem, made)
         return out
+    if made.algorithm == "depthwise":
+        weight = weight.swapaxes(0, 1)  # channels where an image has them
     if ready.fills:
         out[...] = constants[:, None, None]  # pixels that no tap of the kernel reaches
     flat_out = stored.reshape(-1)

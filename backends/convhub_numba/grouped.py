@@ -95,8 +95,8 @@ def correlate(
         o1 = min(z.out_rows, o0 + z.tile_rows)
         if packed_group != g:
             pack_weight(packed, weight, parts, g, z, width, lanes)
-            constants[:width] = 0
-            constants[:M] = bias[g * M : g * M + M]
+            for m in range(width):
+                constants[m] = bias[g * M + m] if m < M else 0
             packed_group = g
 
         h0, h1 = reached_rows(parts, o0, o1, z)
