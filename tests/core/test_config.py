@@ -139,7 +139,11 @@ def test_wrong_files_name_file_line_and_what_would_be_right(project, text, words
         ("CONVHUB_THREADS", "-2", "threads is '-2'"),
         ("CONVHUB_THREADS", "2.5", "threads is '2.5'"),
         ("CONVHUB_ACCURACY", "stric", "Did you mean 'strict'"),
-        ("CONVHUB_OPTIONS", "x", "options is 'x'; it must be tables such as [options.numba], or a text"),
+        (
+            "CONVHUB_OPTIONS",
+            "x",
+            "options is 'x'; it must be tables [options.NAME], one for each backend's name, or a text",
+        ),
         ("CONVHUB_OPTIONS", "x = 1", "options is {'x': 1}; it must be tables"),
         ("CONVHUB_OPTIONS", "mine.x = 1", "environment CONVHUB_OPTIONS: [options.mine] is for no backend"),
     ],
