@@ -19,6 +19,8 @@ bench: $(VENV)/.installed  ## time the default backends beside torch, with table
 
 test: lint  ## check style and types, then run every test and the conformance suite on every backend
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+	PYTHONPATH=tests:tests/emulated_cupy $(BIN)/python -m pytest --numprocesses auto --dist worksteal \
+		convhub/conformance --convhub-backend cupy-emulated
 
 lint: $(VENV)/.installed  ## check style and types
 	$(BIN)/ruff check .

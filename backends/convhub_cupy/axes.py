@@ -1,0 +1,61 @@
+"""Forward, and the phases of grad_input, as correlations whose taps are in arithmetic progressions."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from convhub.problem import Problem
+
+__all__ = ["Axis", "phases"]
+
+
+class Axis(NamedTuple):
+    """One axis of a correlation, in the order of the kernels' arguments. See `correlation.cuh`."""
+
+    count: int
+    first: int
+    step: int
+    source_step: int
+    shift: int
+    taps: int
+    tap_first: int
+    tap_step: int
+    tap_shift: int
+
+
+def phases(problem: Problem) -> list[tuple[Axis, Axis]]:
+    """Return rows and columns of each correlation that makes a part of the result.
+
+    Examples
+    --------
+    >>> from convhub.problem import Problem
+    >>> [(rows.first, rows.taps) for rows, _ in phases(Problem.parse("grad_input_n1c1h6w1_k1r3s1_stride2x1"))]
+    [(0, 2), (1, 1)]
+    """
+    axes = [(_forward if problem.primitive == "forward" else _backward)(problem, axis) for axis in (0, 1)]
+    return [(rows, columns) for rows in axes[0] for columns in axes[1]]
+
+
+def _forward(problem: Problem, axis: int) -> list[Axis]:
+    taps, dilation = problem.kernel_size[axis], problem.dilation[axis]
+    shift = -problem.padding[axis][0]
+    return [Axis(problem.output_size[axis], 0, 1, problem.stride[axis], shift, taps, 0, 1, dilation)]
+
+
+def _backward(problem: Problem, axis: int) -> list[Axis]:
+    """Return a phase for each residue of the result's index by the stride; some have no taps."""
+    stride, dilation, size = problem.stride[axis], problem.dilation[axis], problem.input_size[axis]
+    kernel = problem.kernel_size[axis]
+    step = stride // math.gcd(stride, dilation)
+    made = []
+    for first in range(min(stride, size)):
+        reach = first + problem.padding[axis][0]
+        tap = next(
+            (t for t in range(step) if (reach - t * dilation) % stride == 0), problem.kernel_size[axis]
+        )
+        taps = len(range(tap, kernel, step))
+        shift = (reach - tap * dilation) // stride if taps else 0
+        count = -(-(size - first) // stride)
+        made.append(Axis(count, first, stride, 1, shift, taps, tap, step, -(step * dilation // stride)))
+    return made
