@@ -13,7 +13,7 @@ __all__ = ["Axis", "phases"]
 class Axis(NamedTuple):
     """One axis of a correlation, in the order of the kernels' arguments. See `correlation.cuh`."""
 
-    count: int
+    outputs: int
     first: int
     step: int
     source_step: int

@@ -17,8 +17,8 @@ from .runtime import Runtime
 
 __all__ = ["described", "forward", "grad_input", "grad_weight"]
 
-#: Offsets and counts stay below it, the last tile's included.
-INT_LIMIT = 2**31 - 2**16
+#: Offsets and counts that stay below it are 32 bits wide: the sum of two of them still fits.
+INT_LIMIT = 2**30
 
 
 def described(problem: Problem, options: RunOptions) -> str:
@@ -49,7 +49,7 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions, runt
     sizes = (problem.batch, groups, M, C, *problem.kernel_size, *problem.output_size, *problem.input_size)
     steps = (*problem.stride, *problem.dilation, top, left)
     pixels = problem.batch * math.prod(problem.output_size) + made.part_pixels
-    index = _index(made.launches, (dy, x, dw), made.parts * dw.size, pixels, _reach(problem))
+    index = _index(made.launches, (dy, x, dw), made.parts * dw.size, pixels, _reach(problem, x))
     strides = index.numbers((*_strides(dy), *_strides(x)))
     arguments = (*_ints(sizes), *strides, *_ints(steps))
     if made.algorithm == "grad_weight":
@@ -80,7 +80,7 @@ def _correlate(
     groups, M, C = weight.shape[:3]
     sizes = (problem.batch, groups, M, C, *source.shape[2:], *out.shape[2:])
     pixels = problem.batch * math.prod(out.shape[2:]) + math.prod(weight.shape[2:])
-    index = _index(made.launches, (source, weight, out), pixels, _reach(problem))
+    index = _index(made.launches, (source, weight, out), pixels, _reach(problem, source))
     bias_stride = 0 if bias is None else bias.strides[0] // bias.itemsize
     strides = index.numbers((*_strides(source), *_strides(weight), bias_stride))
     for launch in made.launches:
@@ -93,7 +93,8 @@ class _Index:
     """The type of offsets: 32 bits where all that is counted fits."""
 
     def __init__(self, wide: bool) -> None:
-        self.name, self.type = ("long long", np.int64) if wide else ("int", np.int32)
+        self.name = "long long" if wide else "int"
+        self.type: type[np.signedinteger[Any]] = np.int64 if wide else np.int32
 
     def numbers(self, values: Sequence[int]) -> tuple[Any, ...]:
         return tuple(map(self.type, values))
@@ -105,16 +106,14 @@ def _index(launches: Sequence[Launch], arrays: Sequence[Array], *counts: int) ->
     return _Index(wide or max(*spans, *counts) >= INT_LIMIT)
 
 
-def _reach(problem: Problem) -> int:
-    """Return how far from the image a tap may look, rows and columns times their length."""
-    rows, columns = (
-        size + out * stride + kernel * dilation + sum(padding)
-        for size, out, stride, kernel, dilation, padding in zip(
-            problem.input_size, problem.output_size, problem.stride, problem.kernel_size, problem.dilation,
-            problem.padding, strict=True,
-        )
-    )  # fmt: skip
-    return rows * columns
+def _reach(problem: Problem, source: Array) -> int:
+    """Return how far from the image's first pixel a tap may look, in elements."""
+    reach = 0
+    for axis, stride in enumerate(_strides(source)[2:]):
+        pixels = problem.input_size[axis] + problem.output_size[axis] * problem.stride[axis]
+        pixels += problem.kernel_size[axis] * problem.dilation[axis] + sum(problem.padding[axis])
+        reach += pixels * max(1, abs(stride))
+    return reach
 
 
 def _strides(array: Array) -> tuple[int, ...]:

@@ -78,31 +78,27 @@ def plan(problem: Problem, workspace_limit: int) -> Plan:
 
 
 def _correlation_plan(problem: Problem) -> Plan:
-    parts = [
-        axes for axes in phases(problem) if axes[0].count * axes[1].count * math.prod(problem.result_shape)
-    ]
     groups = problem.groups
     inward, outward = problem.in_channels // groups, problem.out_channels // groups
     M, C = (inward, outward) if problem.primitive == "grad_input" else (outward, inward)
-    planes = problem.batch * groups * M
-    if problem.dtype in TILED_DTYPES and C == 1:
-        blocks = [planes * -(-(rows.count * columns.count) // THREADS) for rows, columns in parts]
-        launches = _launches("depthwise.cu", "depthwise_correlate", (), blocks, THREADS, parts)
+    parts = phases(problem) if math.prod(problem.result_shape) else []
+    parts = [(rows, columns) for rows, columns in parts if rows.outputs and columns.outputs]
+    planes, areas = problem.batch * groups * M, [rows.outputs * columns.outputs for rows, columns in parts]
+    tiled = problem.dtype in TILED_DTYPES
+    if tiled and C == 1:
+        blocks = [planes * -(-area // THREADS) for area in areas]
         if max(blocks, default=0) <= MOST_BLOCKS:
+            launches = _launches("depthwise.cu", "depthwise_correlate", (), blocks, THREADS, parts)
             return Plan("depthwise", launches)
-    if problem.dtype in TILED_DTYPES and M * C > 4:
-        tile = _tile(problem.dtype, M, max((problem.batch * a.count * b.count for a, b in parts), default=0))
-        blocks = [
-            groups * -(-M // tile.m) * -(-(problem.batch * rows.count * columns.count) // tile.n)
-            for rows, columns in parts
-        ]
-        options = (*tile.options, f"-DTAPS_OUTER={int(C % tile.k == 0 or 4 * tile.k <= C)}")
-        launches = _launches("implicit_gemm.cu", "implicit_gemm", options, blocks, tile.threads, parts)
+    if tiled and M * C > 4:
+        tile = _tile(problem.dtype, M, problem.batch * max(areas, default=0))
+        channel_tiles = groups * -(-M // tile.m)
+        blocks = [channel_tiles * -(-(problem.batch * area) // tile.n) for area in areas]
         if max(blocks, default=0) <= MOST_BLOCKS:
+            options = (*tile.options, f"-DTAPS_OUTER={int(C % tile.k == 0 or 4 * tile.k <= C)}")
+            launches = _launches("implicit_gemm.cu", "implicit_gemm", options, blocks, tile.threads, parts)
             return Plan("implicit_gemm", launches, tile)
-    blocks = [
-        min(DIRECT_BLOCKS, -(-(planes * rows.count * columns.count) // THREADS)) for rows, columns in parts
-    ]
+    blocks = [min(DIRECT_BLOCKS, -(-(planes * area) // THREADS)) for area in areas]
     return Plan("direct", _launches("direct.cu", "direct_correlate", (), blocks, THREADS, parts))
 
 
