@@ -4,7 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo bench test lint format conformance clean
+# Targets for a GPU have an environment for each release of CUDA: 13, or 12 for drivers older than 580.
+CUDA ?= 13
+GPU_VENV := .venv-cuda$(CUDA)
+RUN_GPU := PYTHONPATH=tests $(GPU_VENV)/bin/python -m gpu.run
+
+.PHONY: help demo bench test lint format conformance test-gpu bench-gpu sanitize-gpu gpu-device check-python clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,14 +39,37 @@ format: $(VENV)/.installed  ## format the code
 conformance: $(VENV)/.installed  ## run the conformance suite alone
 	$(BIN)/python -m pytest --numprocesses auto convhub/conformance
 
-clean:  ## remove the environment and what the targets made
-	rm -rf $(VENV) demo-output bench-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+test-gpu: gpu-device $(GPU_VENV)/.installed  ## on a GPU: conformance, tests, compute-sanitizer, benchmark (hours)
+	$(RUN_GPU)
+
+bench-gpu: gpu-device $(GPU_VENV)/.installed  ## on a GPU: the benchmark alone, with its dated files
+	$(RUN_GPU) benchmark
+
+sanitize-gpu: gpu-device $(GPU_VENV)/.installed  ## on a GPU: compute-sanitizer over every kernel alone
+	$(RUN_GPU) sanitizer
+
+# Before gigabytes are installed: is there a GPU, and does its driver take that release of CUDA?
+gpu-device: check-python
+	$(PYTHON) -I convhub/gpu.py $(CUDA)
+
+check-python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "convhub needs Python 3.11 or newer, and PYTHON=$(PYTHON) is %d.%d" % v[:2])'
+
+clean:  ## remove the environments and what the targets made
+	rm -rf $(VENV) .venv-cuda* demo-output bench-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find backends -name '*.nb[ic]' -delete
 
 # The group is installed whole by every target, so that no target leaves the environment half done.
-$(VENV)/.installed: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "convhub needs Python 3.11 or newer, and PYTHON=$(PYTHON) is %d.%d" % v[:2])'
+$(VENV)/.installed: pyproject.toml constraints.txt | check-python
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP_INSTALL) --upgrade pip
 	$(PIP_INSTALL) --group dev --editable .
+	touch $@
+
+# torch's builds with CUDA say themselves which of NVIDIA's libraries they need.
+$(GPU_VENV)/.installed: pyproject.toml constraints.txt | gpu-device
+	test -x $(GPU_VENV)/bin/python || $(PYTHON) -m venv $(GPU_VENV)
+	grep -v '^nvidia-' constraints.txt > $(GPU_VENV)/constraints.txt
+	$(GPU_VENV)/bin/python -m pip install --quiet --constraint $(GPU_VENV)/constraints.txt --upgrade pip
+	$(GPU_VENV)/bin/python -m pip install --constraint $(GPU_VENV)/constraints.txt --group gpu$(CUDA) --editable .
 	touch $@

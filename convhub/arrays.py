@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .errors import ArgumentError, ArgumentTypeError, DtypeError, MixedArraysError
+from .errors import ArgumentError, ArgumentTypeError, DtypeError, MixedArraysError, shown
 
 __all__ = [
     "Facts",
@@ -56,8 +56,7 @@ def describe(array: Array) -> str:
     if isinstance(array, np.ndarray) or _is_torch(array) or _is_cupy(array):
         kind = type(array)
         return f"a {kind.__module__.split('.')[0]}.{kind.__name__} of shape {tuple(array.shape)}"
-    text = repr(array)
-    return f"{text if len(text) <= 60 else text[:57] + '...'} of type {type(array).__name__}"
+    return f"{shown(array)} of type {type(array).__name__}"
 
 
 def facts(name: str, array: Array) -> Facts:
@@ -203,6 +202,7 @@ def converter(source: str, target: str) -> Callable[[Array], Array] | None:
 
     Only where memory cannot be shared (torch knows no negative strides) is there a copy, on the same
     device. None where nothing is to be done; a tensor becomes one without gradient or lazy conjugate.
+    Between torch and CuPy it orders no streams: see `convhub.cuda_exchange.one_stream`.
 
     Raises
     ------
@@ -260,15 +260,15 @@ def _plain_tensor(tensor: Array) -> Array:
 
 
 def _torch_to_cupy(tensor: Array) -> Array:
-    import cupy
+    from .cuda_exchange import torch_to_cupy
 
-    return cupy.from_dlpack(_plain_tensor(tensor))
+    return torch_to_cupy(tensor)
 
 
 def _cupy_to_torch(array: Array) -> Array:
-    import torch
+    from .cuda_exchange import cupy_to_torch
 
-    return torch.utils.dlpack.from_dlpack(array)
+    return cupy_to_torch(array)
 
 
 _CONVERTERS: dict[tuple[str, str], Callable[[Array], Array]] = {
@@ -307,8 +307,13 @@ def _numpy_bfloat16() -> np.dtype[Any]:
 
 def conjugate(array: Array) -> Array:
     """Return the complex conjugate; the array itself where it is real."""
-    kind = facts("array", array).dtype
-    return array.conj() if kind.startswith("complex") else array
+    fact = facts("array", array)
+    if not fact.dtype.startswith("complex"):
+        return array
+    if fact.library == "cupy":
+        with array.device:  # which need not be the current one
+            return array.conj()
+    return array.conj()
 
 
 def channel_sum(array: Array) -> Array:
@@ -321,8 +326,13 @@ def channel_sum(array: Array) -> Array:
         if fact.dtype.startswith("uint"):  # which torch does not sum; int64 wraps around alike
             return array.long().sum((0, 2, 3)).to(array.dtype)
         return array.sum((0, 2, 3), dtype=array.dtype)
-    if fact.library == "numpy":
-        array = np.asarray(array)
+    if fact.library == "cupy":
+        with array.device:  # which need not be the current one
+            return _wide_sum(array, fact.dtype)
+    return _wide_sum(np.asarray(array), fact.dtype)
+
+
+def _wide_sum(array: Array, dtype: str) -> Array:
     wider = {"float16": "float32", "bfloat16": "float32", "float32": "float64", "complex64": "complex128"}
-    total = array.sum(axis=(0, 2, 3), dtype=wider.get(fact.dtype, array.dtype))
+    total = array.sum(axis=(0, 2, 3), dtype=wider.get(dtype, array.dtype))
     return total.astype(array.dtype, copy=False)

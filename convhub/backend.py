@@ -6,6 +6,8 @@ A backend is three functions and one declaration, handed to convhub by a plugin:
     import numpy as np
     from convhub.backend import Backend, Capabilities, hookimpl
 
+    convhub_contract = 1  # the version of this text that the plugin was written for
+
     def forward(x, w, bias, problem, options): ...
     def grad_input(dy, w, bias, problem, options): ...
     def grad_weight(dy, x, problem, options): ...
@@ -41,15 +43,29 @@ What convhub promises to a backend
     Calls come from several threads at once, and from processes forked after a call. Where an operand that is
     not finite meets padding, the outcome is the backend's: padding counts as absent, and as zero.
 
+    On CUDA all operands lie on one device, which need not be the current one. The caller's stream on it is
+    the current one of the library that was asked for, also where the arrays are the other library's
+    (`convhub.cuda_exchange`).
+
 What a backend promises
     It returns a new array of ``problem.result_shape`` and ``problem.dtype`` on the same device, C
-    contiguous, sharing no memory with what came in, and leaves its inputs as they were. float16 and
-    bfloat16 accumulate in float32 at least; integers wrap around, as NumPy's do. The same call gives the
-    same bits every time and for any number of threads, or the declaration says ``deterministic=False``.
-    It imports heavy libraries when first called, not when its plugin is imported.
+    contiguous, sharing no memory with what came in, and never writes to it again. It leaves its inputs, and
+    what lies around them, as they were, and keeps none of their numbers: the next call may bring others in
+    the same place. float16 and bfloat16 accumulate in float32 at least; subnormal operands count; integers
+    wrap around, as NumPy's do. The same call gives the same bits every time and for any number of threads,
+    or the declaration says ``deterministic=False``. It imports heavy libraries when first called, not when
+    its plugin is imported. A primitive that cannot go on raises an error, which reaches the caller with the
+    names of backend, plugin and distribution.
 
-``convhub verify --random 100 --backend mine`` and ``pytest --pyargs convhub.conformance`` tell whether
-the promises are kept.
+    On CUDA it works on the operands' device and the current stream there, and waits for neither. A problem
+    that it has run once it runs again while the stream is captured into a graph: by then all is compiled. A
+    process that was forked after CUDA had started cannot use it, and is to be told so.
+
+``convhub_contract = 1`` stands beside the hooks, as a plain number: a plugin for another version of this
+text than `CONTRACT` is refused, with a message that says so. ``docs/plugin-contract.md`` tells what may
+change within a version, and what becomes of a plugin that breaks a promise.
+
+``convhub conformance mine`` tells whether the promises are kept; ``docs/conformance.md`` says how.
 """
 
 from __future__ import annotations
@@ -62,6 +78,7 @@ from .hookspecs import hookimpl
 from .problem import PRIMITIVES, Primitive, Problem
 
 __all__ = [
+    "CONTRACT",
     "Accuracy",
     "Answer",
     "Array",
@@ -72,6 +89,9 @@ __all__ = [
     "RunOptions",
     "hookimpl",
 ]
+
+CONTRACT = 1
+"""The version of what this file says. A plugin writes the number, not this name, which would always agree."""
 
 Array: TypeAlias = Any
 """An array of the library that the backend asked for."""
@@ -183,7 +203,8 @@ class Capabilities:
         return None
 
 
-def _always(*_: object) -> Answer:
+def always(*_: object) -> Answer:
+    """Answer a question that a backend does not ask itself."""
     return True
 
 
@@ -201,7 +222,8 @@ class Backend:
         The primitives, as the module's text describes them; one that is None is not offered.
     availability : callable, optional
         ``availability()`` returns True, or one line saying what is missing on this machine ("CUDA driver
-        not found"). Asked late and once. Being importable is not being available.
+        not found"). Asked late and once, in a thread of its own, and given 30 seconds. Being importable is
+        not being available.
     supports : callable, optional
         ``supports(problem)`` returns True, or one line saying why not; for what `Capabilities` cannot say.
     algorithm : callable, optional
@@ -232,8 +254,8 @@ class Backend:
     forward: Callable[[Array, Array, Array | None, Problem, RunOptions], Array] | None = None
     grad_input: Callable[[Array, Array, Array | None, Problem, RunOptions], Array] | None = None
     grad_weight: Callable[[Array, Array, Problem, RunOptions], Array] | None = None
-    availability: Callable[[], Answer] = field(default=_always, kw_only=True)
-    supports: Callable[[Problem], Answer] = field(default=_always, kw_only=True)
+    availability: Callable[[], Answer] = field(default=always, kw_only=True)
+    supports: Callable[[Problem], Answer] = field(default=always, kw_only=True)
     algorithm: Callable[[Problem, RunOptions], str] | None = field(default=None, kw_only=True)
     accuracy: Callable[[Problem, RunOptions], Accuracy] | None = field(default=None, kw_only=True)
     options: type | None = field(default=None, kw_only=True)

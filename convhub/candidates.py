@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from . import config, plugins
-from .backend import Answer, Backend, RunOptions
+from .answers import Reply, accuracy_of, ask, ask_availability
+from .backend import Backend, RunOptions
 from .config import Resolved
-from .errors import ArgumentTypeError, ConfigurationError, UnknownBackendError, did_you_mean
-from .plugins import Registry
+from .errors import (
+    ArgumentTypeError,
+    BackendContractError,
+    ConfigurationError,
+    PluginError,
+    UnknownBackendError,
+    did_you_mean,
+    said,
+)
+from .plugins import Origin, Registered, Registry
 from .problem import Problem
 
 __all__ = [
@@ -21,9 +29,12 @@ __all__ = [
     "check_options",
     "check_priority",
     "current_registry",
+    "judge",
+    "judge_availability",
     "reason_against",
     "run_options",
     "unknown",
+    "unknown_backend",
     "verdicts",
 ]
 
@@ -106,47 +117,65 @@ def automatic(device: str, registry: Registry, resolved: Resolved) -> list[str]:
 
 def availability(backend: Backend, resolved: Resolved) -> str | None:
     """Return why a backend cannot run on this machine, or None; asked once for each set of settings."""
-    key = ("availability", backend)
-    if key not in resolved.memory:
-        resolved.memory[key] = _ask(backend, "availability", backend.availability)
-    return resolved.memory[key]  # type: ignore[no-any-return]
+    return judge_availability(backend, resolved).reason
 
 
 def reason_against(backend: Backend, problem: Problem, resolved: Resolved) -> str | None:
     """Return why `backend` does not run `problem`, or None."""
+    return judge(backend, problem, resolved).reason
+
+
+def judge_availability(backend: Backend, resolved: Resolved) -> Reply:
+    """Return the same as `availability`, and whether it is a fault of the backend."""
+    key = ("availability", backend)
+    if key not in resolved.memory:
+        answer = ask_availability(backend.availability)
+        resolved.memory[key] = _with_owner(answer, backend, resolved)
+    return resolved.memory[key]  # type: ignore[no-any-return]
+
+
+def judge(backend: Backend, problem: Problem, resolved: Resolved) -> Reply:
+    """Return the same as `reason_against`, and whether it is a fault of the backend."""
     declined = backend.capabilities.refusal(problem)
     if problem.device in backend.capabilities.devices:
-        missing = availability(backend, resolved)
-        if missing is not None:
-            return f"not available: {missing}"
+        missing = judge_availability(backend, resolved)
+        if missing.reason is not None:
+            return Reply(f"not available: {missing.reason}", missing.fault)
         if getattr(backend, problem.primitive) is None:
-            return f"has no {problem.primitive}; it offers {', '.join(backend.primitives) or 'nothing'}"
+            offered = ", ".join(backend.primitives) or "nothing"
+            return Reply(f"has no {problem.primitive}; it offers {offered}")
     if declined is not None:
-        return declined
+        return Reply(declined)
     if resolved.settings.accuracy == "strict" and backend.capabilities.accuracy != "componentwise":
-        against = _ask(backend, "accuracy", lambda: _strict_enough(backend, problem, resolved))
-        if against is not None:
-            return against
-    return _ask(backend, "supports", lambda: backend.supports(problem))
+        loose = _too_loose(backend, problem, resolved)
+        if loose.reason is not None:
+            return loose
+    answer = ask("supports", lambda: backend.supports(problem))
+    return _with_owner(answer, backend, resolved)
 
 
-def _strict_enough(backend: Backend, problem: Problem, resolved: Resolved) -> Answer:
-    accuracy = backend.accuracy_of(problem, run_options(backend, resolved))
-    return accuracy == "componentwise" or f"is of the accuracy class {accuracy}, and accuracy is strict"
-
-
-def _ask(backend: Backend, question: str, function: Callable[[], Answer]) -> str | None:
-    """Return the reason that a backend gives against itself, or None."""
+def _too_loose(backend: Backend, problem: Problem, resolved: Resolved) -> Reply:
     try:
-        answer = function()
-    # A stranger's code: what it raises is its answer, and is shown wherever reasons are.
-    except Exception as error:  # noqa: BLE001
-        return f"its {question} raised {type(error).__name__}: {error}"
-    if answer is True:
-        return None
-    if isinstance(answer, str) and answer:
+        accuracy = accuracy_of(_registered(backend, resolved), problem, run_options(backend, resolved))
+    except BackendContractError as error:
+        return Reply(str(error), fault=True)
+    if accuracy == "componentwise":
+        return Reply(None)
+    return Reply(f"is of the accuracy class {accuracy}, and accuracy is strict")
+
+
+def _with_owner(answer: Reply, backend: Backend, resolved: Resolved) -> Reply:
+    """Return an answer, whose reason names the plugin and its distribution where they are at fault."""
+    if not answer.fault:
         return answer
-    return f"its {question} gave {answer!r}, where the contract wants True or a reason"
+    return Reply(f"{answer.reason} ({_registered(backend, resolved).origin})", fault=True)
+
+
+def _registered(backend: Backend, resolved: Resolved) -> Registered:
+    found = current_registry(resolved).backends.get(backend.name)
+    if found is not None and found.backend is backend:
+        return found
+    return Registered(backend, Origin("unknown", "no distribution that is registered", ""))
 
 
 def check_priority(device: str, registry: Registry, resolved: Resolved) -> None:
@@ -159,7 +188,7 @@ def check_priority(device: str, registry: Registry, resolved: Resolved) -> None:
     """
     for name in resolved.priority_for(device):
         if name not in registry.backends:
-            raise UnknownBackendError(unknown(name, resolved.sources["priority"], registry))
+            raise unknown_backend(name, resolved.sources["priority"], registry)
 
 
 def check_options(registry: Registry, resolved: Resolved) -> None:
@@ -188,6 +217,8 @@ def run_options(backend: Backend, resolved: Resolved) -> RunOptions:
     ------
     ConfigurationError
         If ``[options.NAME]`` holds what the backend does not know.
+    BackendContractError
+        If the type that the backend declares for its options cannot be made.
     """
     own: Any = None
     table = resolved.settings.options.get(backend.name, {})
@@ -205,6 +236,11 @@ def run_options(backend: Backend, resolved: Resolved) -> RunOptions:
             own = msgspec.convert(table, backend.options)
         except msgspec.ValidationError as error:
             raise ConfigurationError(f"{source}: [options.{backend.name}] is {table!r}: {error}") from error
+        except Exception as error:
+            raise BackendContractError(
+                f"{_registered(backend, resolved)} declares options of the type {backend.options.__name__}, "
+                f"which cannot be made from {table!r}: {said(error)}"
+            ) from error
     return RunOptions(
         threads=resolved.threads,
         workspace_limit=resolved.workspace_limit,
@@ -216,10 +252,17 @@ def run_options(backend: Backend, resolved: Resolved) -> RunOptions:
 
 def unknown(name: str, source: str, registry: Registry) -> str:
     """Return the message for a name that no backend has, with the reason if its plugin failed."""
+    return str(unknown_backend(name, source, registry))
+
+
+def unknown_backend(name: str, source: str, registry: Registry) -> UnknownBackendError:
+    """Return the error for a name that no backend has: a `PluginError` if its plugin failed."""
     for failure in registry.failures:
         if failure.name == name or failure.origin.plugin == name:
-            return f"backend {name!r} (from {source}): {failure.origin} could not be loaded: {failure.reason}"
-    return (
+            return PluginError(
+                f"backend {name!r} (from {source}): {failure.origin} could not be loaded: {failure.reason}"
+            )
+    return UnknownBackendError(
         f"backend is {name!r} (from {source}); registered are {', '.join(registry.backends) or 'none'}."
         + did_you_mean(name, registry.backends)
     )

@@ -37,6 +37,7 @@ class Settings:
     allow_tf32: bool = False
     tune: bool = False
     verbose: bool = False
+    check: bool = False
     plugins: bool = True
     disable_plugins: list[str] = dataclasses.field(default_factory=list)
     options: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
@@ -73,6 +74,10 @@ KEYS: dict[str, Key] = {
     "allow_tf32": Key("let GPUs round float32 products to TF32", "true or false"),
     "tune": Key("measure the backends that can run a problem, and keep the fastest", "true or false"),
     "verbose": Key("log one line a call: what ran, where, how long and why", "true or false"),
+    "check": Key(
+        "compare part of every result with the right one, and call twice: for finding a faulty backend; slow",
+        "true or false",
+    ),
     "plugins": Key("load the plugins of other distributions", "true or false"),
     "disable_plugins": Key("plugins or distributions that are not loaded", "a list of names"),
     "options": Key(

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import contextvars
 import inspect
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from . import config
+from .answers import algorithm_of
 from .arrays import describe
 from .backend import Backend, RunOptions
 from .candidates import (
@@ -25,9 +27,9 @@ from .candidates import (
     check_options,
     check_priority,
     current_registry,
-    reason_against,
+    judge,
     run_options,
-    unknown,
+    unknown_backend,
     verdicts,
 )
 from .config import Resolved
@@ -35,10 +37,11 @@ from .errors import (
     ArgumentTypeError,
     BackendContractError,
     BackendUnavailableError,
-    UnknownBackendError,
     UnsupportedProblemError,
+    said,
+    shown,
 )
-from .plugins import Origin, Registered, Registry
+from .plugins import Hook, Origin, Registered, Registry
 from .problem import Problem
 
 __all__ = ["Choice", "Request", "check_name", "choose", "make_choice", "named_in_context", "request"]
@@ -53,7 +56,10 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The backend that runs a problem, and everything needed to call it."""
+    """The backend that runs a problem, and everything needed to call it.
+
+    `plain` is True where nothing is to be done but to call it: no line to log, no observer, no full check.
+    """
 
     backend: Backend
     origin: Origin
@@ -61,9 +67,16 @@ class Choice:
     options: RunOptions
     algorithm: str
     source: str
-    observers: tuple[Callable[..., Any], ...]
+    observers: tuple[Hook, ...]
     verbose: bool
+    check: bool
+    plain: bool
     result_shape: tuple[int, ...]
+
+    @property
+    def registered(self) -> Registered:
+        """The backend and who brought it, whose text names both."""
+        return Registered(self.backend, self.origin)
 
 
 named_in_context: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar(
@@ -98,7 +111,7 @@ def check_name(name: str, source: str) -> None:
     """Raise `UnknownBackendError` unless a backend of that name is registered."""
     registry = current_registry()
     if name not in registry.backends and name != "auto":
-        raise UnknownBackendError(unknown(name, source, registry))
+        raise unknown_backend(name, source, registry)
 
 
 def choose(problem: Problem, wanted: Request) -> Choice:
@@ -136,10 +149,10 @@ def _decide(problem: Problem, wanted: Request, resolved: Resolved) -> Choice:
         name, source = _pick(problem, _able(problem, registry, resolved), registry, resolved)
         return make_choice(registry.backends[name], problem, resolved, source)
     if name not in registry.backends:
-        raise UnknownBackendError(unknown(name, source, registry))
+        raise unknown_backend(name, source, registry)
     # Only the named one is asked: another may need a driver to answer, and takes its time.
     backend = registry.backends[name].backend
-    reason = reason_against(backend, problem, resolved)
+    reason, fault = judge(backend, problem, resolved)
     if reason is None:
         return make_choice(registry.backends[name], problem, resolved, source)
     if not resolved.settings.fallback:
@@ -147,7 +160,8 @@ def _decide(problem: Problem, wanted: Request, resolved: Resolved) -> Choice:
         on_device = problem.device in backend.capabilities.devices
         if on_device and availability(backend, resolved) is not None:
             raise BackendUnavailableError(message)
-        raise UnsupportedProblemError(message)
+        hint = "" if fault else ". With fallback = true the next backend that can runs it"
+        raise UnsupportedProblemError(message + hint)
     instead = _able(problem, registry, resolved)[0]
     _warn_once(name, instead, reason, problem, resolved)
     return make_choice(registry.backends[instead], problem, resolved, f"fallback from {name}")
@@ -156,6 +170,9 @@ def _decide(problem: Problem, wanted: Request, resolved: Resolved) -> Choice:
 def _able(problem: Problem, registry: Registry, resolved: Resolved) -> list[str]:
     """Return the backends that may be chosen by themselves and can run `problem`, in order.
 
+    Where neither a policy nor a measurement is to choose among them, the first is all that is needed, and
+    those behind it are not asked.
+
     Raises
     ------
     UnsupportedProblemError
@@ -163,7 +180,16 @@ def _able(problem: Problem, registry: Registry, resolved: Resolved) -> list[str]
     """
     check_priority(problem.device, registry, resolved)
     tried = automatic(problem.device, registry, resolved)
-    able = [n for n in tried if reason_against(registry.backends[n].backend, problem, resolved) is None]
+    first_is_enough = not (registry.choosers or resolved.settings.tune)
+    able: list[str] = []
+    for name in tried:
+        answer = judge(registry.backends[name].backend, problem, resolved)
+        if answer.reason is None:
+            able.append(name)
+            if first_is_enough:
+                break
+        elif answer.fault and not able:
+            _warn_of_fault(name, answer.reason, resolved)
     if able:
         return able
     lines = [f"no backend that may be chosen by itself runs {problem}:"]
@@ -178,47 +204,40 @@ def make_choice(registered: Registered, problem: Problem, resolved: Resolved, so
     """Return the choice of a backend that is known to be able to run `problem`."""
     backend, origin = registered
     options = run_options(backend, resolved)
-    algorithm = ""
-    if backend.algorithm is not None:
-        try:
-            algorithm = backend.algorithm(problem, options)
-        except Exception as error:
-            raise BackendContractError(
-                f"backend {backend.name!r} ({origin}) could not name its algorithm for {problem}: "
-                f"{type(error).__name__}: {error}"
-            ) from error
-    function = getattr(backend, problem.primitive)
     observers = current_registry(resolved).observers
+    verbose, check = resolved.settings.verbose, resolved.settings.check
     return Choice(
         backend,
         origin,
-        function,
+        getattr(backend, problem.primitive),
         options,
-        algorithm,
+        algorithm_of(registered, problem, options),
         source,
         observers,
-        resolved.settings.verbose,
+        verbose,
+        check,
+        not (observers or verbose or check),
         problem.result_shape,
     )
 
 
 def _pick(problem: Problem, candidates: list[str], registry: Registry, resolved: Resolved) -> tuple[str, str]:
     """Return the name that policies, measurements or the order give, and which of these it was."""
-    for chooser in registry.choosers:
+    for chooser, origin in registry.choosers:
         try:
             name = chooser(problem=problem, candidates=tuple(candidates))
         except Exception as error:
             raise BackendContractError(
-                f"convhub_choose of {chooser.__module__} raised {type(error).__name__} for {problem}: {error}"
+                f"convhub_choose of {origin} failed at {problem}: {said(error)}"
             ) from error
         if name is None:
             continue
         if name not in candidates:
             raise BackendContractError(
-                f"convhub_choose of {chooser.__module__} gave {name!r}; it must give one of {candidates}, "
-                "or None"
+                f"convhub_choose of {origin} gave {shown(name)} for {problem}; it must give one of "
+                f"{candidates}, or None"
             )
-        return name, f"plugin {chooser.__module__}"
+        return name, str(origin)
     # Work on a GPU is queued, so that timing it is a matter of its own.
     if resolved.settings.tune and len(candidates) > 1 and problem.device == "cpu":
         from .tuning import fastest
@@ -237,8 +256,20 @@ def _frames_within() -> int:
     return count
 
 
+def _warn_of_fault(name: str, reason: str, resolved: Resolved) -> None:
+    """Warn that a backend is passed over because of a fault of its own, which is no honest refusal."""
+    key = ("passed over", name, reason)
+    if key not in resolved.memory:
+        resolved.memory[key] = True
+        warnings.warn(
+            f"backend {name!r} is passed over: {reason}", RuntimeWarning, stacklevel=_frames_within()
+        )
+
+
 def _warn_once(name: str, instead: str, reason: str, problem: Problem, resolved: Resolved) -> None:
-    key = ("warned", name, problem.primitive, reason)
+    # Of one kind are problems against which the same is said but for numbers: sizes vary without end.
+    kind = re.sub(r"\d+", "#", reason)
+    key = ("warned", name, problem.primitive, problem.dtype, kind)
     if key not in resolved.memory:
         resolved.memory[key] = True
         warnings.warn(

@@ -11,9 +11,11 @@
     ├── ConfigurationError (ValueError)        a setting is misspelled or has a wrong value
     └── BackendError (RuntimeError)            something about a backend
         ├── UnknownBackendError (ValueError)   no backend has that name
+        │   └── PluginError                    … because the plugin that has it was refused
         ├── BackendUnavailableError            it is known, but cannot run on this machine
         ├── UnsupportedProblemError            it can run, but not this problem
-        ├── PluginError                        a plugin could not be loaded, or conflicts with another
+        ├── OutOfMemoryError (MemoryError)     a device has too little memory free for this problem
+        ├── BackendFailedError                 it was called, and raised an error
         └── BackendContractError               it ran, and what it returned or declared is wrong
 
 A message names the argument, the value with its shape, and what would be right, in that order.
@@ -29,11 +31,13 @@ __all__ = [
     "ArgumentTypeError",
     "BackendContractError",
     "BackendError",
+    "BackendFailedError",
     "BackendUnavailableError",
     "ConfigurationError",
     "ConvhubError",
     "DtypeError",
     "MixedArraysError",
+    "OutOfMemoryError",
     "PluginError",
     "ShapeError",
     "UnknownBackendError",
@@ -85,8 +89,16 @@ class UnsupportedProblemError(BackendError):
     """The backend (or every backend) declines this problem; the message says why."""
 
 
-class PluginError(BackendError):
-    """A plugin could not be loaded, or two plugins claim one name."""
+class OutOfMemoryError(BackendError, MemoryError):
+    """A device has too little memory free for this problem; the message says how much each part takes."""
+
+
+class PluginError(UnknownBackendError):
+    """The plugin that would have that backend could not be loaded, or another one claims its name."""
+
+
+class BackendFailedError(BackendError):
+    """A backend raised an error where it was to compute; that error is this one's ``__cause__``."""
 
 
 class BackendContractError(BackendError):
@@ -110,3 +122,39 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """
     near = difflib.get_close_matches(word.lower(), sorted(known), n=1, cutoff=0.5)
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def text_of(error: BaseException) -> str:
+    """Return the text of a stranger's error, even where that cannot be made."""
+    try:
+        return str(error)
+    # This is called where a fault is being reported, which a second fault must not hide.
+    except Exception as another:  # noqa: BLE001
+        return f"(its text cannot be shown: {type(another).__name__})"
+
+
+def said(error: BaseException) -> str:
+    """Return what a stranger's error says, its type first.
+
+    Examples
+    --------
+    >>> said(KeyError("x")), said(MemoryError())
+    ("KeyError: 'x'", 'MemoryError')
+    """
+    text = text_of(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def shown(value: object) -> str:
+    """Return a stranger's value as a message may show it: its `repr`, of no more than 60 characters.
+
+    Examples
+    --------
+    >>> shown(None), len(shown("long" * 100))
+    ('None', 60)
+    """
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001 - as above
+        text = f"(a {type(value).__name__} that cannot be shown: {type(error).__name__})"
+    return text if len(text) <= 60 else text[:57] + "..."

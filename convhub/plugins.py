@@ -3,58 +3,50 @@
 A plugin is an entry point of the group ``convhub``, of any distribution; the built-in ones are no
 different. Each is loaded in a `try` of its own, so that one that breaks takes nothing else down; what
 broke, and why, is kept for ``convhub backends`` and ``convhub doctor``.
+
+The one thing that convhub's own distribution has before others is its names: a stranger's backend of a
+name that it has is refused, so that installing a package takes nothing away. Of two strangers that claim one
+name, both are refused.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import importlib.metadata
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import pluggy
 
 from . import hookspecs
-from .backend import Accuracy, ArrayLibrary, Backend, Capabilities
+from .backend import Backend
 from .config import reload
-from .errors import did_you_mean
-from .problem import ITEM_BYTES, PRIMITIVES
+from .loading import BY_HAND, OWN_DISTRIBUTION, Failure, Origin, Source, ask_backends, load
 
-__all__ = ["Failure", "Origin", "Registered", "Registry", "register", "registry", "unregister"]
+__all__ = ["Failure", "Hook", "Origin", "Registered", "Registry", "register", "registry", "unregister"]
 
 GROUP = "convhub"
-OWN_DISTRIBUTION = "convhub"
-
-
-class Origin(NamedTuple):
-    """Where a plugin comes from."""
-
-    plugin: str
-    distribution: str
-    version: str
-
-    def __str__(self) -> str:
-        return f"plugin {self.plugin!r} of {self.distribution} {self.version}".rstrip()
 
 
 class Registered(NamedTuple):
-    """A backend, and who brought it."""
+    """A backend, and who brought it; its text is how every error names it."""
 
     backend: Backend
     origin: Origin
 
+    def __str__(self) -> str:
+        return f"backend {self.backend.name!r} ({self.origin})"
 
-class Failure(NamedTuple):
-    """A plugin, or one backend of it, that cannot be used, and why."""
 
-    name: str
+class Hook(NamedTuple):
+    """A plugin's implementation of a hook; of the hook's arguments, given by name, it gets those it takes."""
+
+    call: Callable[..., Any]
     origin: Origin
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +56,20 @@ class Registry:
     loaded: tuple[Origin, ...]
     backends: dict[str, Registered]
     failures: tuple[Failure, ...]
-    choosers: tuple[Callable[..., Any], ...]
-    observers: tuple[Callable[..., Any], ...]
+    choosers: tuple[Hook, ...]
+    observers: tuple[Hook, ...]
 
-
-class _Source(NamedTuple):
-    """A plugin that has not been loaded yet."""
-
-    origin: Origin
-    load: Callable[[], Any]
+    def remedy(self, origin: Origin) -> str:
+        """Return the setting that leaves a plugin out, and no other one that was met."""
+        origins = {*self.loaded, *(failure.origin for failure in self.failures)}
+        alone = sum(other.plugin == origin.plugin for other in origins) <= 1
+        return f"CONVHUB_DISABLE_PLUGINS={origin.plugin if alone else origin.distribution}"
 
 
 _lock = threading.RLock()  # a plugin may call convhub while it is imported
 _registries: dict[tuple[bool, frozenset[str]], Registry] = {}
 _added: dict[str, Any] = {}
+_brought: dict[Origin, tuple[Any, tuple[list[Backend], list[Failure]]]] = {}
 
 
 def registry(plugins: bool = True, disabled: Iterable[str] = ()) -> Registry:
@@ -142,18 +134,31 @@ def _forget() -> None:
     reload()
 
 
-def _sources(plugins: bool, disabled: frozenset[str]) -> list[_Source]:
+def _sources(plugins: bool, disabled: frozenset[str]) -> list[Source]:
     sources = []
     for entry in importlib.metadata.entry_points(group=GROUP):
-        distribution = entry.dist.name if entry.dist else "an unknown distribution"
-        version = entry.dist.version if entry.dist else ""
-        if not plugins and distribution != OWN_DISTRIBUTION:
-            continue
-        sources.append(_Source(Origin(entry.name, distribution, version), entry.load))
+        origin = Origin(entry.name, *_owner(entry))
+        if plugins or _is_own(origin):
+            sources.append(Source(origin, entry.load, entry.value.partition(":")[0].strip()))
     for name, plugin in _added.items():
-        sources.append(_Source(Origin(name, "this process", ""), functools.partial(_same, plugin)))
+        module = getattr(plugin, "__name__", "")
+        sources.append(Source(Origin(name, BY_HAND, ""), functools.partial(_same, plugin), module))
     out = {_normalized(name) for name in disabled}
     return [s for s in sources if out.isdisjoint(map(_normalized, (s.origin.plugin, s.origin.distribution)))]
+
+
+def _owner(entry: importlib.metadata.EntryPoint) -> tuple[str, str]:
+    """Return the distribution that an entry point belongs to, and its version."""
+    try:
+        name, version = (entry.dist.name, entry.dist.version) if entry.dist else (None, None)
+    # Metadata without a name or version: None, a warning or an error, depending on Python's version.
+    except Exception:  # noqa: BLE001
+        name = version = None
+    return name or "an unknown distribution", version or ""
+
+
+def _is_own(origin: Origin) -> bool:
+    return _normalized(origin.distribution) == OWN_DISTRIBUTION
 
 
 def _normalized(name: str) -> str:
@@ -172,7 +177,7 @@ def _build(plugins: bool, disabled: frozenset[str]) -> Registry:
     origins: dict[str, Origin] = {}
     for source in _sources(plugins, disabled):
         unique = f"{source.origin.distribution}:{source.origin.plugin}"
-        reason = _load(manager, source, unique)
+        reason = load(manager, source, unique)
         if reason is None:
             origins[unique] = source.origin
         else:
@@ -183,33 +188,61 @@ def _build(plugins: bool, disabled: frozenset[str]) -> Registry:
         origin = origins.get(implementation.plugin_name)
         if origin is None:  # refused, though older versions of pluggy keep what it registered first
             continue
-        backends, reason = _ask_backends(implementation.function)
-        if reason is not None:
-            failures.append(Failure(origin.plugin, origin, reason))
+        backends, failed = _brought_by(implementation, origin)
+        failures += failed
         for backend in backends:
             claims.setdefault(backend.name, []).append(Registered(backend, origin))
-
-    accepted: dict[str, Registered] = {}
-    for name, claimants in sorted(claims.items()):
-        if len(claimants) == 1:
-            accepted[name] = claimants[0]
-            continue
-        owners = " and ".join(str(claim.origin) for claim in claimants)
-        reason = (
-            f"the name {name!r} is claimed by {owners}; uninstall one, or name one of those plugins or "
-            "distributions in CONVHUB_DISABLE_PLUGINS"
-        )
-        failures.extend(Failure(name, claim.origin, reason) for claim in claimants)
+    accepted, refused = _settle(claims)
     return Registry(
         tuple(origins.values()),
         accepted,
-        tuple(failures),
+        (*failures, *refused),
         _implementations(manager.hook.convhub_choose, origins),
         _implementations(manager.hook.convhub_called, origins),
     )
 
 
-def _implementations(hook: Any, origins: dict[str, Origin]) -> tuple[Callable[..., Any], ...]:
+def _brought_by(implementation: Any, origin: Origin) -> tuple[list[Backend], list[Failure]]:
+    """Return a plugin's backends; those of an installed one are the same objects under all settings.
+
+    So what is known of a backend, as that it did not answer, is not forgotten with a setting.
+    """
+    if origin.distribution == BY_HAND:
+        return ask_backends(implementation.function, origin)
+    plugin, brought = _brought.get(origin, (None, None))
+    if brought is None or plugin is not implementation.plugin:
+        brought = ask_backends(implementation.function, origin)
+        _brought[origin] = implementation.plugin, brought
+    return brought
+
+
+def _settle(claims: dict[str, list[Registered]]) -> tuple[dict[str, Registered], list[Failure]]:
+    """Return the backend that has each name, and those that are refused since another claims theirs."""
+    accepted: dict[str, Registered] = {}
+    refused: list[Failure] = []
+    for name, claimants in sorted(claims.items()):
+        owners = " and ".join(dict.fromkeys(str(claim.origin) for claim in claimants))
+        own = [claim for claim in claimants if _is_own(claim.origin)]
+        losers = claimants
+        if len(claimants) == 1 or len(own) == 1:
+            (accepted[name],) = own or claimants
+            losers = [claim for claim in claimants if claim is not accepted[name]]
+            reason = (
+                f"the name {name!r} is claimed by {owners}; convhub keeps the names of its own backends, "
+                "so the other must take another name"
+            )
+        elif len({claim.origin for claim in claimants}) == 1:
+            reason = f"its convhub_backends() gave {len(claimants)} backends of the name {name!r}"
+        else:
+            reason = (
+                f"the name {name!r} is claimed by {owners}; uninstall one, or name one of those plugins or "
+                "distributions in CONVHUB_DISABLE_PLUGINS"
+            )
+        refused += [Failure(name, claim.origin, reason) for claim in losers]
+    return accepted, refused
+
+
+def _implementations(hook: Any, origins: dict[str, Origin]) -> tuple[Hook, ...]:
     """Return a hook's implementations, each of which, as pluggy allows, may take only some arguments."""
 
     def bound(implementation: Any) -> Callable[..., Any]:
@@ -219,79 +252,8 @@ def _implementations(hook: Any, origins: dict[str, Origin]) -> tuple[Callable[..
 
         return call
 
-    return tuple(bound(i) for i in hook.get_hookimpls()[::-1] if i.plugin_name in origins)
-
-
-def _load(manager: pluggy.PluginManager, source: _Source, unique: str) -> str | None:
-    """Import and register one plugin; return why it failed, or None."""
-    try:
-        plugin = source.load()
-        manager.register(plugin, name=unique)
-    # Whatever a stranger's module raises when imported, SystemExit included, must stop there.
-    except (Exception, SystemExit) as error:  # noqa: BLE001
-        return f"{type(error).__name__} when it was loaded: {error}"
-    known = {name for name in vars(hookspecs) if name.startswith("convhub_")}
-    callers = manager.get_hookcallers(plugin) or []
-    if not callers:
-        manager.unregister(name=unique)
-        return "it implements no hook; mark its convhub_backends with @convhub.backend.hookimpl"
-    for caller in callers:
-        if caller.name not in known:
-            manager.unregister(name=unique)
-            near = did_you_mean(caller.name, known)
-            return f"it implements the hook {caller.name!r}, which does not exist.{near}"
-    return None
-
-
-def _ask_backends(function: Callable[[], Any]) -> tuple[list[Backend], str | None]:
-    """Call a plugin's `convhub_backends`; return its backends, or why it failed."""
-    try:
-        answer = list(function())
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
-        return [], f"{type(error).__name__} from its convhub_backends(): {error}"
-    good: list[Backend] = []
-    for backend in answer:
-        if not isinstance(backend, Backend) or not isinstance(backend.capabilities, Capabilities):
-            return good, f"its convhub_backends() gave {backend!r}, which is no convhub.backend.Backend"
-        if not isinstance(backend.name, str) or not re.fullmatch(r"[a-z][a-z0-9_-]*", backend.name):
-            return good, (
-                f"a backend of it is named {backend.name!r}; a name has small letters, digits, - and _ only, "
-                "and begins with a letter"
-            )
-        if backend.name == "auto":
-            return good, "a backend of it is named 'auto', which means automatic choice"
-        wrong = _wrong_declaration(backend)
-        if wrong is not None:
-            return good, f"its backend {backend.name!r} declares {wrong}"
-        good.append(backend)
-    return good, None
-
-
-def _wrong_declaration(backend: Backend) -> str | None:
-    """Return what a backend declares that dispatch and tables could not work with, or None."""
-    can = backend.capabilities
-    by_primitive = can.dtypes if isinstance(can.dtypes, Mapping) else dict.fromkeys(PRIMITIVES, can.dtypes)
-    for primitive, dtypes in by_primitive.items():
-        if primitive not in PRIMITIVES:
-            return f"dtypes for {primitive!r}, which is none of {', '.join(PRIMITIVES)}"
-        if not isinstance(dtypes, tuple) or not all(name in ITEM_BYTES for name in dtypes):
-            return f"dtypes {dtypes!r}; they must be a tuple of names such as ('float32', 'float64')"
-    if not isinstance(can.devices, tuple) or not set(can.devices) <= {"cpu", "cuda"}:
-        return f"devices {can.devices!r}; they must be a tuple of 'cpu' and 'cuda'"
-    if can.arrays not in get_args(ArrayLibrary):
-        return f"arrays {can.arrays!r}; it must be one of {', '.join(get_args(ArrayLibrary))}"
-    if can.accuracy not in get_args(Accuracy):
-        return f"accuracy {can.accuracy!r}; it must be one of {', '.join(get_args(Accuracy))}"
-    order = backend.preference
-    if not isinstance(order, Mapping) or not all(type(rank) is int for rank in order.values()):
-        return f"preference {order!r}; it must map device types to integers"
-    if backend.options is not None and not dataclasses.is_dataclass(backend.options):
-        return f"options {backend.options!r}; it must be a dataclass, or None"
-    for field in (*PRIMITIVES, "availability", "supports", "algorithm"):
-        value = getattr(backend, field)
-        if not callable(value) and (value is not None or field in ("availability", "supports")):
-            return f"{field} {value!r}; it must be a function"
-    return None
+    found = [i for i in hook.get_hookimpls()[::-1] if i.plugin_name in origins]
+    return tuple(Hook(bound(i), origins[i.plugin_name]) for i in found)
 
 
 def _fresh_lock() -> None:

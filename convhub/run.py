@@ -5,18 +5,19 @@ from __future__ import annotations
 import functools
 import logging
 import time
+from collections.abc import Callable
 from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
 
-from . import arrays, dispatch
+from . import arrays, cuda_exchange, dispatch
 from .arrays import Array
 from .dispatch import Choice, Request
-from .errors import BackendContractError
+from .errors import ArgumentError, BackendContractError, BackendFailedError, ConvhubError, said
 from .problem import Problem
 
-__all__ = ["CallEvent", "execute", "run"]
+__all__ = ["CallEvent", "call", "execute", "run", "shares_memory", "watchers"]
 
 logger = logging.getLogger("convhub")
 
@@ -32,6 +33,11 @@ class CallEvent(NamedTuple):
     algorithm: str
     milliseconds: float
     source: str
+
+
+#: Told of every primitive that runs in this process, as plugins' observers are, but without a plugin and so
+#: without loading all of them anew: `convhub.conformance.watch` comes and goes with each check.
+watchers: list[Callable[[CallEvent], None]] = []
 
 
 def run(problem: Problem, operands: Operands, wanted: Request, library: str) -> Array:
@@ -52,21 +58,34 @@ def _autograd() -> ModuleType:
 def execute(problem: Problem, operands: Operands, wanted: Request, library: str) -> Array:
     """Return the result of one primitive, computed by the backend that is chosen for it."""
     choice = dispatch.choose(problem, wanted)
-    if not (choice.verbose or choice.observers):
+    if choice.plain and not watchers:
         return call(choice, problem, operands, library)
+    before = _checking().snapshot(operands) if choice.check else None
     start = time.perf_counter()
     result = call(choice, problem, operands, library)
     milliseconds = (time.perf_counter() - start) * 1e3
+    if before is not None:
+        _checking().check(choice, problem, operands, library, before, result)
     event = CallEvent(problem, choice.backend.name, choice.algorithm, milliseconds, choice.source)
     if choice.verbose:
         _log(event)
-    for observer in choice.observers:
+    for watcher in watchers:
+        watcher(event)
+    for observer, origin in choice.observers:
         try:
             observer(event=event)
         # The result is there and right; a watcher that fails must not take it away, nor fail in silence.
         except Exception:
-            logger.exception("convhub: an observer failed at %s", event.problem)
+            logger.exception("convhub: convhub_called of %s failed at %s", origin, event.problem)
     return result
+
+
+@functools.cache
+def _checking() -> ModuleType:
+    """Return what checks results fully, which nobody else needs to load."""
+    from . import checking
+
+    return checking
 
 
 def call(choice: Choice, problem: Problem, operands: Operands, library: str) -> Array:
@@ -74,6 +93,9 @@ def call(choice: Choice, problem: Problem, operands: Operands, library: str) -> 
 
     Raises
     ------
+    BackendFailedError
+        If the backend raises an error, which becomes the cause of this one. What `_comes_through` lets pass
+        keeps its type, and gets a note that names the backend.
     BackendContractError
         If the result has a wrong library, shape, dtype or device, is not contiguous, or shares memory with
         an operand.
@@ -83,14 +105,51 @@ def call(choice: Choice, problem: Problem, operands: Operands, library: str) -> 
     if library == "numpy":
         operands = _plain(operands)
     if convert is None:
-        result = choice.function(*operands, problem, choice.options)
+        result = _called(choice, problem, operands)
         _check(result, choice, problem, operands)
         return result
+    if problem.device == "cuda" and {library, wants} == {"torch", "cupy"}:
+        with cuda_exchange.one_stream(library, operands[0]):
+            return _call_converted(choice, problem, operands, library, convert)
+    return _call_converted(choice, problem, operands, library, convert)
+
+
+def _called(choice: Choice, problem: Problem, operands: Operands) -> Array:
+    """Return what the backend returns, as it is."""
+    try:
+        return choice.function(*operands, problem, choice.options)
+    except Exception as error:
+        if _comes_through(error):
+            _note(error, f"raised by {choice.registered} at {problem}")
+            raise
+        raise BackendFailedError(f"{choice.registered} failed at {problem}: {said(error)}") from error
+
+
+def _call_converted(
+    choice: Choice, problem: Problem, operands: Operands, library: str, convert: Callable[[Array], Array]
+) -> Array:
     given = tuple([None if operand is None else convert(operand) for operand in operands])
-    result = choice.function(*given, problem, choice.options)
+    result = _called(choice, problem, given)
     _check(result, choice, problem, given)
-    back = arrays.converter(wants, library)
+    back = arrays.converter(choice.backend.capabilities.arrays, library)
     return result if back is None else back(result)
+
+
+def _comes_through(error: Exception) -> bool:
+    """Return whether what a backend raised keeps its type, since callers may be waiting for that one.
+
+    These are convhub's own errors; that memory has run out (torch's error of that name is no `MemoryError`);
+    and what `numpy.errstate` and `warnings` make an error where the caller asks for it.
+    """
+    return (
+        isinstance(error, ConvhubError | MemoryError | FloatingPointError | Warning)
+        or type(error).__name__ == "OutOfMemoryError"
+    )
+
+
+def _note(error: Exception, text: str) -> None:
+    if text not in getattr(error, "__notes__", ()):  # some raise one object again and again
+        error.add_note(text)
 
 
 def _plain(operands: Operands) -> Operands:
@@ -128,13 +187,14 @@ def _may_be_shared(result: np.ndarray, owner: bool, operands: Operands) -> bool:
 
 
 def _check_slowly(result: Array, choice: Choice, problem: Problem, operands: Operands) -> None:
-    where = f"backend {choice.backend.name!r} ({choice.origin}) ran {problem} and returned "
+    where = f"{choice.registered} ran {problem} and returned "
     wants = choice.backend.capabilities.arrays
     try:
         found = arrays.facts("result", result)
-    except TypeError as error:
+    except (ArgumentError, TypeError) as error:
+        detail = f": {error}" if isinstance(result, np.ndarray) or wants != "numpy" else ""
         raise BackendContractError(
-            f"{where}{arrays.describe(result)}; it must be an array of {wants}"
+            f"{where}{arrays.describe(result)}; it must be an array of {wants}{detail}"
         ) from error
     given = next(arrays.facts("operand", operand) for operand in operands if operand is not None)
     for aspect, is_, must_be in (
@@ -145,22 +205,38 @@ def _check_slowly(result: Array, choice: Choice, problem: Problem, operands: Ope
     ):
         if is_ != must_be:
             raise BackendContractError(f"{where}an array of {aspect} {is_}; it must be {must_be}")
-    contiguous = result.is_contiguous() if wants == "torch" else result.flags.c_contiguous
-    if not contiguous or (wants == "numpy" and not result.flags.writeable):
-        raise BackendContractError(f"{where}a view; it must be a new array, contiguous and writable")
+    wrong = _wrong_memory(result, wants)
+    if wrong is not None:
+        raise BackendContractError(f"{where}{wrong}; it must be a new array, contiguous and writable")
     for operand in operands:
-        if operand is not None and _shares_memory(result, operand, wants):
+        if operand is not None and shares_memory(result, operand, wants):
             raise BackendContractError(f"{where}memory of one of its operands; it must be a new array")
 
 
-def _shares_memory(result: Array, operand: Array, library: str) -> bool:
+def _wrong_memory(result: Array, library: str) -> str | None:
+    """Return what a result is that does not lie plainly in memory, or None."""
+    if library == "torch":
+        if result.requires_grad:
+            return "a tensor that wants a gradient"
+        if result.is_conj() or result.is_neg():
+            return "a tensor that is lazily conjugated or negated"
+        return None if result.is_contiguous() else "a view"
+    if not result.flags.c_contiguous:
+        return "a view"
+    if library == "numpy" and type(result) is not np.ndarray:
+        return f"a {type(result).__name__}, a subclass of numpy.ndarray"
+    return "read-only memory" if library == "numpy" and not result.flags.writeable else None
+
+
+def shares_memory(one: Array, other: Array, library: str) -> bool:
+    """Return whether two arrays of `library` share memory, or may as far as is told quickly."""
     if library == "numpy":
-        return bool(np.may_share_memory(result, operand))
+        return bool(np.may_share_memory(one, other))
     if library == "torch":
         return bool(
-            result.numel() > 0 and result.untyped_storage().data_ptr() == operand.untyped_storage().data_ptr()
+            one.numel() > 0 and one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
         )
-    return bool(result.size > 0 and result.data.mem.ptr == operand.data.mem.ptr)
+    return bool(one.size > 0 and one.data.mem.ptr == other.data.mem.ptr)
 
 
 def _log(event: CallEvent) -> None:

@@ -6,6 +6,8 @@ import numpy as np
 
 from convhub.backend import Backend, Capabilities, hookimpl
 
+convhub_contract = 1
+
 DTYPES = ("float32", "float64", "complex64", "complex128", "int64")
 
 

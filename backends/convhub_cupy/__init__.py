@@ -5,84 +5,99 @@ Importing this module costs nothing: CuPy is imported when a primitive is first 
 
 from __future__ import annotations
 
-import importlib.util
-import os
+from dataclasses import dataclass
+from typing import Literal
 
-from convhub.backend import Answer, Array, Backend, Capabilities, Problem, RunOptions, hookimpl
+from convhub.backend import Accuracy, Answer, Array, Backend, Capabilities, Problem, RunOptions, hookimpl
 
-__all__ = ["convhub_backends"]
+from .availability import availability as _availability
+from .availability import refuse_after_fork
+
+__all__ = ["Options", "convhub_backends", "convhub_contract"]
+
+#: The version of `convhub.backend`'s text that this was written for.
+convhub_contract = 1
 
 _DTYPES = (
     "float32", "float64", "float16", "bfloat16", "complex64", "complex128",
     "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
 )  # fmt: skip
 
-#: The process that CUDA was first used in: its children cannot use it again.
-_process: list[int] = []
 
+@dataclass(frozen=True)
+class Options:
+    """The engine's own settings, ``[options.cupy]`` in a configuration file.
 
-def availability() -> Answer:
-    """Return the first thing that is missing; asked late, since CuPy takes its time to import."""
-    if importlib.util.find_spec("cupy") is None:
-        return "CuPy is not installed: pip install 'convhub[cuda13]' (or 'convhub[cuda12]')"
-    try:
-        import cupy
-    except ImportError as error:
-        return f"CuPy is installed, but cannot be imported: {error}"
-    try:
-        devices = cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        return f"CuPy is installed, but CUDA does not answer: {error}"
-    if devices == 0:
-        return "CuPy and a CUDA driver are there, but no device"
-    return True
+    Parameters
+    ----------
+    winograd : {"auto", "always", "never"}
+        Whether Winograd's algorithm runs where it is likely the fastest, wherever it can, or nowhere. Where
+        ``accuracy = "strict"`` it never does.
+    """
+
+    winograd: Literal["auto", "always", "never"] = "auto"
 
 
 def _forward(x: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions) -> Array:
     """Return ``y``; see `convhub.backend`."""
-    from . import engine
-    from .runtime import cupy_runtime
-
-    _check_process()
-    with x.device:
-        return engine.forward(x, w, bias, problem, options, cupy_runtime())
+    return _run("forward", (x, w, bias), problem, options)
 
 
 def _grad_input(dy: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions) -> Array:
     """Return ``dx``; see `convhub.backend`."""
-    from . import engine
-    from .runtime import cupy_runtime
-
-    _check_process()
-    with dy.device:
-        return engine.grad_input(dy, w, bias, problem, options, cupy_runtime())
+    return _run("grad_input", (dy, w, bias), problem, options)
 
 
 def _grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> Array:
     """Return ``dw``; see `convhub.backend`."""
-    from . import engine
+    return _run("grad_weight", (dy, x), problem, options)
+
+
+def _run(primitive: str, operands: tuple[Array, ...], problem: Problem, options: RunOptions) -> Array:
+    """Run a primitive of `engine` on the operands' device, which need not be the current one."""
+    from . import engine, failures
     from .runtime import cupy_runtime
 
-    _check_process()
-    with dy.device:
-        return engine.grad_weight(dy, x, problem, options, cupy_runtime())
+    refuse_after_fork()
+    failures.refuse_odd_strides(operands)
+    device, runtime = operands[0].device, cupy_runtime()
+    try:
+        with device:
+            return getattr(engine, primitive)(*operands, problem, options, runtime)
+    except (MemoryError, RuntimeError) as error:
+        workspace = engine.workspace_bytes(problem, options, runtime)
+        explained = failures.explained(error, problem, workspace, options, device, runtime.xp)
+        if explained is None:
+            raise
+        raise explained from error
 
 
-def _check_process() -> None:
-    """Refuse to go on in a child that was forked after CUDA had started."""
-    if not _process:
-        _process.append(os.getpid())
-    if _process[0] != os.getpid():
-        raise RuntimeError(
-            "this process was forked after CUDA had started, and CUDA does not survive a fork: "
-            "start processes by multiprocessing's method 'spawn'"
-        )
+def _supports(problem: Problem) -> Answer:
+    from .failures import BFLOAT16_UNKNOWN, knows_bfloat16
+
+    return BFLOAT16_UNKNOWN if problem.dtype == "bfloat16" and not knows_bfloat16() else True
 
 
 def _algorithm(problem: Problem, options: RunOptions) -> str:
+    """Return which kernels would run, and in which tiles."""
     from .engine import described
 
-    return described(problem, options)
+    return described(problem, options, _capability())
+
+
+def _accuracy(problem: Problem, options: RunOptions) -> Accuracy:
+    """Return the accuracy class of the algorithm that would run."""
+    from .engine import accuracy
+
+    return accuracy(problem, options, _capability())
+
+
+def _capability() -> tuple[int, int]:
+    """Return the current device's compute capability; where none answers, a recent one's."""
+    from .launches import TENSOR_CORES
+    from .runtime import cupy_runtime
+
+    return cupy_runtime().capability if _availability() is True else TENSOR_CORES
 
 
 @hookimpl
@@ -91,12 +106,15 @@ def convhub_backends() -> list[Backend]:
     return [
         Backend(
             "cupy",
-            Capabilities(dtypes=_DTYPES, devices=("cuda",), arrays="cupy"),
+            Capabilities(dtypes=_DTYPES, devices=("cuda",), arrays="cupy", accuracy="normwise"),
             _forward,
             _grad_input,
             _grad_weight,
-            availability=availability,
+            availability=_availability,
+            supports=_supports,
             algorithm=_algorithm,
+            accuracy=_accuracy,
+            options=Options,
             # Below torch's, until these kernels have run on hardware: so far an emulator has seen them.
             preference={"cuda": 5},
             summary="CUDA kernels on CuPy arrays",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from convhub.problem import Problem
 
-__all__ = ["Axis", "phases"]
+__all__ = ["Axis", "phases", "reach"]
 
 
 class Axis(NamedTuple):
@@ -22,6 +23,17 @@ class Axis(NamedTuple):
     tap_first: int
     tap_step: int
     tap_shift: int
+
+    @property
+    def reversed(self) -> Axis:
+        """The same correlation with its taps in the opposite order."""
+        last = self.taps - 1
+        return self._replace(
+            shift=self.shift + last * self.tap_shift,
+            tap_first=self.tap_first + last * self.tap_step,
+            tap_step=-self.tap_step,
+            tap_shift=-self.tap_shift,
+        )
 
 
 def phases(problem: Problem) -> list[tuple[Axis, Axis]]:
@@ -59,3 +71,13 @@ def _backward(problem: Problem, axis: int) -> list[Axis]:
         count = -(-(size - first) // stride)
         made.append(Axis(count, first, stride, 1, shift, taps, tap, step, -(step * dilation // stride)))
     return made
+
+
+def reach(problem: Problem, strides: Sequence[int] = (1, 1)) -> int:
+    """Return how far from an image's first pixel a tap may look, rows and columns being `strides` apart."""
+    total = 0
+    for axis, stride in enumerate(strides):
+        pixels = problem.input_size[axis] + problem.output_size[axis] * problem.stride[axis]
+        pixels += problem.kernel_size[axis] * problem.dilation[axis] + sum(problem.padding[axis])
+        total += pixels * max(1, abs(stride))
+    return total

@@ -78,7 +78,16 @@ __device__ __forceinline__ void narrow(float total, float16& out) {
 }
 
 // plus, plus_product: what sums are made of.
-__device__ __forceinline__ float plus_product(float sum, float a, float b) { return fmaf(a, b, sum); }
+// Those of float32 as instructions, since CuPy compiles with -ftz=true, which takes subnormal numbers for zero.
+__device__ __forceinline__ float plus_product(float sum, float a, float b) {
+#ifdef CONVHUB_EMULATOR
+    return fmaf(a, b, sum);
+#else
+    float result;
+    asm("fma.rn.f32 %0, %1, %2, %3;" : "=f"(result) : "f"(a), "f"(b), "f"(sum));
+    return result;
+#endif
+}
 __device__ __forceinline__ double plus_product(double sum, double a, double b) { return fma(a, b, sum); }
 __device__ __forceinline__ uint32 plus_product(uint32 sum, uint32 a, uint32 b) { return sum + a * b; }
 __device__ __forceinline__ uint64 plus_product(uint64 sum, uint64 a, uint64 b) { return sum + a * b; }
@@ -92,7 +101,16 @@ __device__ __forceinline__ complex_of<Real> plus_product(
 }
 
 template <typename Total> __device__ __forceinline__ Total plus(Total a, Total b) { return a + b; }
+__device__ __forceinline__ float plus(float a, float b) {
+#ifdef CONVHUB_EMULATOR
+    return a + b;
+#else
+    float result;
+    asm("add.rn.f32 %0, %1, %2;" : "=f"(result) : "f"(a), "f"(b));
+    return result;
+#endif
+}
 template <typename Real>
 __device__ __forceinline__ complex_of<Real> plus(complex_of<Real> a, complex_of<Real> b) {
-    return {a.real + b.real, a.imaginary + b.imaginary};
+    return {plus(a.real, b.real), plus(a.imaginary, b.imaginary)};
 }

@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from convhub.backend import Array, RunOptions
+from convhub.backend import Accuracy, Array, RunOptions
 from convhub.problem import Problem
 
-from .axes import Axis
-from .plan import Launch, plan
+from . import tensor
+from .axes import reach
+from .launches import Plan, Settings
+from .launching import Index, axes_of, index_for, ints, run, strides_of
+from .plan import plan
 from .runtime import Runtime
 
-__all__ = ["described", "forward", "grad_input", "grad_weight"]
+__all__ = ["accuracy", "described", "forward", "grad_input", "grad_weight", "workspace_bytes"]
 
-#: Offsets and counts that stay below it are 32 bits wide: the sum of two of them still fits.
-INT_LIMIT = 2**30
+CHANNELS_AT_ONCE = 8  # so many beyond the last one a pointer of Winograd's kernel may go
 
 
-def described(problem: Problem, options: RunOptions) -> str:
-    """Return what runs a problem, for `explain`."""
-    return plan(problem, options.workspace_limit).described
+def described(problem: Problem, options: RunOptions, capability: tuple[int, int]) -> str:
+    """Return what runs a problem on a device of some compute capability, for `explain`."""
+    return plan(problem, Settings.of(options, capability)).described
+
+
+def accuracy(problem: Problem, options: RunOptions, capability: tuple[int, int]) -> Accuracy:
+    """Return the accuracy class of what runs a problem on such a device."""
+    algorithm = plan(problem, Settings.of(options, capability)).algorithm
+    return "normwise" if algorithm == "winograd" else "componentwise"
+
+
+def _plan(problem: Problem, options: RunOptions, runtime: Runtime) -> Plan:
+    return plan(problem, Settings.of(options, runtime.capability))
+
+
+def workspace_bytes(problem: Problem, options: RunOptions, runtime: Runtime) -> int:
+    """Return how much memory a problem takes beyond its arrays."""
+    return _plan(problem, options, runtime).workspace_bytes
 
 
 def forward(
@@ -42,27 +57,27 @@ def grad_input(
 
 def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions, runtime: Runtime) -> Array:
     """Return ``dw`` of shape (K, C / groups, R, S)."""
-    made = plan(problem, options.workspace_limit)
+    made = _plan(problem, options, runtime)
     dw = runtime.xp.empty(problem.result_shape, dy.dtype)
+    if made.algorithm.startswith("tensor_weight"):
+        tensor.grad_weight(made, dy, x, dw, problem, runtime)
+        return dw
     groups, (top, _), (left, _) = problem.groups, *problem.padding
     M, C = problem.out_channels // groups, problem.in_channels // groups
     sizes = (problem.batch, groups, M, C, *problem.kernel_size, *problem.output_size, *problem.input_size)
-    steps = (*problem.stride, *problem.dilation, top, left)
     pixels = problem.batch * math.prod(problem.output_size) + made.part_pixels
-    index = _index(made.launches, (dy, x, dw), made.parts * dw.size, pixels, _reach(problem, x))
-    strides = index.numbers((*_strides(dy), *_strides(x)))
-    arguments = (*_ints(sizes), *strides, *_ints(steps))
+    index = _index(made, (dy, x, dw), made.parts * dw.size, pixels, reach(problem, strides_of(x)[2:]))
+    strides = index.numbers(*strides_of(dy), *strides_of(x))
+    arguments = (*ints(*sizes), *strides, *ints(*problem.stride, *problem.dilation, top, left))
     if made.algorithm == "grad_weight":
         total = np.float64 if problem.dtype == "float64" else np.float32
-        sums = runtime.xp.empty(made.parts * dw.size, total)
+        sums = runtime.workspace(dw, made.parts * dw.size, total)
         multiply, add = made.launches
-        _launch(
-            runtime, multiply, problem, index, (dy, x, sums, *arguments, *index.numbers((made.part_pixels,)))
-        )
-        _launch(runtime, add, problem, index, (sums, dw, *index.numbers((dw.size,)), np.int32(made.parts)))
+        run(runtime, multiply, problem, index, (dy, x, sums, *arguments, *index.numbers(made.part_pixels)))
+        run(runtime, add, problem, index, (sums, dw, *index.numbers(dw.size), *ints(made.parts)))
         return dw
     for launch in made.launches:
-        _launch(runtime, launch, problem, index, (dy, x, dw, *arguments))
+        run(runtime, launch, problem, index, (dy, x, dw, *arguments))
     return dw
 
 
@@ -75,62 +90,38 @@ def _correlate(
     source: Array, weight: Array, bias: Array | None, problem: Problem, options: RunOptions, runtime: Runtime
 ) -> Array:
     """Run forward or grad_input; `weight` is (groups, out channels, source channels, R, S)."""
-    made = plan(problem, options.workspace_limit)
+    made = _plan(problem, options, runtime)
     out = runtime.xp.empty(problem.result_shape, source.dtype)
+    if made.algorithm.startswith("tensor_gemm"):
+        tensor.correlate(made, source, weight, bias, out, problem, runtime)
+        return out
+    if made.algorithm == "implicit_gemm" and made.workspace_bytes:
+        weight = _channels_last(weight, out, runtime)
     groups, M, C = weight.shape[:3]
     sizes = (problem.batch, groups, M, C, *source.shape[2:], *out.shape[2:])
     pixels = problem.batch * math.prod(out.shape[2:]) + math.prod(weight.shape[2:])
-    index = _index(made.launches, (source, weight, out), pixels, _reach(problem, source))
-    bias_stride = 0 if bias is None else bias.strides[0] // bias.itemsize
-    strides = index.numbers((*_strides(source), *_strides(weight), bias_stride))
+    workspace: tuple[Array, ...] = ()
+    if made.algorithm == "winograd":
+        workspace = (runtime.workspace(out, made.workspace_bytes // 4, np.float32),)
+    further = CHANNELS_AT_ONCE * abs(strides_of(source)[1])
+    counts = (pixels, made.workspace_bytes // 4, further, reach(problem, strides_of(source)[2:]))
+    index = _index(made, (source, weight, out), *counts)
+    bias_stride = 0 if bias is None else strides_of(bias)[0]
+    strides = index.numbers(*strides_of(source), *strides_of(weight), bias_stride)
     for launch in made.launches:
-        arguments = (source, weight, bias, out, *_ints(sizes), *strides, *_ints(_axes(launch)))
-        _launch(runtime, launch, problem, index, arguments)
+        arguments = (source, weight, bias, out, *ints(*sizes), *strides, *axes_of(launch), *workspace)
+        run(runtime, launch, problem, index, arguments)
     return out
 
 
-class _Index:
-    """The type of offsets: 32 bits where all that is counted fits."""
-
-    def __init__(self, wide: bool) -> None:
-        self.name = "long long" if wide else "int"
-        self.type: type[np.signedinteger[Any]] = np.int64 if wide else np.int32
-
-    def numbers(self, values: Sequence[int]) -> tuple[Any, ...]:
-        return tuple(map(self.type, values))
+def _channels_last(weight: Array, out: Array, runtime: Runtime) -> Array:
+    """Return a weight (groups, M, C, R, S) whose output channels lie next to each other in memory."""
+    turned = weight.transpose(0, 3, 4, 2, 1)
+    made = runtime.workspace(out, weight.size, weight.dtype).reshape(turned.shape)
+    made[...] = turned
+    return made.transpose(0, 4, 3, 1, 2)
 
 
-def _index(launches: Sequence[Launch], arrays: Sequence[Array], *counts: int) -> _Index:
-    spans = (sum((n - 1) * abs(s) for n, s in zip(a.shape, _strides(a), strict=True)) for a in arrays)
-    wide = any(launch.file == "direct.cu" for launch in launches)
-    return _Index(wide or max(*spans, *counts) >= INT_LIMIT)
-
-
-def _reach(problem: Problem, source: Array) -> int:
-    """Return how far from the image's first pixel a tap may look, in elements."""
-    reach = 0
-    for axis, stride in enumerate(_strides(source)[2:]):
-        pixels = problem.input_size[axis] + problem.output_size[axis] * problem.stride[axis]
-        pixels += problem.kernel_size[axis] * problem.dilation[axis] + sum(problem.padding[axis])
-        reach += pixels * max(1, abs(stride))
-    return reach
-
-
-def _strides(array: Array) -> tuple[int, ...]:
-    return tuple(stride // array.itemsize for stride in array.strides)
-
-
-def _ints(values: Sequence[int]) -> tuple[np.int32, ...]:
-    return tuple(map(np.int32, values))
-
-
-def _axes(launch: Launch) -> tuple[int, ...]:
-    rows, columns = launch.axes or (Axis(*[0] * 9), Axis(*[0] * 9))
-    return (*rows, *columns)
-
-
-def _launch(
-    runtime: Runtime, launch: Launch, problem: Problem, index: _Index, arguments: tuple[Any, ...]
-) -> None:
-    grid, block = (launch.blocks, 1, 1), (launch.threads, 1, 1)
-    runtime.launch(launch.source(problem.dtype, index.name), grid, block, arguments)
+def _index(made: Plan, arrays: tuple[Array, ...], *counts: int) -> Index:
+    """Return the type of offsets; `direct` has one variant only."""
+    return Index(wide=True) if made.algorithm == "direct" else index_for(arrays, *counts)

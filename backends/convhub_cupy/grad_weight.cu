@@ -2,8 +2,8 @@
 // part has its own sums, added up in their order by `add_parts`. The bits depend on nothing but the problem.
 
 #include "correlation.cuh"
+#include "register_tile.cuh"
 
-#define THREADS (TILE_M / THREAD_M * (TILE_N / THREAD_N))
 #define LOADS_M (TILE_M * TILE_K / THREADS)
 #define LOADS_N (TILE_N * TILE_K / THREADS)
 static_assert(THREADS % TILE_K == 0, "each thread reads one pixel of a step");
@@ -15,7 +15,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) grad_weight(
     int M, int C, int R, int S, int P, int Q, int height, int width, INDEX dy_n, INDEX dy_k, INDEX dy_p,
     INDEX dy_q, INDEX x_n, INDEX x_c, INDEX x_h, INDEX x_w, int stride_h, int stride_w,
     int dilation_h, int dilation_w, int top, int left, INDEX part_pixels) {
-    __shared__ TOTAL gradients[2][TILE_K][TILE_M + 4], sources[2][TILE_K][TILE_N + 4];
+    __shared__ __align__(16) TOTAL gradients[2][TILE_K][TILE_M + 4];
+    __shared__ __align__(16) TOTAL sources[2][TILE_K][TILE_N + 4];
 
     const int columns = C * R * S;
     const int column_tiles = (columns + TILE_N - 1) / TILE_N, channel_tiles = (M + TILE_M - 1) / TILE_M;
@@ -70,7 +71,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) grad_weight(
         for (int i = 0; i < LOADS_N; i++) sources[buffer][term][row + i * (THREADS / TILE_K)] = read_sources[i];
     };
 
-    const int thread_m = thread / (TILE_N / THREAD_N), thread_n = thread % (TILE_N / THREAD_N);
     TOTAL part_sums[THREAD_M][THREAD_N] = {}, totals[THREAD_M][THREAD_N] = {};
     const INDEX steps = (end - first + TILE_K - 1) / TILE_K;
     read(0);
@@ -80,38 +80,18 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) grad_weight(
         __syncthreads();
         if (step + 1 < steps) read(step + 1);
 #pragma unroll
-        for (int kk = 0; kk < TILE_K; kk++) {
-            TOTAL of_channels[THREAD_M], of_columns[THREAD_N];
-#pragma unroll
-            for (int i = 0; i < THREAD_M; i++)
-                of_channels[i] = gradients[buffer][kk][thread_m + i * (TILE_M / THREAD_M)];
-#pragma unroll
-            for (int j = 0; j < THREAD_N; j++) of_columns[j] = sources[buffer][kk][thread_n + j * (TILE_N / THREAD_N)];
-#pragma unroll
-            for (int i = 0; i < THREAD_M; i++)
-#pragma unroll
-                for (int j = 0; j < THREAD_N; j++)
-                    part_sums[i][j] = plus_product(part_sums[i][j], of_channels[i], of_columns[j]);
-        }
-        if (step % (RUN / TILE_K) == RUN / TILE_K - 1) {
-#pragma unroll
-            for (int i = 0; i < THREAD_M; i++)
-#pragma unroll
-                for (int j = 0; j < THREAD_N; j++) {
-                    totals[i][j] = plus(totals[i][j], part_sums[i][j]);
-                    part_sums[i][j] = TOTAL{};
-                }
-        }
+        for (int kk = 0; kk < TILE_K; kk++) add_products(part_sums, gradients[buffer][kk], sources[buffer][kk], thread);
+        if (step % (RUN / TILE_K) == RUN / TILE_K - 1) end_run(totals, part_sums);
         if (step + 1 < steps) keep(1 - buffer);
     }
 
 #pragma unroll
     for (int i = 0; i < THREAD_M; i++) {
-        int m = m0 + thread_m + i * (TILE_M / THREAD_M);
+        int m = m0 + tile_row(thread, i);
         if (m >= M) continue;
 #pragma unroll
         for (int j = 0; j < THREAD_N; j++) {
-            int column = column0 + thread_n + j * (TILE_N / THREAD_N);
+            int column = column0 + tile_column(thread, j);
             if (column < columns)
                 sums[((part * groups + g) * M + m) * columns + column] = plus(totals[i][j], part_sums[i][j]);
         }

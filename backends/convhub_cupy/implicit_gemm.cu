@@ -5,15 +5,15 @@
 // there are few channels, by channels, then taps. Two buffers: the next step is read while this one is summed.
 
 #include "correlation.cuh"
+#include "register_tile.cuh"
 
-#define THREADS (TILE_M / THREAD_M * (TILE_N / THREAD_N))
 #define LOADS_M (TILE_M * TILE_K / THREADS)
 #define LOADS_N (TILE_N * TILE_K / THREADS)
-static_assert(THREADS % TILE_N == 0 || TILE_N % THREADS == 0, "each thread reads pixels of one column");
-static_assert(THREADS >= TILE_N && THREADS % TILE_K == 0, "threads must divide the tiles evenly");
+static_assert(THREADS >= TILE_N && THREADS % TILE_N == 0 && THREADS % TILE_M == 0, "threads divide the tiles evenly");
 
 extern "C" __global__ void __launch_bounds__(THREADS, 1) implicit_gemm(CORRELATION) {
-    __shared__ TOTAL left[2][TILE_K][TILE_M + 4], right[2][TILE_K][TILE_N + 4];
+    __shared__ __align__(16) TOTAL left[2][TILE_K][TILE_M + 4];
+    __shared__ __align__(16) TOTAL right[2][TILE_K][TILE_N + 4];
 
     INDEX pixels = (INDEX)images * rows_count * columns_count;
     INDEX pixel_tiles = (pixels + TILE_N - 1) / TILE_N;
@@ -23,9 +23,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) implicit_gemm(CORRELATI
     block /= pixel_tiles;
     int m0 = (int)(block % channel_tiles) * TILE_M, g = (int)(block / channel_tiles);
 
-    // What this thread reads of the weight: LOADS_M channels of one term; of the image: LOADS_N terms of one pixel.
+    // What this thread reads: LOADS_M terms of one channel of the weight, LOADS_N terms of one pixel of the image.
     const int thread = threadIdx.x;
-    const int weight_term = thread % TILE_K, weight_channel = thread / TILE_K;
+    const int weight_channel = thread % TILE_M, first_weight_term = thread / TILE_M;
     const int read_pixel = thread % TILE_N, first_term = thread / TILE_N;
     INDEX pixel = pixel0 + read_pixel;
     bool pixel_exists = pixel < pixels;
@@ -33,7 +33,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) implicit_gemm(CORRELATI
     INDEX n = pixel / columns_count / rows_count;
     const ELEMENT *image = source + (pixel_exists ? n * source_n + (INDEX)g * C * source_c : 0);
     INDEX h0 = (INDEX)a * rows_source_step + rows_shift, w0 = (INDEX)b * columns_source_step + columns_shift;
-    const ELEMENT *kernels = weight + g * weight_g;
+    const bool channel_exists = m0 + weight_channel < M;
+    const ELEMENT *kernels = weight + (channel_exists ? g * weight_g + (m0 + weight_channel) * weight_m : 0);
 
     const int taps = rows_taps * columns_taps;
 #if TAPS_OUTER
@@ -65,13 +66,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) implicit_gemm(CORRELATI
 #endif
         };
         int c, r, s;
-        bool exists = locate(weight_term, c, r, s);
-        const ELEMENT *column = kernels + c * weight_c + (rows_tap_first + (INDEX)r * rows_tap_step) * weight_r +
-                                (columns_tap_first + (INDEX)s * columns_tap_step) * weight_s;
 #pragma unroll
         for (int i = 0; i < LOADS_M; i++) {
-            int m = m0 + weight_channel + i * (THREADS / TILE_K);
-            weights[i] = exists && m < M ? widened(column[m * weight_m]) : TOTAL{};
+            bool exists = locate(first_weight_term + i * (THREADS / TILE_M), c, r, s) && channel_exists;
+            INDEX tap = (rows_tap_first + (INDEX)r * rows_tap_step) * weight_r +
+                        (columns_tap_first + (INDEX)s * columns_tap_step) * weight_s;
+            weights[i] = exists ? widened(kernels[c * weight_c + tap]) : TOTAL{};
         }
 #pragma unroll
         for (int i = 0; i < LOADS_N; i++) {
@@ -83,13 +83,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) implicit_gemm(CORRELATI
     };
     auto keep = [&](int buffer) {
 #pragma unroll
-        for (int i = 0; i < LOADS_M; i++) left[buffer][weight_term][weight_channel + i * (THREADS / TILE_K)] = weights[i];
+        for (int i = 0; i < LOADS_M; i++)
+            left[buffer][first_weight_term + i * (THREADS / TILE_M)][weight_channel] = weights[i];
 #pragma unroll
         for (int i = 0; i < LOADS_N; i++) right[buffer][first_term + i * (THREADS / TILE_N)][read_pixel] = sources[i];
     };
 
-    // A thread's channels and pixels are not neighbours: neighbouring threads then read neighbouring words.
-    const int thread_m = thread / (TILE_N / THREAD_N), thread_n = thread % (TILE_N / THREAD_N);
     TOTAL sums[THREAD_M][THREAD_N] = {};
     TOTAL totals[THREAD_M][THREAD_N] = {};
     if (steps > 0) {
@@ -101,39 +100,21 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) implicit_gemm(CORRELATI
         __syncthreads();
         if (step + 1 < steps) read(step + 1);
 #pragma unroll
-        for (int kk = 0; kk < TILE_K; kk++) {
-            TOTAL of_channels[THREAD_M], of_pixels[THREAD_N];
-#pragma unroll
-            for (int i = 0; i < THREAD_M; i++) of_channels[i] = left[buffer][kk][thread_m + i * (TILE_M / THREAD_M)];
-#pragma unroll
-            for (int j = 0; j < THREAD_N; j++) of_pixels[j] = right[buffer][kk][thread_n + j * (TILE_N / THREAD_N)];
-#pragma unroll
-            for (int i = 0; i < THREAD_M; i++)
-#pragma unroll
-                for (int j = 0; j < THREAD_N; j++) sums[i][j] = plus_product(sums[i][j], of_channels[i], of_pixels[j]);
-        }
-        if (step % (RUN / TILE_K) == RUN / TILE_K - 1) {
-#pragma unroll
-            for (int i = 0; i < THREAD_M; i++)
-#pragma unroll
-                for (int j = 0; j < THREAD_N; j++) {
-                    totals[i][j] = plus(totals[i][j], sums[i][j]);
-                    sums[i][j] = TOTAL{};
-                }
-        }
+        for (int kk = 0; kk < TILE_K; kk++) add_products(sums, left[buffer][kk], right[buffer][kk], thread);
+        if (step % (RUN / TILE_K) == RUN / TILE_K - 1) end_run(totals, sums);
         if (step + 1 < steps) keep(1 - buffer);
     }
 
 #pragma unroll
     for (int j = 0; j < THREAD_N; j++) {
-        INDEX written = pixel0 + thread_n + j * (TILE_N / THREAD_N);
+        INDEX written = pixel0 + tile_column(thread, j);
         if (written >= pixels) continue;
         INDEX image_number = written / columns_count / rows_count;
         INDEX row = rows_first + written / columns_count % rows_count * rows_step;
         INDEX column = columns_first + written % columns_count * columns_step;
 #pragma unroll
         for (int i = 0; i < THREAD_M; i++) {
-            int m = m0 + thread_m + i * (TILE_M / THREAD_M);
+            int m = m0 + tile_row(thread, i);
             if (m >= M) continue;
             TOTAL total = sums[i][j];
             total = plus(totals[i][j], total);

@@ -1,6 +1,10 @@
 """Which kernel runs a problem, in which tiles, and as how many blocks. Nothing here knows a device.
 
 =============  =================================================================================
+tensor_gemm    forward, and each phase of grad_input, on tensor cores: float16 and bfloat16, and
+               float32 where it may be rounded to TF32 (``tensor_gemm_tf32``)
+tensor_weight  grad_weight on tensor cores
+winograd       forward and grad_input of float32 with 3x3 taps, stride 1 and many channels
 implicit_gemm  forward, and each phase of grad_input, as a matrix product
 grad_weight    grad_weight as a matrix product over pixels, in parts that are added in their order
 depthwise      forward and grad_input of groups with one source channel; grad_weight of small groups
@@ -14,77 +18,48 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
 
-from convhub.problem import Problem
+from convhub.problem import ITEM_BYTES, Problem
 
+from . import plan_tensor
 from .axes import Axis, phases
-from .runtime import Source
-from .variants import TILED_DTYPES, Tile, source, tiles_for
+from .launches import BLOCKS_WANTED, DIRECT_BLOCKS, LEAST_PART, MOST_BLOCKS, THREADS, Launch, Plan, Settings
+from .plan_winograd import winograd_plan
+from .variants import TILED_DTYPES, Tile, tiles_for
 
-__all__ = ["Launch", "Plan", "plan"]
+__all__ = ["Launch", "Plan", "Settings", "plan"]
 
-THREADS = 256
-MOST_BLOCKS = 2**31 - 1
-DIRECT_BLOCKS = 2**16  # each thread goes on to further elements
 FEW_WEIGHTS = 64  # of a group's kernels in one tap: too few for a matrix product
-BLOCKS_WANTED = 512  # enough for the largest device, twice
-LEAST_PART = 1024  # pixels of a part of grad_weight
-
-
-@dataclass(frozen=True)
-class Launch:
-    """One kernel, without its index type: which arrays it gets decides that."""
-
-    file: str
-    name: str
-    options: tuple[str, ...]
-    blocks: int
-    threads: int
-    axes: tuple[Axis, Axis] | None = None
-
-    def source(self, dtype: str, index: str) -> Source:
-        """Return the kernel for a type of elements and of indices."""
-        return source(self.file, self.name, dtype, index, *self.options)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the engine does for a problem."""
-
-    algorithm: str
-    launches: tuple[Launch, ...]
-    tile: Tile | None = None
-    parts: int = 1
-    part_pixels: int = 0
-    workspace_bytes: int = 0
-
-    @property
-    def described(self) -> str:
-        """The algorithm, and after a comma how its work is shared out."""
-        blocks = sum(launch.blocks for launch in self.launches)
-        tile = f"tiles of {self.tile.m} by {self.tile.n}, " if self.tile else ""
-        parts = f"{self.parts} parts, " if self.parts > 1 else ""
-        kernels = f"{len(self.launches)} launch{'es' * (len(self.launches) != 1)}"
-        return f"{self.algorithm}, {tile}{parts}{blocks} blocks in {kernels}"
 
 
 @functools.lru_cache(maxsize=1024)
-def plan(problem: Problem, workspace_limit: int) -> Plan:
-    """Return the plan for a problem that keeps to `workspace_limit` bytes of memory beyond its arrays."""
+def plan(problem: Problem, settings: Settings) -> Plan:
+    """Return the plan for a problem."""
     if problem.primitive == "grad_weight":
-        return _weight_plan(problem, workspace_limit)
-    return _correlation_plan(problem)
+        return _weight_plan(problem, settings)
+    return _correlation_plan(problem, settings)
 
 
-def _correlation_plan(problem: Problem) -> Plan:
+def _channels(problem: Problem) -> tuple[int, int]:
+    """Return how many channels one group of the result has, and of the source."""
+    inward, outward = problem.in_channels // problem.groups, problem.out_channels // problem.groups
+    return (inward, outward) if problem.primitive == "grad_input" else (outward, inward)
+
+
+def _correlation_plan(problem: Problem, settings: Settings) -> Plan:
     groups = problem.groups
-    inward, outward = problem.in_channels // groups, problem.out_channels // groups
-    M, C = (inward, outward) if problem.primitive == "grad_input" else (outward, inward)
+    M, C = _channels(problem)
     parts = phases(problem) if math.prod(problem.result_shape) else []
     parts = [(rows, columns) for rows, columns in parts if rows.outputs and columns.outputs]
     planes, areas = problem.batch * groups * M, [rows.outputs * columns.outputs for rows, columns in parts]
     tiled = problem.dtype in TILED_DTYPES
+    if areas and C > 1 and M * C > 4 and plan_tensor.takes(problem, settings):
+        made = plan_tensor.correlation_plan(problem, M, C, parts, settings)
+        if made is not None:
+            return made
+    made = winograd_plan(problem, M, C, settings)
+    if made is not None:
+        return made
     if tiled and C == 1:
         blocks = [planes * -(-area // THREADS) for area in areas]
         if max(blocks, default=0) <= MOST_BLOCKS:
@@ -97,7 +72,10 @@ def _correlation_plan(problem: Problem) -> Plan:
         if max(blocks, default=0) <= MOST_BLOCKS:
             options = (*tile.options, f"-DTAPS_OUTER={int(C % tile.k == 0 or 4 * tile.k <= C)}")
             launches = _launches("implicit_gemm.cu", "implicit_gemm", options, blocks, tile.threads, parts)
-            return Plan("implicit_gemm", launches, tile)
+            # The weight is laid out so that threads read neighbours; where that does not fit, it is left.
+            weight = math.prod(problem.weight_shape) * ITEM_BYTES[problem.dtype]
+            workspace = weight if weight <= settings.workspace_limit else 0
+            return Plan("implicit_gemm", launches, tile, workspace_bytes=workspace)
     blocks = [min(DIRECT_BLOCKS, -(-(planes * area) // THREADS)) for area in areas]
     return Plan("direct", _launches("direct.cu", "direct_correlate", (), blocks, THREADS, parts))
 
@@ -124,13 +102,18 @@ def _tile(dtype: str, rows: int, columns: int) -> Tile:
     return min(tiles_for(dtype), key=computed)
 
 
-def _weight_plan(problem: Problem, workspace_limit: int) -> Plan:
+def _weight_plan(problem: Problem, settings: Settings) -> Plan:
+    workspace_limit = settings.workspace_limit
     weights = math.prod(problem.result_shape)
-    M, C = problem.out_channels // problem.groups, problem.in_channels // problem.groups
+    M, C = _channels(problem)
     small = C == 1 or M * C <= FEW_WEIGHTS
     if weights and problem.dtype in TILED_DTYPES and small and weights <= MOST_BLOCKS:
         return Plan("depthwise", (Launch("depthwise.cu", "depthwise_grad_weight", (), weights, THREADS),))
     pixels = problem.batch * math.prod(problem.output_size)
+    if weights and pixels and plan_tensor.takes(problem, settings):
+        made = plan_tensor.weight_plan(problem, settings)
+        if made is not None:
+            return made
     if weights and pixels and problem.dtype in TILED_DTYPES:
         columns = weights // problem.out_channels
         tile = _tile(problem.dtype, M, columns)

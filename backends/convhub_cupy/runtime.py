@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
+
+from convhub.errors import BackendError
+
+from .failures import not_compiled
 
 __all__ = ["COMPILE_OPTIONS", "INCLUDES", "CupyRuntime", "Runtime", "Source", "cupy_runtime"]
 
@@ -36,13 +41,25 @@ class Runtime(Protocol):
     def xp(self) -> Any:
         """The module that makes arrays: ``cupy``, or what has the same functions."""
 
+    @property
+    def capability(self) -> tuple[int, int]:
+        """The compute capability of the current device, (9, 0) for sm_90: what instructions it has."""
+
+    def workspace(self, result: Any, size: int, dtype: Any) -> Any:
+        """Return an uninitialised array for the work on `result`, to be dropped once that is enqueued.
+
+        While a graph is captured, its memory is kept for as long as `result` is: the graph writes to both
+        whenever it is launched.
+        """
+
     def launch(
         self, source: Source, grid: Size, block: Size, arguments: Sequence[Any], shared_bytes: int = 0
     ) -> None:
         """Compile the kernel if need be, and enqueue it on the caller's stream.
 
         `arguments` are arrays, of which the kernel gets the address of the first element; NumPy's scalars,
-        by value; or None, a null pointer.
+        by value; or None, a null pointer. `shared_bytes` of dynamic shared memory may be more than the 48 KB
+        that any kernel gets, up to what the device has.
         """
 
 
@@ -54,22 +71,70 @@ class CupyRuntime:
 
         self.xp = cupy
 
+    @property
+    def capability(self) -> tuple[int, int]:
+        """See `Runtime`."""
+        return _capability(self.xp, self.xp.cuda.Device().id)
+
+    def workspace(self, result: Any, size: int, dtype: Any) -> Any:
+        """See `Runtime`."""
+        made = self.xp.empty(size, dtype)
+        if self.xp.cuda.get_current_stream().is_capturing():
+            weakref.finalize(result, _let_go, made).atexit = False
+        return made
+
     def launch(
         self, source: Source, grid: Size, block: Size, arguments: Sequence[Any], shared_bytes: int = 0
     ) -> None:
         """See `Runtime`."""
         given = tuple(0 if argument is None else argument for argument in arguments)
         # A null pointer is as wide as a pointer, which is what CuPy makes of a Python integer.
-        _function(self.xp, self.xp.cuda.Device().id, source)(grid, block, given, shared_mem=shared_bytes)
+        function = _function(self.xp, self.xp.cuda.Device().id, source, shared_bytes)
+        function(grid, block, given, shared_mem=shared_bytes)
 
 
 @functools.cache
-def _function(xp: Any, device: int, source: Source) -> Any:
-    """Return the compiled kernel; one for each device, since a module belongs to a context."""
+def _capability(xp: Any, device: int) -> tuple[int, int]:
+    digits = xp.cuda.Device(device).compute_capability  # "90", "120"
+    return int(digits[:-1]), int(digits[-1])
+
+
+@functools.cache
+def _function(xp: Any, device: int, source: Source, shared_bytes: int) -> Any:
+    """Return the compiled kernel, ready for that much dynamic shared memory.
+
+    One for each device, since a module belongs to a context.
+
+    Raises
+    ------
+    BackendError
+        If the current stream is being captured, when no module may be loaded; or if it does not compile.
+    """
+    where = f"the kernel {source.name} of {source.file}"
+    if xp.cuda.get_current_stream().is_capturing():
+        raise BackendError(
+            f"{where} is not compiled yet, and cannot be while a CUDA graph is captured: run the same "
+            "problem once before the capture"
+        )
     # CuPy's cache on disk does not look into included files: their content is made a part of the options.
     options = (*COMPILE_OPTIONS, f"-I{INCLUDES}", f"-DCONVHUB_SOURCES=0x{_content()}", *source.options)
     module = xp.RawModule(code=(INCLUDES / source.file).read_text(), options=options)
-    return module.get_function(source.name)
+    function = module.get_function(source.name)
+    try:
+        granted = function.max_dynamic_shared_size_bytes  # CuPy compiles it at the first question
+    except (xp.cuda.compiler.CompileException, RuntimeError) as error:
+        explained = not_compiled(where, device, _capability(xp, device), error, xp)
+        if explained is None:
+            raise
+        raise explained from error
+    # Never lowered: the kernel is the same for each amount, and what it may use is an attribute of it.
+    if granted < shared_bytes:
+        function.max_dynamic_shared_size_bytes = shared_bytes
+    return function
+
+
+def _let_go(_: Any) -> None:
+    """Do nothing: that it is to be called keeps its argument."""
 
 
 @functools.cache

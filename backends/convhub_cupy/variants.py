@@ -7,7 +7,20 @@ from typing import NamedTuple
 
 from .runtime import Source
 
-__all__ = ["DTYPES", "TILED_DTYPES", "Tile", "every_source", "source", "tiles_for"]
+__all__ = [
+    "DTYPES",
+    "TENSOR_TILES",
+    "TENSOR_TYPES",
+    "TENSOR_WEIGHT_TILES",
+    "TILED_DTYPES",
+    "WINOGRAD_TILE",
+    "TensorTile",
+    "Tile",
+    "every_source",
+    "source",
+    "tensor_options",
+    "tiles_for",
+]
 
 #: How elements are stored and summed, by NumPy's name. Integers wrap around whatever their sign.
 DTYPES = {
@@ -55,9 +68,41 @@ TILES = (Tile(128, 128, 8, 8, 8), Tile(64, 64, 16, 4, 4), Tile(32, 128, 8, 4, 4)
 WIDE_TILES = (Tile(64, 64, 8, 4, 4), Tile(32, 64, 8, 2, 4))
 
 
+#: Of `winograd.cu`: 32 tiles of 2 by 2 pixels.
+WINOGRAD_TILE = Tile(64, 128, 8, 8, 4)
+
+
 def tiles_for(dtype: str) -> tuple[Tile, ...]:
     """Return the tiles that kernels of a type are compiled for."""
     return WIDE_TILES if dtype == "float64" else TILES
+
+
+#: The type of a product on tensor cores, by that of the elements: float32 is rounded.
+TENSOR_TYPES = {"float16": "f16", "bfloat16": "bf16", "float32": "tf32"}
+
+
+class TensorTile(NamedTuple):
+    """A block's part of the result on tensor cores, and the rows of a warp's, which has 32 columns."""
+
+    m: int
+    n: int
+    warp_m: int
+
+    @property
+    def threads(self) -> int:
+        """Threads of a block."""
+        return self.m // self.warp_m * (self.n // 32) * 32
+
+
+#: Largest first.
+TENSOR_WEIGHT_TILES = (TensorTile(128, 128, 64), TensorTile(64, 128, 32), TensorTile(64, 64, 32))
+TENSOR_TILES = (*TENSOR_WEIGHT_TILES, TensorTile(32, 128, 32))
+
+
+def tensor_options(dtype: str, tile: TensorTile | None = None) -> tuple[str, ...]:
+    """Return the macros that kernels for tensor cores take; those that pack operands have no tile."""
+    of_tile = zip(("TILE_M", "TILE_N", "WARP_M"), tile or (), strict=False)
+    return (f"-DTENSOR={TENSOR_TYPES[dtype]}", *(f"-D{name}={value}" for name, value in of_tile))
 
 
 def source(file: str, name: str, dtype: str, index: str, *options: str) -> Source:
@@ -84,4 +129,24 @@ def every_source() -> list[Source]:
                 source("implicit_gemm.cu", "implicit_gemm", dtype, index, *tile.options, *order)
                 for order in (("-DTAPS_OUTER=0",), ("-DTAPS_OUTER=1",))
             ]
+    made += [
+        source(f"{name}.cu", name, "float32", index)
+        for name, index in itertools.product(("winograd_weight", "winograd"), INDICES)
+    ]
+    for dtype in TENSOR_TYPES:
+        made += [
+            source("pack.cu", name, dtype, index, *tensor_options(dtype))
+            for name, index in itertools.product(("pack_pixels", "pack_weight"), INDICES)
+        ]
+        # What is packed is planned to fit 32-bit offsets.
+        made += [
+            source("tensor_gemm.cu", "tensor_gemm", dtype, "int", *tensor_options(dtype, tile))
+            for tile in TENSOR_TILES
+        ]
+        made += [
+            source("tensor_weight.cu", "tensor_weight", dtype, "int", *tensor_options(dtype, tile))
+            for tile in TENSOR_WEIGHT_TILES
+        ]
+        smallest = tensor_options(dtype, TENSOR_WEIGHT_TILES[-1])
+        made.append(source("tensor_weight.cu", "tensor_add_parts", dtype, "int", *smallest))
     return list(dict.fromkeys(made))

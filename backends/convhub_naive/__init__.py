@@ -8,7 +8,10 @@ from convhub.backend import Backend, Capabilities, Problem, RunOptions, hookimpl
 
 from .loops import forward, grad_input, grad_weight
 
-__all__ = ["convhub_backends"]
+__all__ = ["convhub_backends", "convhub_contract"]
+
+#: The version of `convhub.backend`'s text that this was written for.
+convhub_contract = 1
 
 # What long double is, and its name, depend on the platform; it may be float64 once more.
 _LONG = (np.dtype(np.longdouble).name, np.dtype(np.clongdouble).name)

@@ -13,7 +13,10 @@ from typing import Literal
 
 from convhub.backend import Accuracy, Answer, Array, Backend, Capabilities, Problem, RunOptions, hookimpl
 
-__all__ = ["Options", "backend", "convhub_backends"]
+__all__ = ["Options", "backend", "convhub_backends", "convhub_contract"]
+
+#: The version of `convhub.backend`'s text that this was written for.
+convhub_contract = 1
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,10 @@ from .gather import forward, grad_input
 from .plans import gather_plan, weight_plan
 from .weight import grad_weight
 
-__all__ = ["convhub_backends"]
+__all__ = ["convhub_backends", "convhub_contract"]
+
+#: The version of `convhub.backend`'s text that this was written for.
+convhub_contract = 1
 
 
 def algorithm(problem: Problem, options: RunOptions) -> str:

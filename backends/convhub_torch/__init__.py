@@ -23,7 +23,10 @@ from importlib.util import find_spec
 
 from convhub.backend import Answer, Array, Backend, Capabilities, Problem, RunOptions, hookimpl
 
-__all__ = ["convhub_backends"]
+__all__ = ["convhub_backends", "convhub_contract"]
+
+#: The version of `convhub.backend`'s text that this was written for.
+convhub_contract = 1
 
 # torch convolves some integers, but not dilated ones, and has no gradients of any.
 _DTYPES = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")

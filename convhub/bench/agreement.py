@@ -47,29 +47,37 @@ def difference(one: NDArray[Any], other: NDArray[Any]) -> float:
     return largest / scale if largest else 0.0
 
 
-def allowed_difference(problem: Problem) -> float:
+def allowed_difference(problem: Problem, allow_tf32: bool = False) -> float:
     """Return how large `difference` may be: as sums of so many rounded products differ, with a wide margin.
 
-    Zero for integers, whose sums are exact.
+    Zero for integers, whose sums are exact. TF32 has as many bits as float16.
     """
     if "int" in problem.dtype:
         return 0.0
     narrow = problem.dtype == "bfloat16"  # of which NumPy knows no limits
     epsilon = 2.0**-7 if narrow else float(np.finfo(numpy_dtype(problem.dtype)).eps)
+    if allow_tf32 and problem.dtype == "float32":
+        epsilon = float(np.finfo(np.float16).eps)
     return min(MOST, 16 * (8 + math.sqrt(problem.terms)) * epsilon)
 
 
 def check_agreement(
-    problem: Problem, name: str, result: NDArray[Any], other_name: str, other: NDArray[Any]
+    problem: Problem,
+    name: str,
+    result: NDArray[Any],
+    other_name: str,
+    other: NDArray[Any],
+    *,
+    allow_tf32: bool = False,
 ) -> None:
-    """Compare two results.
+    """Compare two results; with `allow_tf32` their products may have been rounded to TF32.
 
     Raises
     ------
     DisagreementError
         If they differ in shape, or by more than rounding explains.
     """
-    found, allowed = difference(result, other), allowed_difference(problem)
+    found, allowed = difference(result, other), allowed_difference(problem, allow_tf32)
     if not found <= allowed:  # NaN is no agreement
         shapes = f" (shapes {result.shape} and {other.shape})" if result.shape != other.shape else ""
         raise DisagreementError(

@@ -4,6 +4,10 @@ Both are called as users call them. convhub by its public functions, which check
 backend and look at what it returns; torch by ``torch.conv2d``, ``torch.conv_transpose2d`` and
 ``torch.ops.aten.convolution_backward``, the operator that its autograd calls, with a mask that asks for one
 gradient. Neither side is given a bias, and neither records anything for autograd.
+
+On a GPU convhub gets arrays of the library that the backend itself works with, as on the CPU it gets NumPy's:
+what is timed is the engine, and not the way from one library to another. The other side has operands of its
+own, with the same numbers in them.
 """
 
 from __future__ import annotations
@@ -12,11 +16,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from .. import api, arrays
+from ..conformance.calls import caller_library, deliver, fetch
 from ..conformance.data import Fill, fill, generator
+from ..conformance.trial import Trial
 from ..explain import explain
 from ..problem import Problem
 from .layers import Layer
@@ -30,33 +35,29 @@ TORCH = "torch"
 class Operands(NamedTuple):
     """Arrays of the shapes of a problem's input, weight and output; each call takes those that it needs."""
 
-    x: NDArray[Any]
-    w: NDArray[Any]
-    dy: NDArray[Any]
+    x: Any
+    w: Any
+    dy: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One side: who it is, and the call; or why there is none."""
+    """One side: who it is, and the call on arrays of which library; or why there is none."""
 
     name: str
     algorithm: str = ""
     call: Callable[[], Any] | None = None
     declined: str = ""
+    library: str = "numpy"
 
     def result(self) -> NDArray[Any]:
         """Call it once, and return what it computes as a NumPy array."""
         assert self.call is not None
-        found = self.call()
-        if isinstance(found, np.ndarray):
-            return found
-        convert = arrays.converter("torch", "numpy")
-        assert convert is not None
-        return convert(found)  # type: ignore[no-any-return]
+        return fetch(self.call())
 
 
 def operands(problem: Problem) -> Operands:
-    """Return random operands, a function of the problem alone: standard normal, or small integers."""
+    """Return random operands in NumPy arrays: standard normal, or small integers; of the problem alone."""
     kind: Fill = "exact" if "int" in problem.dtype else "normal"
     random = generator(problem, 0)
     shapes = (problem.input_shape, problem.weight_shape, problem.output_shape)
@@ -84,7 +85,9 @@ def _convhub(name: str | None, layer: Layer, given: Operands) -> Contender:
         return Contender(name or "", declined=(name and reasons.get(name)) or part.refusal)
     if name not in (None, "auto", part.backend):  # the setting fallback is on
         return Contender(name or "", declined=dict(part.verdicts)[name or ""] or "replaced by its fallback")
-    return Contender(part.backend, part.algorithm, _convhub_call(layer, given, name))
+    library = caller_library(Trial(part.backend, layer.problem))
+    call = _convhub_call(layer, Operands(*(deliver(array, library) for array in given)), name)
+    return Contender(part.backend, part.algorithm, call, library=library)
 
 
 def _convhub_call(layer: Layer, given: Operands, backend: str | None) -> Callable[[], Any]:
@@ -128,15 +131,21 @@ def _torch(layer: Layer, given: Operands) -> Contender:
     problem = layer.problem
     if any(before != after for before, after in problem.padding):
         return Contender(TORCH, declined="torch pads both sides alike")
-    convert = arrays.converter("numpy", "torch")
-    assert convert is not None
     try:
-        x, w, dy = map(convert, given)  # of the same memory
-        call = _torch_call(layer, x, w, dy)
+        call = _torch_call(layer, *(_tensor(array, problem.device) for array in given))
         call()
     except (RuntimeError, TypeError) as error:  # so it says what it lacks for a dtype or an operator
         return Contender(TORCH, declined=str(error).splitlines()[0])
-    return Contender(TORCH, call=call)
+    return Contender(TORCH, call=call, library="torch")
+
+
+def _tensor(array: NDArray[Any], device: str) -> Any:
+    """Return a tensor: on the CPU of the same memory, elsewhere a copy."""
+    if device == "cpu":
+        convert = arrays.converter("numpy", "torch")
+        assert convert is not None
+        return convert(array)
+    return deliver(array, "torch")
 
 
 def _torch_call(layer: Layer, x: Any, w: Any, dy: Any) -> Callable[[], Any]:

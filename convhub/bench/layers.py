@@ -95,6 +95,21 @@ class Layer:
         )
         return height, width
 
+    def on(self, device: str) -> Layer:
+        """Return the same layer on a type of device.
+
+        Raises
+        ------
+        ArgumentError
+            If its problem is for another one than the CPU, which every problem is for that does not say.
+        """
+        if self.problem.device not in ("cpu", device):
+            raise ArgumentError(
+                f"problem is {self.problem}, which is for {self.problem.device}: "
+                f"add --device {self.problem.device}"
+            )
+        return replace(self, problem=self.problem.replace(device=device))
+
     def with_batch(self, batch: int) -> Layer:
         """Return the same layer on another number of images."""
         return replace(self, problem=self.problem.replace(batch=batch))
@@ -125,10 +140,8 @@ def of_problem(problem: Problem) -> Layer:
     Raises
     ------
     ArgumentError
-        If neither function of convhub computes it, or if it is not for the CPU.
+        If neither function of convhub computes it.
     """
-    if problem.device != "cpu":
-        raise ArgumentError(f"problem is {problem}; only problems on the cpu can be timed as yet")
     if problem.output_size == problem.replace(output_size=(0, 0)).output_size:
         return Layer("", problem)
     layer = Layer("", problem, transposed=True)

@@ -12,6 +12,7 @@ from .words import (
     MEMORY,
     class_cells,
     facts,
+    host_bound,
     layer_cells,
     not_compared,
     theirs,
@@ -48,7 +49,7 @@ def _classes(summary: Summary, report: Report) -> list[str]:
         *_table(headers, (class_cells(found) for found in summary.classes), left=1),
         "",
         *(f"{_escaped(line)}\n" for line in totals(summary, report.settings)),
-        *(f"- {_escaped(line)}" for line in not_compared(summary.rows)),
+        *(f"- {_escaped(line)}" for line in (*host_bound(summary.rows), *not_compared(summary.rows))),
         "",
     ]
 

@@ -14,7 +14,7 @@ from .classes import CLASSES
 from .peak import Peak
 from .results import Report, Row, Settings
 from .summary import Summary, summaries
-from .words import facts, ours, theirs
+from .words import ours, setting, theirs
 
 __all__ = ["draw"]
 
@@ -50,9 +50,9 @@ def _title(settings: Settings) -> str:
 
 
 def _subtitle(report: Report) -> str:
-    machine, versions, *_ = facts(report)
-    threads = "1 thread" if report.settings.threads == 1 else f"{report.settings.threads} threads"
-    return f"{machine}; {threads}\n{versions}"
+    machine = report.machine.gpu or report.machine
+    versions = ", ".join(f"{name} {version}" for name, version in report.machine.versions.items())
+    return f"{machine}; {setting(report.settings)}\n{versions}"
 
 
 # --- the ratio of every layer -----------------------------------------------------------------------------

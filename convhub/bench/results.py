@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from ..errors import ArgumentError
-from .machine import Machine
+from ..machine import Machine
 from .peak import Peak
 
 __all__ = ["FORMAT", "Memory", "Report", "Row", "Settings", "read_report", "write_report"]
@@ -21,7 +21,9 @@ FORMAT = 1
 #:     Freed memory stays with the process and is used again: the arithmetic, without the system's part.
 #: system
 #:     As malloc is by default: what a program sees that does nothing about it.
-Memory = Literal["keep", "system"]
+#: pool
+#:     On a GPU, the only mode: the libraries keep what is freed in pools, as they do by default.
+Memory = Literal["keep", "system", "pool"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,8 @@ class Settings:
     """How the layers were timed.
 
     `backend` is None where convhub chose, layer by layer. `against` is ``"torch"`` for torch itself, or one
-    of convhub's backends. `seconds` is what a layer may take, all rounds of both sides together.
+    of convhub's backends. `seconds` is what a layer may take, all rounds of both sides together. `device` is
+    ``"cpu"`` or, with its number, ``"cuda:0"``, where `threads` have no meaning and `allow_tf32` has one.
     """
 
     backend: str | None = None
@@ -40,6 +43,8 @@ class Settings:
     least_rounds: int = 3
     most_rounds: int = 9
     seconds: float = 1.0
+    device: str = "cpu"
+    allow_tf32: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +57,20 @@ class Row:
         What was timed; `problem` is its text.
     macs, bytes : int
         Multiply-accumulates, and the size of both operands and the result.
-    memory : {"keep", "system"}
+    memory : {"keep", "system", "pool"}
         See `Memory`.
     backend, algorithm : str
         What convhub ran; empty where it ran nothing.
     against : str
         What the other side ran.
     milliseconds, against_milliseconds : float or None
-        Of one call: the least of all rounds with `memory` keep, their median with system.
+        Of one call: the least of all rounds with `memory` keep, else their median.
     rounds : int
         How many there were.
     declined, against_declined : str
         Why a side did not run the problem; empty where it did.
+    issue_milliseconds, against_issue_milliseconds : float or None
+        On a GPU, what the host took to issue a call.
     """
 
     layer_class: str
@@ -81,6 +88,8 @@ class Row:
     rounds: int = 0
     declined: str = ""
     against_declined: str = ""
+    issue_milliseconds: float | None = None
+    against_issue_milliseconds: float | None = None
 
     @property
     def ratio(self) -> float | None:

@@ -1,4 +1,4 @@
-"""Which layers of the lists are timed: the batch made small, duplicates merged, a few of each class.
+"""Which layers of the lists are timed: batches fitted to the device, duplicates merged, a few of a class.
 
 Nothing here is random, and nothing is measured: equal lists give equal choices on every machine.
 """
@@ -7,41 +7,64 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from .classes import class_of
 from .layers import Layer
 
 T = TypeVar("T")
 
-__all__ = ["by_class", "evenly", "merged", "shrunk", "usual_size"]
+__all__ = ["CPU", "GPU", "Limits", "by_class", "evenly", "fitted", "merged", "usual_size"]
 
-#: Multiply-accumulates of a layer above which its batch is made smaller: tens of milliseconds on one core.
-MOST_MACS = 150_000_000
 
-#: … of depthwise layers, which wait for memory.
-MOST_MACS_DEPTHWISE = 40_000_000
+class Limits(NamedTuple):
+    """What is timed on a type of device.
 
-#: A single image with more than so many times these is left out.
+    Parameters
+    ----------
+    macs, depthwise_macs : int
+        Multiply-accumulates of a layer up to which it has images; of depthwise ones, which wait for memory.
+    least_macs : int
+        Below this many, the call itself is what is measured: such a layer is left out.
+    images : int or None
+        At most so many; None: as many as the list has.
+    bytes : int or None
+        Of input and output in float32, likewise; None: any number.
+    """
+
+    macs: int
+    depthwise_macs: int
+    least_macs: int
+    images: int | None = None
+    bytes: int | None = None
+
+
+#: Tens of milliseconds on one core.
+CPU = Limits(150_000_000, 40_000_000, 2_000_000)
+
+#: A millisecond of float32 on a large GPU, far above what it takes to issue a call; beyond its caches.
+GPU = Limits(10_000_000_000, 2_000_000_000, 50_000_000, images=256, bytes=128 * 2**20)
+
+#: A single image with more than so many times the limit is left out.
 TOO_LARGE = 5
 
-#: Below this many, the call itself is what is measured.
-LEAST_MACS = 2_000_000
+
+def _most(layer: Layer, limits: Limits) -> int:
+    return limits.depthwise_macs if class_of(layer) == "depthwise" else limits.macs
 
 
-def _most(layer: Layer) -> int:
-    return MOST_MACS_DEPTHWISE if class_of(layer) == "depthwise" else MOST_MACS
+def fitted(layer: Layer, limits: Limits = CPU) -> Layer:
+    """Return the layer with as many images as the limits allow, and one at least."""
+    one = layer.with_batch(1).problem
+    most = [_most(layer, limits) // max(1, one.macs), limits.images or layer.problem.batch]
+    if limits.bytes is not None:
+        most.append(limits.bytes // (one.input_bytes + one.output_bytes))
+    return layer.with_batch(max(1, min(most)))
 
 
-def shrunk(layer: Layer) -> Layer:
-    """Return the layer with as many of its images as have at most `MOST_MACS`, and one at least."""
-    each = max(1, layer.problem.macs // max(1, layer.problem.batch))
-    return layer.with_batch(max(1, min(layer.problem.batch, _most(layer) // each)))
-
-
-def usual_size(layer: Layer) -> bool:
-    """Return whether a layer, its batch shrunk, is neither so small nor so large that it is left out."""
-    return LEAST_MACS <= layer.problem.macs <= TOO_LARGE * _most(layer)
+def usual_size(layer: Layer, limits: Limits = CPU) -> bool:
+    """Return whether a layer, its batch fitted, is neither so small nor so large that it is left out."""
+    return limits.least_macs <= layer.problem.macs <= TOO_LARGE * _most(layer, limits)
 
 
 def merged(layers: Iterable[Layer]) -> list[Layer]:

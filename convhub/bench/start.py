@@ -148,6 +148,7 @@ def _child(folder: str, backend: str | None, problem: str, modules: list[str]) -
     environment = os.environ | {name: str(Path(folder, name)) for name in CACHES}
     # Python's own compiling is part of installing a package, and not of what is asked here.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    environment["CONVHUB_CHECK"] = "off"
     done = subprocess.run(
         [sys.executable, "-c", _CHILD, json.dumps([backend, problem, modules])],
         capture_output=True,

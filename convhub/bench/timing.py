@@ -12,12 +12,15 @@ from typing import NamedTuple
 
 from .results import Memory, Settings
 
-__all__ = ["Times", "interleaved", "milliseconds"]
+__all__ = ["Call", "Clock", "Times", "interleaved", "milliseconds", "on_host"]
 
 #: Seconds of one turn, as far as one call is not longer: beyond what a clock or a short pause matters.
 TURN = 0.03
 
 Call = Callable[[], object]
+
+#: Returns the seconds of one call, measured over so many of them, one after the other.
+Clock = Callable[[Call, int], float]
 
 
 class Times(NamedTuple):
@@ -30,17 +33,27 @@ class Times(NamedTuple):
         return [times[index] for times in self.rounds]
 
 
-def interleaved(calls: Sequence[Call], settings: Settings) -> Times:
+def on_host(call: Call, count: int) -> float:
+    """Return the seconds of one call by the clock of the host: the `Clock` of what runs there."""
+    start = time.perf_counter()
+    for _ in itertools.repeat(None, count):
+        call()
+    return (time.perf_counter() - start) / count
+
+
+def interleaved(calls: Sequence[Call], settings: Settings, clocks: Sequence[Clock] | None = None) -> Times:
     """Time the calls in rounds: in each, every call has its turn, and the order is turned round each time.
 
     A turn begins with a call that does not count, which brings the caches back from the other side; then as
     many calls as fill `TURN` are timed together. There are at least ``settings.least_rounds``, and more, up
     to ``most_rounds``, while the layer has taken less than ``seconds``. Every call must have run before.
+    Each is measured by its own of the `clocks`; by default, by that of the host.
     """
+    clocks = clocks or [on_host] * len(calls)
     rounds: list[tuple[float, ...]] = []
     with _no_collection():
         start = time.perf_counter()
-        counts = [max(1, int(TURN / max(_seconds(call, 1), 1e-7))) for call in calls]
+        counts = [_count(call, clock) for call, clock in zip(calls, clocks, strict=True)]
         while len(rounds) < settings.most_rounds and (
             len(rounds) < settings.least_rounds or time.perf_counter() - start < settings.seconds
         ):
@@ -48,16 +61,17 @@ def interleaved(calls: Sequence[Call], settings: Settings) -> Times:
             times = {}
             for index in order:
                 calls[index]()
-                times[index] = _seconds(calls[index], counts[index])
+                times[index] = clocks[index](calls[index], counts[index])
             rounds.append(tuple(times[index] for index in range(len(calls))))
     return Times(rounds)
 
 
-def _seconds(call: Call, count: int) -> float:
-    start = time.perf_counter()
-    for _ in itertools.repeat(None, count):
-        call()
-    return (time.perf_counter() - start) / count
+def _count(call: Call, clock: Clock) -> int:
+    """Return how many calls fill a turn, found in steps: alone, a call may take longer than among others."""
+    count = 1
+    while (seconds := max(clock(call, count), 1e-7)) * count < TURN / 8:
+        count *= 4
+    return max(1, int(TURN / seconds))
 
 
 @contextmanager
@@ -76,7 +90,8 @@ def milliseconds(seconds: Sequence[float], memory: Memory) -> float:
     """Return what stands for all rounds.
 
     Where memory is kept nothing makes a call faster than it is, so that the least is the least disturbed.
-    Where it is not, the system's work is part of what is timed, and varies: the median is what one sees.
+    Where it is not, the system's work is part of what is timed, and varies: the median is what one sees. So
+    it is on a GPU, whose clock goes up and down with heat and power.
 
     Examples
     --------

@@ -14,9 +14,11 @@ __all__ = [
     "MEMORY",
     "class_cells",
     "facts",
+    "host_bound",
     "layer_cells",
     "not_compared",
     "ours",
+    "setting",
     "theirs",
     "totals",
 ]
@@ -25,10 +27,14 @@ __all__ = [
 MEMORY = {
     "keep": "freed memory stays with the process; least of all rounds",
     "system": "malloc as it is by default; median of all rounds",
+    "pool": "the libraries keep freed memory in pools, as by default; median of all rounds",
 }
 
 CLASS_HEADERS = ("Class", "Layers", "Ratio", "Worst", "At 1x or better", "GF/s", "GF/s of {}")
 LAYER_HEADERS = ("Class", "Problem", "Call", "Ran on", "ms", "GF/s", "Ratio")
+
+#: The part of a call's time that it takes to issue it, from which on the time is the host's.
+HOST_BOUND = 0.8
 
 #: Stands where there is no number.
 NONE = "–"
@@ -99,24 +105,48 @@ def not_compared(rows: Sequence[Row]) -> list[str]:
     ]
 
 
+def host_bound(rows: Sequence[Row]) -> list[str]:
+    """Return a line where GPU calls took as long to issue as to run, so that the times are the host's."""
+    sides = [
+        ("convhub", [_is_bound(row.issue_milliseconds, row.milliseconds) for row in rows]),
+        (
+            rows[0].against if rows else "",
+            [_is_bound(row.against_issue_milliseconds, row.against_milliseconds) for row in rows],
+        ),
+    ]
+    found = [f"{sum(bound)} of {name}" for name, bound in sides if any(bound)]
+    if not found:
+        return []
+    return [f"Bound by the host, since a call takes as long to issue as to run: {', '.join(found)}"]
+
+
+def _is_bound(issue: float | None, whole: float | None) -> bool:
+    return issue is not None and whole is not None and issue >= HOST_BOUND * whole
+
+
 def _layers(count: int) -> str:
     return "1 layer" if count == 1 else f"{count} layers"
+
+
+def setting(settings: Settings) -> str:
+    """Return where and how both sides ran, in a few words."""
+    if settings.device == "cpu":
+        return "1 thread each" if settings.threads == 1 else f"{settings.threads} threads each"
+    return f"on {settings.device}, {'with' if settings.allow_tf32 else 'without'} TF32"
 
 
 def facts(report: Report) -> list[str]:
     """Return the lines that say where and how the times were made."""
     versions = ", ".join(f"{name} {version}" for name, version in report.machine.versions.items())
     settings = report.settings
-    threads = "1 thread" if settings.threads == 1 else f"{settings.threads} threads"
-    lines = [
+    return [
         str(report.machine),
+        *([str(report.machine.gpu)] if report.machine.gpu else []),
         versions,
-        f"{ours(settings)} against {theirs(settings)}; {threads} each, accuracy {settings.accuracy}",
+        *([f"measured peak: {report.peak}"] if report.peak else []),
+        f"{ours(settings)} against {theirs(settings)}; {setting(settings)}, accuracy {settings.accuracy}",
         f"{report.command}  ({report.date})",
     ]
-    if report.peak is not None:
-        lines.insert(2, f"measured peak: {report.peak}")
-    return lines
 
 
 def ratio(value: float | None) -> str:

@@ -17,12 +17,14 @@ from ..errors import ConvhubError
 from ..problem import Problem
 from .agreement import check_agreement
 from .classes import class_of
-from .contenders import TORCH, contender, operands
+from .contenders import TORCH, Contender, contender, operands
+from .cuda import cuda, event_clock, issue_seconds, prepare_torch
+from .device import library_of, parse_device
 from .layers import Layer
 from .memory import keep
 from .peak import Peak, measure_peak
 from .results import Memory, Row, Settings
-from .timing import interleaved, milliseconds
+from .timing import Clock, interleaved, milliseconds, on_host
 
 __all__ = ["Step", "Task", "Work", "environment", "time_layer", "work"]
 
@@ -63,23 +65,53 @@ class Step:
 def environment(settings: Settings) -> dict[str, str]:
     """Return the variables that a worker must be started with."""
     blas = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-    return dict.fromkeys((*blas, "CONVHUB_THREADS"), str(settings.threads)) | {
-        "CONVHUB_ACCURACY": settings.accuracy
+    variables = {
+        "CONVHUB_ACCURACY": settings.accuracy,
+        "CONVHUB_ALLOW_TF32": str(settings.allow_tf32).lower(),
+        "CONVHUB_CHECK": "off",
     }
+    if settings.device == "cpu":
+        variables |= dict.fromkeys((*blas, "CONVHUB_THREADS"), str(settings.threads))
+    return variables
 
 
 def work(given: Work, write: Callable[[Step], None]) -> None:
     """Time every layer, and write each row when it is there."""
     if given.memory == "keep":
         keep()
-    if given.settings.against == TORCH:
-        import torch
-
-        torch.set_num_threads(given.settings.threads)
+    if given.settings.device == "cpu":
+        _prepare_cpu(given.settings)
+    else:
+        _prepare_gpu(given.settings)
     if given.peak_dtype:
         write(Step(peak=measure_peak(given.peak_dtype, given.settings.threads)))
     for task in given.tasks:
         write(Step(row=time_layer(task.layer, given.settings, given.memory)))
+        if given.settings.device != "cpu":  # one library's pool would keep from the other what it holds
+            for library in _libraries(given.settings):
+                cuda(library).release()
+
+
+def _prepare_cpu(settings: Settings) -> None:
+    if settings.against == TORCH:
+        import torch
+
+        torch.set_num_threads(settings.threads)
+
+
+def _prepare_gpu(settings: Settings) -> None:
+    """Choose the device in each library, and let torch measure which of its algorithms is the fastest."""
+    for library in _libraries(settings):
+        cuda(library).use(parse_device(settings.device).index)
+    if settings.against == TORCH:
+        prepare_torch(settings.allow_tf32)
+
+
+def _libraries(settings: Settings) -> set[str]:
+    """Return the libraries whose arrays the sides have on a GPU."""
+    assert settings.backend is not None  # on a GPU it is always named
+    other = TORCH if settings.against == TORCH else library_of(settings.against)
+    return {library_of(settings.backend), other}
 
 
 def time_layer(layer: Layer, settings: Settings, memory: Memory) -> Row:
@@ -112,16 +144,31 @@ def time_layer(layer: Layer, settings: Settings, memory: Memory) -> Row:
     results = [side.result() for side in sides]
     if len(sides) == 2:
         names = [_full_name(side.name, side is theirs) for side in sides]
-        check_agreement(problem, names[0], results[0], names[1], results[1])
+        allow_tf32 = settings.allow_tf32
+        check_agreement(problem, names[0], results[0], names[1], results[1], allow_tf32=allow_tf32)
     del results
-    times = interleaved([side.call for side in sides if side.call is not None], settings)
+    clocks = [_clock(side, settings) for side in sides]
+    times = interleaved([side.call for side in sides if side.call is not None], settings, clocks)
     best = {id(side): milliseconds(times.of(index), memory) for index, side in enumerate(sides)}
     return replace(
         row,
         milliseconds=best.get(id(ours)),
         against_milliseconds=best.get(id(theirs)),
         rounds=len(times.rounds) if sides else 0,
+        issue_milliseconds=_issue(ours, settings),
+        against_issue_milliseconds=_issue(theirs, settings),
     )
+
+
+def _clock(side: Contender, settings: Settings) -> Clock:
+    return on_host if settings.device == "cpu" else event_clock(cuda(side.library))
+
+
+def _issue(side: Contender, settings: Settings) -> float | None:
+    """Return the milliseconds that the host takes to issue a call to a GPU."""
+    if settings.device == "cpu" or side.call is None:
+        return None
+    return 1e3 * issue_seconds(cuda(side.library), side.call)
 
 
 def _full_name(name: str, is_other: bool) -> str:

@@ -11,15 +11,17 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import ConvhubError
+from ..versions import version_of
 from .backends import backends
 from .bench import bench
 from .config import config
+from .conformance import conformance
 from .demo import demo
 from .doctor import doctor
 from .explain import explain
+from .new_backend import new_backend
 from .output import exit_code, print_error, print_warning
 from .verify import verify
-from .versions import version_of
 
 __all__ = ["app", "main"]
 
@@ -74,7 +76,7 @@ def _without_command(
         typer.echo(context.get_help())
 
 
-for command in (backends, explain, verify, bench, config, doctor, demo):
+for command in (backends, explain, verify, conformance, bench, config, doctor, demo, new_backend):
     app.command()(command)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from rich.text import Text
 
 from .. import config
-from ..backend import Capabilities
+from ..backend import Backend, Capabilities
 from ..candidates import automatic, availability, check_priority, current_registry
 from ..errors import UnknownBackendError
 from ..plugins import Registered, Registry
@@ -19,6 +21,9 @@ from .output import JsonOption, listed, new_table, print_json, print_warning, sh
 __all__ = ["backends"]
 
 DEVICES = ("cpu", "cuda")
+
+#: What a backend has as its `supports` that gives none.
+_ALWAYS = next(field.default for field in dataclasses.fields(Backend) if field.name == "supports")
 
 
 def backends(as_json: JsonOption = False) -> None:
@@ -42,6 +47,8 @@ def backends(as_json: JsonOption = False) -> None:
         for name, reason in missing.items():
             if reason is not None:
                 show(f"{name} is not available: {reason}")
+        for line in _limits(registry):
+            show(line)
         show(_order_line(order, missing))
     else:
         show("No backend is registered.")
@@ -85,6 +92,7 @@ def _row(registered: Registered, reason: str | None) -> dict[str, Any]:
         "asymmetric_padding": capabilities.asymmetric_padding,
         "accuracy": capabilities.accuracy,
         "deterministic": capabilities.deterministic,
+        "decides_on_each_problem": _decides(backend),
         "available": reason is None,
         "reason": reason,
     }
@@ -105,6 +113,24 @@ def _table(registry: Registry, missing: dict[str, str | None]) -> Any:
             Text("yes", style="green") if reason is None else Text("no", style="yellow"),
         )
     return table
+
+
+def _limits(registry: Registry) -> Iterator[str]:
+    """Yield what backends do not take, so far as it can be said without a problem."""
+    parameters = ("groups", "stride", "dilation", "padding", "asymmetric_padding")
+    for name, (backend, _) in registry.backends.items():
+        lacks = [word for word in parameters if not getattr(backend.capabilities, word)]
+        if lacks:
+            yield f"{name} takes no {listed(lacks).replace('_', ' ')}."
+    deciding = [name for name, (backend, _) in registry.backends.items() if _decides(backend)]
+    if deciding:
+        verb = "decides" if len(deciding) == 1 else "decide"
+        yield f"{listed(deciding)} {verb} on each problem; `convhub explain PROBLEM` tells how."
+
+
+def _decides(backend: Backend) -> bool:
+    """Return whether a backend has a `supports` of its own."""
+    return backend.supports is not _ALWAYS
 
 
 def _dtypes(capabilities: Capabilities) -> str:

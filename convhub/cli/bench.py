@@ -14,23 +14,20 @@ import typer
 from ..dispatch import check_name
 from ..errors import ArgumentError
 from ..problem import Problem
-from .output import print_error, print_warning
+from .output import print_error, print_warning, show
 from .progress import progress
-from .versions import versions
 
 if TYPE_CHECKING:
     from ..bench.layers import Layer
-    from ..bench.results import Memory, Report, Settings
+    from ..bench.results import Report, Settings
+    from ..machine import Machine
 
 __all__ = ["EXTRA", "bench"]
 
 EXTRA = "convhub[bench]"
 
-#: Layers of each class, by default and with --quick.
-USUAL, QUICK = 8, 2
-
 #: Parameters that concern only what is shown and written.
-SHOWING = ("from_file", "layers", "json_file", "plot", "markdown")
+SHOWING = ("from_file", "layers", "json_file", "plot", "markdown", "save_to")
 #: Parameters that --start takes.
 STARTING = ("start", "problems", "backend", "json_file")
 
@@ -71,10 +68,16 @@ def bench(
         list[str] | None,
         typer.Option(metavar="CLASS", help="Only these classes of layers, with commas; may be repeated."),
     ] = None,
+    device: Annotated[
+        str, typer.Option(metavar="DEVICE", help="Where: cpu, cuda, or one of several GPUs such as cuda:1.")
+    ] = "cpu",
     threads: Annotated[int, typer.Option(metavar="N", min=1, max=1024, help="Of both sides.")] = 1,
     accuracy: Annotated[
         Literal["standard", "strict"], typer.Option(help="The setting of convhub.")
     ] = "standard",
+    tf32: Annotated[
+        bool, typer.Option("--tf32", help="Let both sides round products of float32 to TF32, on a GPU.")
+    ] = False,
     memory: Annotated[
         Literal["both", "keep", "system"],
         typer.Option(help="Let freed memory stay, or not, or each in turn."),
@@ -87,6 +90,12 @@ def bench(
     json_file: Annotated[File, typer.Option("--json", metavar="FILE", help="Write everything there.")] = None,
     plot: Annotated[File, typer.Option(metavar="FILE", help="Draw a figure: .png, .svg …")] = None,
     markdown: Annotated[File, typer.Option(metavar="FILE", help="Write tables for the docs there.")] = None,
+    save_to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Write both there, named by date, chip and dtype; a rerun replaces them."
+        ),
+    ] = None,
     start: Annotated[
         bool, typer.Option("--start", help="Time first calls of new processes, and a tiny call, instead.")
     ] = False,
@@ -96,7 +105,7 @@ def bench(
 ) -> None:
     """Time a backend beside torch, layer by layer.
 
-    Both sides get the same arrays and as many threads, in one process, in turns. Exit code 1 if they do not
+    Both sides get the same numbers and as many threads, in one process, in turns. Exit code 1 if they do not
     agree on a result. Nothing else should run on the machine meanwhile.
     """
     if start:
@@ -110,7 +119,10 @@ def bench(
         _check_only(context, SHOWING, "--from times nothing")
         from ..bench.results import read_report
 
-        _deliver(read_report(from_file), layers, json_file, plot, markdown)
+        report = read_report(from_file)
+        _deliver(report, layers, json_file, plot, markdown)
+        if save_to is not None:
+            _save(report, save_to)
         return
     if against == "torch":
         _need("torch", "--against torch")
@@ -118,8 +130,18 @@ def bench(
         check_name(against, "--against")
     if backend is not None:
         check_name(backend, "--backend")
-    settings = _settings(backend, against, threads, accuracy, memory, quick)
-    chosen = _chosen(problems or [], shapes, dtype, primitive, classes or [], quick, every)
+    from ..bench.dated import check_free, name_of
+    from ..bench.device import parse_device
+    from .bench_choice import chosen_layers, machine_of, settings_on_cpu, settings_on_gpu
+
+    where = parse_device(device)
+    # First what is written, then whether this machine can do it.
+    chosen = chosen_layers(where, problems or [], shapes, dtype, primitive, classes or [], quick, every)
+    dtypes = [layer.problem.dtype for layer in chosen]
+    if where.type == "cpu":
+        settings = settings_on_cpu(backend, against, threads, accuracy, memory, quick, tf32)
+    else:
+        settings = settings_on_gpu(where, backend, against, accuracy, quick, tf32, dtypes, _given(context))
     command = _command(
         *(problems or []),
         backend=backend,
@@ -128,13 +150,22 @@ def bench(
         dtype=dtype,
         primitive=primitive,
         classes=",".join(classes or []) or None,
+        device=device,
         threads=threads,
         accuracy=accuracy,
+        tf32=tf32,
         memory=memory,
         quick=quick,
         all=every,
     )
-    _deliver(_timed(chosen, settings, command), layers or bool(problems), json_file, plot, markdown)
+    machine = machine_of(settings, where)
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    if save_to is not None:  # before minutes have passed
+        check_free(save_to, name_of(today, machine.chip, dtypes, tf32), command)
+    report = _timed(chosen, settings, machine, command, today)
+    if save_to is not None:
+        _save(report, save_to)
+    _deliver(report, layers or bool(problems), json_file, plot, markdown)
 
 
 def _started(backend: str | None, problems: Sequence[str], json_file: Path | None) -> None:
@@ -154,11 +185,17 @@ def _started(backend: str | None, problems: Sequence[str], json_file: Path | Non
 
 def _check_only(context: typer.Context, allowed: Sequence[str], why: str) -> None:
     """Refuse, beside --from or --start, what they have no use for."""
+    given = _given(context)
     for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name or "")
-        if parameter.name not in allowed and source is not None and source.name == "COMMANDLINE":
+        if parameter.name not in allowed and given[parameter.name or ""]:
             named = parameter.opts[0] if parameter.param_type_name == "option" else "PROBLEM"
             raise typer.BadParameter(f"{why}: leave {named} out")
+
+
+def _given(context: typer.Context) -> dict[str, bool]:
+    """Return of every parameter whether it stood on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name: source is not None and source.name == "COMMANDLINE" for name, source in sources.items()}
 
 
 def _need(module: str, option: str) -> None:
@@ -177,95 +214,44 @@ def _check_suffix(path: Path) -> None:
         raise ArgumentError(f"plot is {str(path)!r}; its suffix must be of {', '.join(sorted(known))}")
 
 
-def _settings(
-    backend: str | None, against: str, threads: int, accuracy: str, memory: str, quick: bool
-) -> Settings:
-    from ..bench.results import Settings
-    from ..bench.run import possible_memory
-
-    possible = possible_memory()
-    modes: tuple[Memory, ...] = tuple(mode for mode in possible if memory in ("both", mode))
-    if not modes:
-        raise ArgumentError(f"memory is {memory!r}, for which glibc is needed; here there is {possible[0]!r}")
-    rounds = 3 if quick else 9
-    return Settings(backend, against, threads, accuracy, modes, most_rounds=rounds)
-
-
-def _chosen(
-    problems: Sequence[str],
-    shapes: Path | None,
-    dtype: str | None,
-    primitive: str | None,
-    classes: Sequence[str],
-    quick: bool,
-    every: bool,
-) -> list[Layer]:
-    """Return what is to be timed."""
-    from ..bench import selection
-    from ..bench.classes import class_of, parse_classes
-    from ..bench.layers import built_in, of_problem, problems_of, read_file
-
-    wanted = parse_classes(classes)
-    if problems and shapes:
-        raise typer.BadParameter("give PROBLEM or --shapes, and not both")
-    are_texts = True
-    if problems:
-        found = [of_problem(Problem.parse(text)) for text in problems]
-    elif shapes:
-        found, are_texts = read_file(shapes)
-    else:
-        found, are_texts = built_in(), False
-    if are_texts and (dtype or primitive):
-        option = "--dtype" if dtype else "--primitive"
-        raise typer.BadParameter(f"{option} is for tables of layers; a PROBLEM says it itself")
-    if not are_texts:
-        found = problems_of(
-            [selection.shrunk(layer) for layer in found], primitive or "forward", dtype or "float32"
-        )
-    if not (problems or shapes):
-        found = [layer for layer in found if selection.usual_size(layer)]
-    # A file of the user's is timed as it is, to the last layer.
-    most = QUICK if quick else None if every or problems or shapes else USUAL
-    chosen: list[Layer] = []
-    merged = selection.merged(found)
-    for one in dict.fromkeys(layer.problem.primitive for layer in merged):
-        members = [layer for layer in merged if layer.problem.primitive == one]
-        chosen += members if problems else selection.by_class(members, wanted, most)
-    if not chosen:
-        there = ", ".join(dict.fromkeys(class_of(layer) for layer in merged)) or "no layers"
-        raise ArgumentError(
-            f"classes is {', '.join(wanted)!r}, of which there is no layer; there are {there}"
-        )
-    return chosen
-
-
-def _timed(chosen: Sequence[Layer], settings: Settings, command: str) -> Report:
-    from ..bench.machine import this_machine
+def _timed(chosen: Sequence[Layer], settings: Settings, machine: Machine, command: str, today: str) -> Report:
     from ..bench.results import Report
     from ..bench.run import run
 
-    machine = this_machine(versions())
-    if machine.busy:
+    if machine.busy and machine.gpu is not None:
+        print_warning(f"the GPU's load is {machine.gpu.load} %: something else runs on it")
+    elif machine.busy:
         print_warning(
             f"the load is {machine.load:.2f}: something else runs on this machine, and threads that wait for "
             "each other, such as torch's, may seem many times slower than they are"
         )
     dtypes = {layer.problem.dtype for layer in chosen}
+    # BLAS has these two; of any other type's arithmetic, and of a GPU's, it would tell nothing.
+    peak_dtype = "float64" if dtypes == {"float64"} else "float32"
     with progress(len(chosen) * len(settings.memory)) as advance:
-        rows, peak = run(
-            chosen,
-            settings,
-            # BLAS has these two; of any other type's arithmetic it would tell nothing.
-            peak_dtype="float64" if dtypes == {"float64"} else "float32",
-            advance=advance,
-        )
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+        rows, peak = run(chosen, settings, peak_dtype="" if machine.gpu else peak_dtype, advance=advance)
     return Report(machine, command, today, settings, peak, rows)
+
+
+def _save(report: Report, folder: Path) -> None:
+    """Write a report under the name of its date, chip and dtype, and print where."""
+    from ..bench.dated import check_free, name_of, save
+
+    dtypes = [Problem.parse(row.problem).dtype for row in report.rows]
+    name = name_of(report.date, report.machine.chip, dtypes, report.settings.allow_tf32)
+    check_free(folder, name, report.command)
+    show(*map(str, save(report, folder, name)), "")
 
 
 def _command(*arguments: str, **options: object) -> str:
     """Return the command line that repeats the benchmark; what has its default is left out."""
-    defaults = {"against": "torch", "threads": 1, "accuracy": "standard", "memory": "both"}
+    defaults = {
+        "against": "torch",
+        "device": "cpu",
+        "threads": 1,
+        "accuracy": "standard",
+        "memory": "both",
+    }
     words = ["convhub", "bench", *arguments]
     for name, value in options.items():
         if value is True:

@@ -15,6 +15,7 @@ from ..bench.words import (
     MEMORY,
     class_cells,
     facts,
+    host_bound,
     layer_cells,
     not_compared,
     theirs,
@@ -34,7 +35,8 @@ def show_report(report: Report, *, layers: bool) -> None:
             show(_layers(summary))
         if len(summary.rows) > 1 or not layers:
             show(_classes(summary, theirs(report.settings)))
-        show(*(Text(line) for line in (*totals(summary, report.settings), *not_compared(summary.rows))), "")
+        below = (*totals(summary, report.settings), *host_bound(summary.rows), *not_compared(summary.rows))
+        show(*map(Text, below), "")
     show(*(Text(line, style="dim") for line in facts(report)))
 
 

@@ -17,7 +17,7 @@ _IN_ENVIRONMENT = {key: name for name, key in VARIABLES.items()}
 
 
 def config(as_json: JsonOption = False) -> None:
-    """Print each setting, where it came from and what may stand there.
+    """Print each setting, its source and what may stand there.
 
     Settings come, strongest first, from the environment; from convhub.toml, or [tool.convhub] in
     pyproject.toml, in this folder or the nearest above it; from the user's convhub.toml; from the defaults.

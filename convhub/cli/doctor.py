@@ -9,18 +9,18 @@ from typing import Any
 
 import typer
 
-from ..candidates import availability, current_registry, run_options
+from ..candidates import current_registry, judge_availability, run_options
 from ..config import Resolved, available_cores, current
-from ..errors import ConfigurationError
+from ..errors import BackendContractError, ConfigurationError
 from ..plugins import Registered
 from ..tuning import database_path
+from ..versions import versions
 from .config import changed_settings
 from .doctor_report import Examined, Report, show_report
 from .failures import failure_row
 from .output import JsonOption, print_json
 from .small_check import check_backend
-from .troubles import Trouble, computing_troubles, plugin_troubles, setting_troubles
-from .versions import versions
+from .troubles import Trouble, answer_troubles, computing_troubles, plugin_troubles, setting_troubles
 
 __all__ = ["doctor"]
 
@@ -53,6 +53,7 @@ def _examine() -> Report:
     troubles = (
         *setting_troubles(registry, resolved),
         *plugin_troubles(registry),
+        *answer_troubles(registry, resolved),
         *computing_troubles(examined),
     )
     # One wrong setting may show on each device.
@@ -61,12 +62,12 @@ def _examine() -> Report:
 
 
 def _examine_backend(registered: Registered, resolved: Resolved) -> Examined:
-    missing = availability(registered.backend, resolved)
+    missing = judge_availability(registered.backend, resolved).reason
     if missing is not None:
         return Examined(registered, False, f"not available: {missing}", [])
     try:
         run_options(registered.backend, resolved)
-    except ConfigurationError:  # which is among the troubles already
+    except (ConfigurationError, BackendContractError):  # which is among the troubles already
         return Examined(registered, True, "available, but its options are wrong", [])
     checks = check_backend(registered, resolved)
     return Examined(registered, True, None if checks else "available, but takes no small problem", checks)

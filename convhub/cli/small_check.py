@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from ..candidates import reason_against
+from ..candidates import judge
 from ..config import Resolved
 from ..conformance.calls import caller_library, compute, deliver
 from ..conformance.data import operands
@@ -23,7 +23,10 @@ __all__ = ["Check", "check_backend"]
 
 
 class Check(NamedTuple):
-    """What came of one small problem, and, unless the result was right, why."""
+    """What came of one small problem, and, unless the result was right, why.
+
+    It is "wrong" too where the backend raises, or answers to a question what the contract does not allow.
+    """
 
     problem: Problem
     outcome: Literal["right", "wrong", "not run"]
@@ -42,14 +45,18 @@ def check_backend(registered: Registered, resolved: Resolved) -> list[Check]:
     checks = []
     for device, primitive in itertools.product(capabilities.devices, registered.backend.primitives):
         for problem in _small_problems(registered, primitive, device):
-            if reason_against(registered.backend, problem, resolved) is None:
+            answer = judge(registered.backend, problem, resolved)
+            if answer.fault:
+                checks.append(Check(problem, "wrong", str(answer.reason)))
+                break
+            if answer.reason is None:
                 checks.append(_check(Trial(registered.backend.name, problem)))
                 break
     return checks
 
 
 def _small_problems(registered: Registered, primitive: Primitive, device: str) -> list[Problem]:
-    """Return a problem with everything that the backend takes, and the plainest that there is."""
+    """Return a problem with everything that the backend takes, and the plainest of each usual kernel."""
     takes = registered.backend.capabilities
     dtypes = takes.dtypes_of(primitive)
     if not dtypes:
@@ -64,7 +71,8 @@ def _small_problems(registered: Registered, primitive: Primitive, device: str) -
         groups=2 if takes.groups else 1,
         output_size=(0, 0),
     )
-    return [rich, plain]
+    usual = [plain.replace(kernel_size=kernel, output_size=(0, 0)) for kernel in ((3, 3), (1, 1))]
+    return [rich, plain, *usual]
 
 
 def _check(trial: Trial) -> Check:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..candidates import availability, check_priority, run_options, unknown
+from ..candidates import availability, check_priority, judge_availability, run_options, unknown
 from ..config import Resolved
-from ..errors import ConfigurationError, UnknownBackendError
-from ..plugins import Registry
+from ..errors import BackendContractError, ConfigurationError, UnknownBackendError
+from ..plugins import Origin, Registry
 
 if TYPE_CHECKING:
     from .doctor_report import Examined
 
-__all__ = ["Trouble", "computing_troubles", "plugin_troubles", "setting_troubles"]
+__all__ = ["Trouble", "answer_troubles", "computing_troubles", "plugin_troubles", "setting_troubles"]
 
 
 class Trouble(NamedTuple):
@@ -34,11 +34,13 @@ def setting_troubles(registry: Registry, resolved: Resolved) -> Iterator[Trouble
             check_priority(device, registry, resolved)
         except UnknownBackendError as error:
             yield Trouble(str(error), f"mend the setting priority, {resolved.sources['priority']}")
-    for name, (backend, _) in registry.backends.items():
+    for name, (backend, origin) in registry.backends.items():
         try:
             run_options(backend, resolved)
         except ConfigurationError as error:
             yield Trouble(str(error), f"mend the table [options.{name}]")
+        except BackendContractError as error:
+            yield Trouble(str(error), _mend(origin, registry))
     for name in sorted(resolved.settings.options.keys() - registry.backends.keys()):
         source = resolved.sources[f"options.{name}"]
         yield Trouble(
@@ -61,10 +63,19 @@ def _named_backend(name: str, for_all: bool, registry: Registry, resolved: Resol
 def plugin_troubles(registry: Registry) -> Iterator[Trouble]:
     """Find the plugins that failed."""
     for _, origin, reason in registry.failures:
-        yield Trouble(
-            f"{origin}: {reason}",
-            f"mend or uninstall it, or leave it out: CONVHUB_DISABLE_PLUGINS={origin.plugin}",
-        )
+        yield Trouble(f"{origin}: {reason}", _mend(origin, registry))
+
+
+def answer_troubles(registry: Registry, resolved: Resolved) -> Iterator[Trouble]:
+    """Find the backends that do not say as the contract wants whether they are available."""
+    for name, (backend, origin) in registry.backends.items():
+        answer = judge_availability(backend, resolved)
+        if answer.fault:
+            yield Trouble(f"backend {name!r}: {answer.reason}", _mend(origin, registry))
+
+
+def _mend(origin: Origin, registry: Registry) -> str:
+    return f"mend or uninstall it, or leave it out: {registry.remedy(origin)}"
 
 
 def computing_troubles(examined: Mapping[str, Examined]) -> Iterator[Trouble]:

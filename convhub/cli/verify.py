@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
 
-from ..candidates import available_backends, current_registry
+from ..candidates import available_backends
 from ..dispatch import check_name
 from ..problem import Problem
-from .output import JsonOption, print_error, print_json
+from .output import JsonOption, print_error, print_json, print_warning
 from .progress import progress
 from .verify_report import Tally, show_tallies, tally_row
 
@@ -27,7 +27,10 @@ def verify(
         ),
     ] = None,
     random: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Check this many random problems instead.")
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Check this many random problems that the backend takes instead."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the random problems and data.")] = 0,
     backend: Annotated[
@@ -41,18 +44,17 @@ def verify(
     Each result is compared with the exact one, under the bound to which the backend's accuracy class is held.
     Exit code 1 if a check fails, or if nothing could be checked.
     """
-    # Imported here, since the other commands need not wait for it.
-    from ..conformance.verify import random_problems
-
     if (problem is None) == (random is None):
         raise typer.BadParameter("give a PROBLEM or --random N, and not both")
     for name in backend or ():
         check_name(name, "--backend")
     names = list(dict.fromkeys(backend or available_backends()))
     if problem is not None:
-        tallies = _check(names, [Problem.parse(problem)], seed, on_own_device=False)
+        written = [Problem.parse(problem)]
+        problems = dict.fromkeys(names, written)
     else:
-        tallies = _check(names, list(random_problems(random or 0, seed)), seed, on_own_device=True)
+        problems = {name: _drawn(name, random or 0, seed) for name in names}
+    tallies = _check(problems, seed)
     if as_json:
         print_json({"seed": seed, "backends": {tally.backend: tally_row(tally) for tally in tallies}})
     else:
@@ -67,18 +69,27 @@ def verify(
     raise typer.Exit(1)
 
 
-def _check(names: Sequence[str], problems: Sequence[Problem], seed: int, on_own_device: bool) -> list[Tally]:
+def _drawn(name: str, count: int, seed: int) -> list[Problem]:
+    """Return random problems that a backend takes; where it takes few, fewer, with a warning."""
+    # Imported here, since the other commands need not wait for it.
+    from ..conformance.calls import refused
+    from ..conformance.verify import random_problems
+
+    drawn = list(random_problems(count, seed, backend=name))
+    if len(drawn) < count and refused(name, drawn[0]) is None:
+        print_warning(f"of very many random problems, {name!r} takes only {len(drawn)}, not {count}")
+    return drawn
+
+
+def _check(problems: Mapping[str, Sequence[Problem]], seed: int) -> list[Tally]:
     from ..conformance.verify import verify as findings_of
 
     tallies = []
-    with progress(len(names) * len(problems)) as advance:
-        for name in names:
-            devices = current_registry().backends[name].backend.capabilities.devices
-            tally = Tally(name, seed)
-            for problem in problems:
-                # Random problems are drawn without a device; one that is written means what it says.
-                moved = on_own_device and problem.device not in devices
-                tally.add(findings_of(problem.replace(device=devices[0]) if moved else problem, name, seed))
+    with progress(sum(map(len, problems.values()))) as advance:
+        for name, chosen in problems.items():
+            tally = Tally(name)
+            for problem in chosen:
+                tally.add(findings_of(problem, name, seed))
                 advance(name)
             tallies.append(tally)
     return tallies

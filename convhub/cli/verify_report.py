@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from ..conformance.trial import Trial
 from .output import new_table, show, unbroken
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ class Tally:
     """The findings about one backend, added up as they come."""
 
     backend: str
-    seed: int
     outcomes: dict[str, Counter[str]] = dataclasses.field(default_factory=dict)
     worst: dict[str, float] = dataclasses.field(default_factory=dict)
     skips: Counter[str] = dataclasses.field(default_factory=Counter)
@@ -55,10 +53,6 @@ class Tally:
         """How many checks were not skipped."""
         return self.count("passed") + self.count("failed")
 
-    def command(self, finding: Finding) -> str:
-        """Return the command that repeats one finding."""
-        return Trial(self.backend, finding.problem, self.seed).command
-
 
 def tally_row(tally: Tally) -> dict[str, Any]:
     """Return a tally as JSON has it; a ratio that is not finite is null there."""
@@ -82,7 +76,7 @@ def tally_row(tally: Tally) -> dict[str, Any]:
                 "check": finding.check,
                 "ratio": _finite(finding.ratio),
                 "detail": finding.detail,
-                "command": tally.command(finding),
+                "command": finding.command,
             }
             for finding in tally.failures
         ],
@@ -125,7 +119,7 @@ def _show(tally: Tally) -> None:
     for finding in tally.failures[:SHOWN]:
         show(
             Text.assemble((f"FAILED {tally.backend} {finding.check}: ", "bold red"), finding.detail),
-            unbroken(f"  {tally.command(finding)}"),
+            unbroken(f"  {finding.command}"),
         )
     _show_rest(len(tally.failures), "failures")
     if tally.skips or tally.failures:

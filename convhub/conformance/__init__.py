@@ -1,11 +1,18 @@
 """The conformance suite: whether a backend keeps the promises of `convhub.backend`.
 
-Three ways in::
+Four ways in::
 
-    pytest --pyargs convhub.conformance --convhub-backend mine    # everything
+    convhub conformance mine                                      # everything, with a report
+    pytest --pyargs convhub.conformance --convhub-backend mine    # the same, in pytest's own words
     convhub verify --random 100 --backend mine                    # random problems, no pytest needed
     convhub.conformance.verify.verify(problem, "mine")            # one problem, as data
+
+and, in a test folder of one's own, `conformance_cases`. ``docs/conformance.md`` tells what is checked.
 
 Results are compared with an oracle that shares no code with any backend (`oracle`), under bounds that
 follow from the arithmetic alone (`bounds`). Nothing here is imported by ``import convhub``.
 """
+
+from .author import conformance_cases
+
+__all__ = ["conformance_cases"]

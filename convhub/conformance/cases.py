@@ -8,9 +8,23 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import Backend, Capabilities
+from ..errors import ArgumentError
 from ..problem import PRIMITIVES, Pair, Primitive, Problem
 
-__all__ = ["EDGES", "LARGE", "crossed", "edges", "fit", "forked", "large", "pairwise", "random_problem"]
+__all__ = [
+    "EDGES",
+    "LARGE",
+    "crossed",
+    "declared_problem",
+    "edges",
+    "fit",
+    "forked",
+    "large",
+    "narrowed",
+    "pairwise",
+    "random_problem",
+]
 
 Sides = tuple[Pair, Pair]
 
@@ -69,6 +83,11 @@ EDGES: dict[str, str] = {
     "many channels, kernel of the image": "n2c31h4w3_k29r4s3",
     "many images": "n41c2h3w4_k3r2s2",
     "first layer": "n1c3h21w23_k8r7s7_stride2x2_pad3x3",
+    "row of more than 512 pixels": "n1c1h2w521_k2r1s3_pad0x1",
+    "every parameter at once": "n2c6h7w9_k4r3s2_stride2x1_pad1-0x0-2_dilation1x2_groups2",
+    "sum over many channels": "n1c131h3w3_k3r3s3",
+    "sum over many output channels": "n1c3h2w2_k401r1s1",
+    "sum over many pixels": "n5c1h17w16_k2r2s1",
     "rows just past a vector": "n1c2h3w17_k2r3s3_pad1x1",
     "rows just short of a vector": "n1c2h3w15_k2r3s3_pad1x1",
 }
@@ -194,8 +213,16 @@ def pairwise(factors: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
         yield {name: factors[name][row[name]] for name in names}
 
 
-def random_problem(rng: np.random.Generator, primitive: Primitive, dtype: str) -> Problem:
-    """Return a small random problem: every parameter drawn on its own, small values more often."""
+def random_problem(
+    rng: np.random.Generator, primitive: Primitive, dtype: str, within: Capabilities | None = None
+) -> Problem:
+    """Return a small random problem: every parameter drawn on its own, small values more often.
+
+    Parameters
+    ----------
+    within : Capabilities, optional
+        What it may have; by default anything.
+    """
 
     def small(least: int, most: int) -> int:
         return min(int(rng.integers(least, most + 1)), int(rng.integers(least, most + 1)))
@@ -204,20 +231,59 @@ def random_problem(rng: np.random.Generator, primitive: Primitive, dtype: str) -
         return (small(least, most), small(least, most))
 
     groups = small(1, 5)
-    return fit(
-        primitive=primitive,
-        dtype=dtype,
-        batch=small(0, 4) or small(0, 4),
-        groups=groups,
-        in_channels=groups * small(1, 9),
-        out_channels=groups * small(1, 9),
-        output_size=two(1, 10),
-        kernel_size=two(1, 5),
-        stride=two(1, 4),
-        dilation=two(1, 3),
-        padding=(two(0, 3), two(0, 3)) if rng.random() < 0.5 else _symmetric(two(0, 3)),
-        unused=two(0, 3),
-    )
+    drawn: dict[str, Any] = {
+        "primitive": primitive,
+        "dtype": dtype,
+        "batch": small(0, 4) or small(0, 4),
+        "groups": groups,
+        "in_channels": groups * small(1, 9),
+        "out_channels": groups * small(1, 9),
+        "output_size": two(1, 10),
+        "kernel_size": two(1, 5),
+        "stride": two(1, 4),
+        "dilation": two(1, 3),
+        "padding": (two(0, 3), two(0, 3)) if rng.random() < 0.5 else _symmetric(two(0, 3)),
+        "unused": two(0, 3),
+    }
+    return fit(**(drawn if within is None else narrowed(drawn, within)))
+
+
+def declared_problem(rng: np.random.Generator, backend: Backend, device: str = "cpu") -> Problem:
+    """Return a small random problem within what `backend` declares; its `supports` is not asked.
+
+    Raises
+    ------
+    ArgumentError
+        If it declares nothing at all.
+    """
+    primitives = [p for p in backend.primitives if backend.capabilities.dtypes_of(p)]
+    if not primitives:
+        raise ArgumentError(f"backend is {backend.name!r}, which offers no primitive in any dtype")
+    primitive = primitives[rng.integers(len(primitives))]
+    dtypes = backend.capabilities.dtypes_of(primitive)
+    usual = [dtype for dtype in dtypes if dtype in ("float32", "float64")]
+    if usual and rng.random() < 0.5:  # or these would be lost among many
+        dtypes = tuple(usual)
+    dtype = dtypes[rng.integers(len(dtypes))]
+    return random_problem(rng, primitive, dtype, backend.capabilities).replace(device=device)
+
+
+def narrowed(drawn: Mapping[str, Any], capabilities: Capabilities) -> dict[str, Any]:
+    """Return parameters for `fit`, those that `capabilities` exclude having their usual values."""
+    found = dict(drawn)
+    if not capabilities.groups:
+        for name in ("in_channels", "out_channels"):
+            found[name] //= found["groups"]
+        found["groups"] = 1
+    if not capabilities.stride:
+        found["stride"] = (1, 1)
+    if not capabilities.dilation:
+        found["dilation"] = (1, 1)
+    if not capabilities.padding:
+        found["padding"] = _symmetric((0, 0))
+    if not capabilities.asymmetric_padding:
+        found["padding"] = _symmetric((found["padding"][0][0], found["padding"][1][0]))
+    return found
 
 
 def _symmetric(padding: Pair) -> Sides:

@@ -18,7 +18,7 @@ from ..candidates import run_options
 from ..problem import Problem, with_primitive
 from .bounds import Worst, bound, worst
 from .calls import compute, refused, registered
-from .data import generator, operands
+from .data import generator, operands, tiny_scales
 from .oracle import Array, Exact, Operands, count_products, exact, two_product
 from .trial import CheckFailure, Skip, Trial
 
@@ -41,25 +41,41 @@ def positive_data(trial: Trial) -> float:
 
 
 def exact_integers(trial: Trial) -> float:
-    """Check small integers, which floats add up exactly: the error must be 0."""
+    """Check small integers, which floats add up exactly: the error must be 0.
+
+    The same integers times powers of two must give the same digits: the first operand is subnormal then, and
+    the result, which is not, far from 1.
+    """
     declared = _accuracy(trial)
     if declared != "componentwise":
         raise Skip(f"declares the accuracy class {declared}, which need not be exact on integers")
     if trial.problem.terms > 10**6:
         raise Skip("sums of more than 10**6 products are not exact in float32")
     given = operands(trial.problem, trial.seed, "exact", bias=True)
-    result = compute(trial, given)
     expected = exact(trial.problem, given).value.astype(numpy_dtype(trial.problem.dtype))
+    _compare_exactly(trial, compute(trial, given), expected, "small integers")
+    if expected.dtype.kind not in "iu":
+        first, second = tiny_scales(trial.problem.dtype)
+        given = Operands(
+            given.first * first,
+            given.second * second,
+            None if given.bias is None else given.bias * (first * second),
+        )
+        what = f"small integers times {first.real:.3g}, which makes them subnormal, and {second.real:.3g}"
+        _compare_exactly(trial, compute(trial, given), expected * (first * second), what)
+    return 0.0
+
+
+def _compare_exactly(trial: Trial, result: Array, expected: Array, what: str) -> None:
     check_form(trial, result, expected)
-    if not np.array_equal(result, expected):
-        wrong = result != expected
+    wrong = result != expected
+    if wrong.any():
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise CheckFailure(
             trial,
-            f"small integers: {wrong.sum()} of {wrong.size} elements are not exact; at {place} is "
+            f"{what}: {wrong.sum()} of {wrong.size} elements are not exact; at {place} is "
             f"{result[place]}, must be {expected[place]}",
         )
-    return 0.0
 
 
 def adjoint(trial: Trial) -> float:

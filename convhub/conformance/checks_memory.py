@@ -90,16 +90,31 @@ def every_element(trial: Trial) -> float:
 
 
 def no_stale_state(trial: Trial) -> float:
-    """Check that earlier calls leave nothing behind, NaN included, and that equal calls give equal bits."""
+    """Check that a call sees its operands as they are now, whatever was called before, and gives equal bits.
+
+    The caller keeps its arrays and fills them anew: another result, then NaN, then the operands that count.
+    What was returned before must stay as it was.
+    """
     given = operands(trial.problem, trial.seed, bias=True)
-    first = compute(trial, given)
-    compute(trial, operands(trial.problem, trial.seed + 1, bias=True))
+    held = operands(trial.problem, trial.seed + 1, bias=True)
+    earlier = compute(trial, held._replace(bias=None))
+    as_it_was = earlier.copy()
     if numpy_dtype(trial.problem.dtype).kind not in "iu":
-        compute(trial, given.map(lambda operand: np.full_like(operand, np.nan)))
-    again = compute(trial, given)
-    ratio = judge(trial, again, given, "the call after one whose operands were all NaN")
-    same_bits(trial, again, first, given, "the same call once more")
+        for array in _arrays(held):
+            array.fill(np.nan)
+        compute(trial, held)
+    for array, values in zip(_arrays(held), _arrays(given), strict=True):
+        array[...] = values
+    result = compute(trial, held)
+    ratio = judge(trial, result, given, "operands in place of others, and of NaN, in the same arrays")
+    same_bits(trial, compute(trial, given), result, given, "the same call once more")
+    if _differing(earlier, as_it_was).any():
+        raise CheckFailure(trial, "a result that the caller holds was changed by a later call")
     return ratio
+
+
+def _arrays(given: Operands) -> list[Array]:
+    return [array for array in given if array is not None]
 
 
 def small_workspace(trial: Trial) -> float:

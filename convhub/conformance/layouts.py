@@ -12,35 +12,41 @@ from .oracle import Array
 __all__ = ["BUILDERS", "View", "broadcast", "broadcast_values"]
 
 
+#: Elements of garbage that lie before and behind an array: a cache line of the narrowest type and more.
+MARGIN = 64
+
+
 class View(NamedTuple):
-    """A view, and the one-dimensional array that holds its elements and whatever lies between them."""
+    """A view, and the one-dimensional array that holds its elements and whatever lies between and around."""
 
     array: Array
     buffer: Array
 
 
 def _contiguous(values: Array) -> View:
-    buffer = values.flatten()
-    return View(buffer.reshape(values.shape), buffer)
+    """In garbage: who reads beyond the array meets NaN, and who writes there changes the buffer."""
+    buffer = np.full(values.size + 2 * MARGIN, _garbage(values.dtype), values.dtype)
+    view = buffer[MARGIN : MARGIN + values.size].reshape(values.shape)
+    view[...] = values
+    return View(view, buffer)
 
 
 def _reversed(values: Array) -> View:
     every_axis = (slice(None, None, -1),) * values.ndim
-    buffer = values[every_axis].flatten()
-    return View(buffer.reshape(values.shape)[every_axis], buffer)
+    view, buffer = _contiguous(values[every_axis])
+    return View(view[every_axis], buffer)
 
 
 def _fortran(values: Array) -> View:
-    buffer = values.T.flatten()
-    return View(buffer.reshape(values.T.shape).T, buffer)
+    view, buffer = _contiguous(values.T)
+    return View(view.T, buffer)
 
 
 def _channels_last(values: Array) -> View:
     if values.ndim != 4:
         return _contiguous(values)
-    moved = values.transpose(0, 2, 3, 1)
-    buffer = moved.flatten()
-    return View(buffer.reshape(moved.shape).transpose(0, 3, 1, 2), buffer)
+    view, buffer = _contiguous(values.transpose(0, 2, 3, 1))
+    return View(view.transpose(0, 3, 1, 2), buffer)
 
 
 def _sliced(values: Array) -> View:

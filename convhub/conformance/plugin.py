@@ -1,43 +1,88 @@
-"""The suite's options, and the summary of what it found; loaded by `conftest` or by ``pytest -p``."""
+"""The suite's part in pytest: its options, its tests, its report, and the summary at the end.
+
+An installed convhub brings it into every run of pytest, so it imports nothing of the suite before the
+suite is wanted.
+"""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from .verify import Finding
+from .author import LEVELS, MARKER, Wanted
+from .gathering import ATTRIBUTE, Gatherer
 
-__all__ = ["OPTION", "OPTIONS", "option_texts", "record"]
+if TYPE_CHECKING:
+    from .suite import Case
+
+__all__ = ["DEVICE", "OPTION", "OPTIONS"]
 
 OPTION = "--convhub-backend"
 OPTIONS = "--convhub-options"
-#: The name under which a report carries what was found, as plain data, so that pytest-xdist can send it.
-PROPERTY = "convhub findings"
+DEVICE = "--convhub-device"
+
+
+GATHERER = pytest.StashKey[Gatherer]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options that say which backends are checked, and under which options of their own."""
-    group = parser.getgroup("convhub")
+    """Add the options that say what is checked, and where the report goes."""
+    group = parser.getgroup("convhub", "convhub's conformance suite")
     group.addoption(
         OPTION,
         action="append",
         metavar="NAME",
         dest="convhub_backend",
-        help="check this backend with convhub's conformance suite; may be repeated (default: every one)",
+        help="check this backend; may be repeated (default: every one)",
     )
     group.addoption(
         OPTIONS,
         action="append",
         metavar="NAME.KEY=VALUE",
         dest="convhub_options",
-        help="check backend NAME once more under this option of its own; may be repeated",
+        help="check backend NAME once more under this option of its own, at level quick; may be repeated",
     )
+    group.addoption(
+        DEVICE,
+        metavar="TYPE",
+        dest="convhub_device",
+        help="check backends on this type of device only, such as cuda (default: each that they run on)",
+    )
+    group.addoption(
+        "--convhub-level",
+        choices=LEVELS,
+        help="how much to check (default: full, and quick under --convhub-options)",
+    )
+    group.addoption("--convhub-seed", type=_seed, metavar="N", help="of all random data (default: 0)")
+    group.addoption(
+        "--convhub-xfails", type=Path, metavar="FILE.toml", help="failures that are known, as docs tell"
+    )
+    group.addoption("--convhub-report", type=Path, metavar="FILE.json", help="write what was found there")
+    group.addoption("--convhub-progress", type=Path, metavar="FILE", help="write there how far it is")
     parser.addini("convhub_options", f"what {OPTIONS} says where it is not given", type="linelist")
+
+
+def _seed(text: str) -> int:
+    seed = int(text)
+    if seed < 0:
+        raise ValueError(f"a seed is 0 or more, not {seed}")
+    return seed
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known by which the suite's tests are found."""
+    config.addinivalue_line("markers", f"{MARKER}(wanted): see convhub.conformance.conformance_cases")
+    gatherer = Gatherer(config)
+    config.stash[GATHERER] = gatherer
+    config.pluginmanager.register(gatherer, "convhub gatherer")
+    progress = config.getoption("convhub_progress", None)
+    if progress is not None and not gatherer.is_worker:
+        from .progress import Progress
+
+        config.pluginmanager.register(Progress(progress), "convhub progress")
 
 
 def option_texts(config: pytest.Config) -> dict[str, str]:
@@ -49,112 +94,97 @@ def option_texts(config: pytest.Config) -> dict[str, str]:
 
 
 def pytest_collection(session: pytest.Session) -> None:
-    """Refuse backends that are not registered, and options that they do not have, before all else."""
+    """Refuse backends that are not registered, options and devices that they do not have, before all else."""
     asked = dict.fromkeys(session.config.getoption("convhub_backend") or (), OPTION)
+    device = session.config.getoption("convhub_device")
     texts = option_texts(session.config)
     asked |= dict.fromkeys(texts.values(), OPTIONS)
-    if not asked:
+    file = session.config.getoption("convhub_xfails")
+    if not asked and file is None and device is None:
         return
-    # Imported here, since this plugin may be loaded in sessions that have nothing to do with convhub.
     from .. import config
     from ..candidates import current_registry, run_options, unknown
-    from ..errors import ConfigurationError
+    from ..errors import ArgumentError, ConfigurationError
     from .calls import settings
+    from .suite import NAMES
+    from .xfails import read_xfails
 
     registry = current_registry()
     for name, source in asked.items():
         if name not in registry.backends:
             raise pytest.UsageError(unknown(name, source, registry))
+        devices = registry.backends[name].backend.capabilities.devices
+        if source == OPTION and device not in (None, *devices):
+            raise pytest.UsageError(f"{DEVICE} is {device!r}; {name} runs on {' and '.join(devices)} only")
+    there = {one for r in registry.backends.values() for one in r.backend.capabilities.devices}
+    if device not in (None, *there):
+        raise pytest.UsageError(f"{DEVICE} is {device!r}; there are {', '.join(sorted(there))}")
     for text, name in texts.items():
         try:
             with settings(options=text):
                 run_options(registry.backends[name].backend, config.current())
         except ConfigurationError as error:
             raise pytest.UsageError(f"{OPTIONS} {text}: {error}") from error
+    try:
+        if file is not None:
+            read_xfails(file, NAMES)
+    except ArgumentError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
-def record(request: pytest.FixtureRequest, findings: Iterable[Finding]) -> None:
-    """Attach findings to the report of the test that runs, for the summary at the end."""
-    call = getattr(request.node, "callspec", None)
-    subject = str(call.params["subject"]) if call is not None and "subject" in call.params else None
-    rows = [
-        [
-            subject or f.backend,
-            f.problem.primitive,
-            f.problem.dtype,
-            f.problem.device,
-            f.check,
-            f.outcome,
-            f.ratio,
-            f.detail,
-        ]
-        for f in findings
-    ]
-    request.node.user_properties.append((PROPERTY, rows))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print for each backend what passed, failed and was skipped and why, and the worst errors."""
-    rows = list(_rows(terminalreporter))
-    if not rows:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Multiply a test that `conformance_cases` marked by the problems of the suite."""
+    mark = metafunc.definition.get_closest_marker(MARKER)
+    if mark is None:
         return
-    terminalreporter.section("convhub conformance")
-    for backend in dict.fromkeys(row[0] for row in rows):
-        _summarize(terminalreporter, backend, [row for row in rows if row[0] == backend])
-    for line in _not_run(terminalreporter.config):
-        terminalreporter.write_line(line, yellow=True)
+    from ..errors import ConvhubError
+
+    (wanted,) = mark.args
+    try:
+        cases = _cases(metafunc.config, wanted, metafunc.definition.path.parent)
+    except ConvhubError as error:
+        raise pytest.Collector.CollectError(f"{metafunc.definition.nodeid}: {error}") from error
+    metafunc.parametrize("case", cases, ids=[str(case) for case in cases])
 
 
-def _rows(terminalreporter: pytest.TerminalReporter) -> Iterator[list[Any]]:
-    for reports in terminalreporter.stats.values():
-        for report in reports:
-            if getattr(report, "when", None) == "call":
-                for name, rows in report.user_properties:
-                    if name == PROPERTY:
-                        yield from rows
+def _cases(config: pytest.Config, wanted: Wanted, folder: Path) -> list[Case]:
+    from ..candidates import current_registry
+    from ..dispatch import check_name
+    from .subjects import subjects_of
+    from .suite import NAMES, cases_of, side_by_side
+    from .xfails import Xfails, read_xfails
+
+    names = [wanted.backend] if wanted.backend else config.getoption("convhub_backend")
+    file = config.getoption("convhub_xfails") or (wanted.xfails and folder / wanted.xfails)
+    xfails = read_xfails(Path(file), NAMES) if file else Xfails()
+    asked = config.getoption("convhub_level") or wanted.level
+    seed = config.getoption("convhub_seed")
+    if seed is None:
+        seed = wanted.seed or 0
+    texts, device = option_texts(config), config.getoption("convhub_device")
+    subjects = []
+    for name in names or current_registry().backends:
+        check_name(name, "conformance_cases")
+        found = subjects_of(name, [text for text, backend in texts.items() if backend == name])
+        subjects += [subject for subject in found if device in (None, subject.device)]
+    config.stash[GATHERER].used.append((subjects, xfails))
+    cases = []
+    for subject in subjects:
+        # Under options a backend is checked once more, so for what differs; quick finds that.
+        level = asked or ("quick" if subject.options else "full")
+        cases += cases_of(subject, level, seed, xfails)
+    return side_by_side(cases)
 
 
-def _not_run(config: pytest.Config) -> Iterator[str]:
-    """Say of each backend that is asked for and cannot run on this machine, why it cannot."""
-    from .. import config as settings
-    from ..candidates import availability, current_registry
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Attach to the report of a test of the suite what it found, as plain data that can be sent."""
+    report = yield
+    if call.when == "call" and item.get_closest_marker(MARKER) is not None:
+        import msgspec
 
-    resolved = settings.current()
-    registry = current_registry(resolved)
-    names = config.getoption("convhub_backend", None)
-    for name, registered in registry.backends.items():
-        missing = availability(registered.backend, resolved)
-        if missing is not None and name in (names or registry.backends):
-            yield f"{name}: not run: {missing}"
-    for failure in () if names else registry.failures:
-        yield f"{failure.name}: not run: {failure.origin} could not be loaded: {failure.reason}"
-
-
-def _summarize(terminalreporter: pytest.TerminalReporter, backend: str, rows: list[list[Any]]) -> None:
-    outcomes = Counter(row[5] for row in rows)
-    terminalreporter.write_line(
-        f"{backend}: {outcomes['passed']} checks passed, {outcomes['failed']} failed, "
-        f"{outcomes['skipped']} skipped",
-        red=bool(outcomes["failed"]),
-        green=not outcomes["failed"],
-    )
-    reasons = Counter(row[7] for row in rows if row[5] == "skipped")
-    for reason, count in reasons.most_common():
-        terminalreporter.write_line(f"  skipped {count}: {reason}")
-    failed = Counter(row[4] for row in rows if row[5] == "failed")
-    for check, count in failed.most_common():
-        terminalreporter.write_line(f"  failed {count}: {check}", red=True)
-    worst: dict[tuple[str, str], float] = {}
-    for _, primitive, dtype, _, _, _, ratio, _ in rows:
-        if ratio is not None:
-            known = worst.get((dtype, primitive), 0.0)
-            worst[dtype, primitive] = max(known, math.inf if math.isnan(ratio) else ratio)
-    if worst:
-        primitives = list(dict.fromkeys(primitive for _, primitive in worst))
-        terminalreporter.write_line(
-            "  worst error, of its bound" + "".join(f"{primitive:>14}" for primitive in primitives)
-        )
-        for dtype in dict.fromkeys(dtype for dtype, _ in worst):
-            values = (worst.get((dtype, primitive)) for primitive in primitives)
-            cells = "".join(f"{'' if value is None else f'{value:.3g}':>14}" for value in values)
-            terminalreporter.write_line(f"  {dtype:<26}{cells}")
+        case: Case = item.callspec.params["case"]  # type: ignore[attr-defined]
+        setattr(report, ATTRIBUTE, msgspec.to_builtins(case.done))
+    return report

@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from .. import config
+from ..candidates import availability
 from ..problem import Problem
 from . import cases
 from .calls import compute, refused, registered
@@ -15,7 +17,17 @@ from .data import operands
 from .trial import Trial
 from .verify import Finding
 
-__all__ = ["SLOW", "SLOW_LIMIT", "Subject", "dtypes", "problems_for", "reduced", "refuses_all", "speed"]
+__all__ = [
+    "BOTH",
+    "SLOW_LIMIT",
+    "Subject",
+    "dtypes",
+    "is_slow",
+    "reduced",
+    "refuses_all",
+    "speed",
+    "subjects_of",
+]
 
 #: Multiply-accumulates a second under which a backend is slow; plain Python makes 10**6, NumPy 10**9.
 SLOW = 1e7
@@ -42,17 +54,22 @@ class Subject(NamedTuple):
         return name if self.device == "cpu" else f"{name}-{self.device}"
 
 
-def problems_for(kind: str, subject: Subject) -> list[Problem]:
-    """Return the problems of a kind for a subject.
+def subjects_of(backend: str, options: Iterable[str] = ()) -> list[Subject]:
+    """Return a backend on each of its devices, plainly and under each of the texts of options.
 
-    Parameters
-    ----------
-    kind : {"crossed", "edges", "large", "forked"}
+    Raises
+    ------
+    UnknownBackendError
+        If there is no such backend.
     """
-    if kind == "crossed":
-        return cases.crossed(dtypes(subject), subject.device)
-    tables = {"edges": cases.edges, "large": cases.large, "forked": cases.forked}
-    return tables[kind](BOTH, subject.device)
+    declared = registered(backend).backend
+    missing = availability(declared, config.current())
+    found = []
+    for device in declared.capabilities.devices:
+        subject = Subject(backend, device)
+        subject = subject._replace(missing=missing or refuses_all(subject))
+        found += [subject._replace(options=text) for text in ("", *options)]
+    return found
 
 
 def dtypes(subject: Subject) -> tuple[str, ...]:
@@ -66,10 +83,7 @@ def dtypes(subject: Subject) -> tuple[str, ...]:
 
 def reduced(subject: Subject, problem: Problem) -> list[Finding]:
     """Return the finding that a problem is left out since the backend is slow, or nothing if it is not."""
-    if problem.macs <= SLOW_LIMIT:
-        return []
-    measured = speed(subject)
-    if measured is None or measured >= SLOW:
+    if problem.macs <= SLOW_LIMIT or not is_slow(subject):
         return []
     reason = (
         f"reduced: slower than {SLOW:.0e} multiply-accumulates a second, so given problems of at most "
@@ -78,31 +92,53 @@ def reduced(subject: Subject, problem: Problem) -> list[Finding]:
     return [Finding(subject.backend, problem, "every check", "skipped", None, reason)]
 
 
+def is_slow(subject: Subject) -> bool:
+    """Return whether a backend is given small problems only."""
+    measured = speed(subject)
+    return measured is not None and measured < SLOW
+
+
 @functools.cache
 def speed(subject: Subject) -> float | None:
-    """Return multiply-accumulates a second on a small problem; None if the backend runs no such problem."""
+    """Return multiply-accumulates a second on a small problem; None if it runs none that is tried."""
     for problem in _probes(subject):
         if refused(subject.backend, problem) is not None:
             continue
         _seconds(subject, problem)  # what is compiled or loaded at the first call
         best = max(problem.macs / _seconds(subject, problem) for _ in range(5))
         # Waking threads on a busy machine may take longer than a small problem, but not than a large one.
-        large = problem.replace(in_channels=32, out_channels=32)
-        return best if best >= SLOW else max(best, large.macs / _seconds(subject, large))
+        large = problem.replace(in_channels=problem.in_channels * 4, out_channels=problem.out_channels * 4)
+        if best >= SLOW or refused(subject.backend, large) is not None:
+            return best
+        return max(best, large.macs / _seconds(subject, large))
     return None
 
 
 def refuses_all(subject: Subject) -> str | None:
-    """Return the one reason for which the backend refuses whatever is tried on that device, or None."""
-    reasons = {refused(subject.backend, problem) for problem in _probes(subject)}
-    return reasons.pop() if len(reasons) == 1 else None
+    """Return the one reason for which the backend refuses whatever is tried on that device, or None.
+
+    Of what it declares; beyond that it need not run anything.
+    """
+    capabilities = registered(subject.backend).backend.capabilities
+    found: str | None = None
+    for problem in _probes(subject):
+        if capabilities.refusal(problem) is not None:
+            continue
+        reason = refused(subject.backend, problem)
+        if reason is None or found not in (None, reason):
+            return None
+        found = reason
+    return found
 
 
 def _probes(subject: Subject) -> Iterator[Problem]:
-    probe = Problem("forward", 1, 8, 8, (14, 14), (3, 3), device=subject.device)
-    for dtype in dtypes(subject):
-        for primitive in registered(subject.backend).backend.primitives:
-            yield probe.replace(primitive=primitive, dtype=dtype)
+    """Yield problems for each primitive and dtype: one that most backends take, then whatever there is."""
+    usual = Problem("forward", 1, 8, 8, (14, 14), (3, 3), device=subject.device)
+    others = sorted(cases.edges(BOTH, subject.device), key=lambda problem: -problem.macs)
+    for probe in (usual, *others):
+        for dtype in dtypes(subject):
+            for primitive in registered(subject.backend).backend.primitives:
+                yield probe.replace(primitive=primitive, dtype=dtype)
 
 
 def _seconds(subject: Subject, problem: Problem) -> float:

@@ -10,11 +10,14 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from .. import config
+from ..candidates import availability
 from ..problem import PRIMITIVES, Primitive, Problem
 from . import checks, checks_memory, checks_public, checks_threads, checks_torch
-from .calls import refuse_fallback, refused
-from .cases import random_problem
+from .calls import refuse_fallback, refused, registered
+from .cases import declared_problem, random_problem
 from .trial import CheckFailure, Skip, Trial
+from .watch import watching
 
 __all__ = ["CHECKS", "Finding", "random_problems", "run_check", "verify"]
 
@@ -42,16 +45,28 @@ CHECKS: dict[str, Callable[[Trial], float | None]] = {
 class Finding(NamedTuple):
     """What one check found.
 
-    `ratio` is the worst error in units of its bound, or None where none was measured; `detail` says why a
-    check failed or was skipped, and is empty where it passed.
+    `problem` is None where a check is of the backend as a whole. `ratio` is the worst error in units of its
+    bound, or None where none was measured; `detail` says why a check failed or was skipped, and is empty
+    where it passed; `seed` is that of the data.
     """
 
     backend: str
-    problem: Problem
+    problem: Problem | None
     check: str
-    outcome: Literal["passed", "failed", "skipped"]
+    outcome: Literal["passed", "failed", "skipped", "declined"]
     ratio: float | None
     detail: str
+    seed: int = 0
+
+    @property
+    def command(self) -> str:
+        """The command that repeats it, under the backends' options that the environment has now."""
+        if self.problem is None:
+            return (
+                f"pytest --pyargs convhub.conformance --convhub-backend {self.backend} "
+                f"--convhub-seed {self.seed} -k {self.check.replace(' ', '_')}"
+            )
+        return Trial(self.backend, self.problem, self.seed, self.check).command
 
 
 def verify(problem: Problem, backend: str, seed: int = 0, *, checks: Iterable[str] = CHECKS) -> list[Finding]:
@@ -88,27 +103,42 @@ def verify(problem: Problem, backend: str, seed: int = 0, *, checks: Iterable[st
     refuse_fallback()
     reason = refused(backend, problem)
     if reason is not None:
-        return [Finding(backend, problem, "every check", "skipped", None, reason)]
+        return [Finding(backend, problem, "every check", "skipped", None, reason, seed)]
     return [run_check(name, problem, backend, seed) for name in checks]
 
 
 def run_check(name: str, problem: Problem, backend: str, seed: int = 0) -> Finding:
-    """Run the check of that name; whatever the backend raises is a failure."""
-    trial = Trial(backend, problem, seed, name)
+    """Run the check of that name; whatever the backend raises, or has another compute, is a failure."""
+    refuse_fallback()
+    with watching(backend) as others:
+        finding = _found(Trial(backend, problem, seed, name))
+    if others.complaint:
+        return finding._replace(outcome="failed", ratio=None, detail=others.complaint)
+    return finding
+
+
+def _found(trial: Trial) -> Finding:
+    check = CHECKS[trial.check]
+    passed = Finding(trial.backend, trial.problem, trial.check, "passed", None, "", trial.seed)
     try:
-        ratio = CHECKS[name](trial)
+        ratio = check(trial)
     except Skip as skip:
-        return Finding(backend, problem, name, "skipped", None, str(skip))
+        return passed._replace(outcome="skipped", detail=str(skip))
     except CheckFailure as failure:
-        return Finding(backend, problem, name, "failed", failure.ratio, failure.what)
+        return passed._replace(outcome="failed", ratio=failure.ratio, detail=failure.what)
     # A stranger's code; what it raises is what was found.
     except Exception as error:  # noqa: BLE001
-        return Finding(backend, problem, name, "failed", None, f"{type(error).__name__}: {error}")
-    return Finding(backend, problem, name, "passed", ratio, "")
+        return passed._replace(outcome="failed", detail=f"{type(error).__name__}: {error}")
+    return passed._replace(ratio=ratio)
 
 
 def random_problems(
-    count: int, seed: int, *, primitive: Primitive | None = None, dtype: str | None = None
+    count: int,
+    seed: int,
+    *,
+    primitive: Primitive | None = None,
+    dtype: str | None = None,
+    backend: str | None = None,
 ) -> Iterator[Problem]:
     """Yield small random problems, the same ones for the same seed.
 
@@ -119,6 +149,14 @@ def random_problems(
         By default, any of the three.
     dtype : str, optional
         By default, float32 or float64.
+    backend : str, optional
+        Yield only what this one takes, of the primitives and dtypes that it declares, on its device. They
+        are fewer than `count` if it takes few of very many; one that it declines, if it takes none.
+
+    Raises
+    ------
+    UnknownBackendError
+        If no backend of that name is registered.
 
     Examples
     --------
@@ -126,7 +164,30 @@ def random_problems(
     True
     """
     rng = np.random.default_rng(seed)
+    if backend is not None:
+        yield from _taken(count, rng, backend)
+        return
     for _ in range(count):
         chosen = PRIMITIVES[rng.integers(len(PRIMITIVES))]
         chosen_dtype = ("float32", "float64")[rng.integers(2)]
         yield random_problem(rng, primitive or chosen, dtype or chosen_dtype)
+
+
+#: How many problems are drawn for each one that a backend shall take: one in 25 has a kernel of 3x3.
+DRAWS = 400
+
+
+def _taken(count: int, rng: np.random.Generator, name: str) -> Iterator[Problem]:
+    backend = registered(name).backend
+    device = next(iter(backend.capabilities.devices), "cpu")
+    able = availability(backend, config.current()) is None
+    found = 0
+    for _ in range(DRAWS * count if able else 1):
+        problem = declared_problem(rng, backend, device)
+        if refused(name, problem) is None:
+            yield problem
+            found += 1
+            if found == count:
+                return
+    if not found:
+        yield problem

@@ -1,8 +1,8 @@
 """The CUDA kernels of the backend `cupy`, through the emulator: every variant, and faults planted in them."""
 
-import functools
 import re
-import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,40 +11,18 @@ import pytest
 pytest.importorskip("ml_dtypes", reason="bfloat16 is one of the types under test")
 
 from checking import GEOMETRIES, PRIMITIVES, assert_right, operands_of, problem_of, run
-from convhub_cupy import engine
+from convhub_cupy import engine, launching
 from convhub_cupy import plan as plan_module
 from convhub_cupy.plan import plan
 from convhub_cupy.runtime import INCLUDES
 from convhub_cupy.variants import TILED_DTYPES, every_source, tiles_for
-from cuda_emulator import EmulatedRuntime, sanitized, why_not
+from cuda_emulator import EmulatedRuntime, why_not
+from cupy_checking import LARGE, OLD, RECENT, Engine, assert_right_with, planned, plant, run_sanitized
 
 from convhub.backend import RunOptions
 from convhub.problem import Problem
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
-
-#: Larger than one of the tiles on every axis, in channels of one group and in pixels; few and many channels.
-LARGE = {
-    "large": "n2c35h17w19_k131r3s2_stride2x1_dilation2x3_pad3x2",
-    "few_channels": "n3c3h21w17_k70r3s3_pad1",
-    "few_outputs": "n1c70h23w19_k33r2s3_stride1x2_dilation3x2_pad2",
-    "two_groups": "n2c140h9w7_k138r2s2_stride2_pad1_groups2",
-    "many_pixels": "n5c9h31w33_k10r2s3_pad1x0_dilation2x2",
-}
-
-
-class Engine:
-    """The engine with a runtime of its own, as `checking.run` calls one."""
-
-    def __init__(self, runtime):
-        self.runtime = runtime
-        for primitive in PRIMITIVES:
-            setattr(self, primitive, functools.partial(getattr(engine, primitive), runtime=runtime))
-
-
-def assert_right_with(runtime, problem, seed=0):
-    operands = operands_of(problem, np.random.default_rng(seed))
-    assert_right(run(Engine(runtime), problem, operands), problem, operands)
 
 
 @pytest.fixture
@@ -68,8 +46,8 @@ def test_every_tile_and_index(dtype, tile, wide, monkeypatch, any_plan):
     """Force a tile, and 64-bit indices; together these cases reach all that can be launched with tiles."""
     monkeypatch.setattr(plan_module, "_tile", lambda *_: tile)
     if wide:
-        monkeypatch.setattr(engine, "INT_LIMIT", 0)
-    runtime = EmulatedRuntime(sanitize=None)
+        monkeypatch.setattr(launching, "INT_LIMIT", 0)
+    runtime = EmulatedRuntime(sanitize=None, capability=OLD)
     for geometry in ("large", "few_channels"):
         for primitive in PRIMITIVES:
             assert_right_with(runtime, problem_of(primitive, dtype, LARGE[geometry]))
@@ -94,12 +72,12 @@ def every_first_option(dtype):
 @pytest.mark.parametrize("geometry", LARGE)
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_large(dtype, geometry, primitive):
-    assert_right_with(EmulatedRuntime(seed=3), problem_of(primitive, dtype, LARGE[geometry]))
+    assert_right_with(EmulatedRuntime(seed=3, capability=OLD), problem_of(primitive, dtype, LARGE[geometry]))
 
 
 def test_bits_do_not_depend_on_the_order_of_blocks():
     problem = problem_of("grad_weight", "float32", "n9c9h33w35_k10r3s3_pad1")
-    assert plan(problem, 2**26).parts > 1
+    assert planned(problem).parts > 1
     operands = operands_of(problem, np.random.default_rng(1))
     results = [run(Engine(EmulatedRuntime(seed=seed)), problem, operands) for seed in range(3)]
     for other in results[1:]:
@@ -108,15 +86,17 @@ def test_bits_do_not_depend_on_the_order_of_blocks():
 
 def test_the_workspace_is_kept_to():
     problem = problem_of("grad_weight", "float32", "n64c64h64w64_k64r3s3_pad1")
-    assert 2**22 < plan(problem, 2**26).workspace_bytes <= 2**26
-    assert plan(problem, 2**20).workspace_bytes <= 2**20
-    assert plan(problem, 0).algorithm == "direct"
+
+    assert 2**22 < planned(problem).workspace_bytes <= 2**26
+    assert planned(problem, workspace_limit=2**20).workspace_bytes <= 2**20
+    assert planned(problem, workspace_limit=0).algorithm == "direct"
 
 
 @pytest.mark.parametrize(
     ("text", "algorithm"),
     [
-        ("forward_float32_n2c64h28w28_k64r3s3_pad1", "implicit_gemm"),
+        ("forward_float32_n2c64h28w28_k64r3s3_pad1", "winograd"),
+        ("forward_float32_n2c64h28w28_k64r3s3_stride2_pad1", "implicit_gemm"),
         ("grad_input_float16_n2c64h28w28_k64r3s3_stride2_pad1", "implicit_gemm"),
         ("grad_weight_float64_n2c64h28w28_k64r3s3_pad1", "grad_weight"),
         ("forward_float32_n2c64h28w28_k64r3s3_pad1_groups64", "depthwise"),
@@ -128,7 +108,7 @@ def test_the_workspace_is_kept_to():
 )
 def test_what_runs_and_how_it_is_described(text, algorithm):
     problem = Problem.parse(text)
-    described = engine.described(problem, RunOptions())
+    described = engine.described(problem, RunOptions(), OLD)
     assert described.partition(",")[0] == algorithm
     assert re.search(r"\d+ blocks in \d+ launch", described)
 
@@ -151,23 +131,10 @@ FAULTS = {
 }
 
 
-@pytest.fixture
-def planted(tmp_path):
-    def plant(file, old, new):
-        for path in INCLUDES.glob("*.cu*"):
-            shutil.copy(path, tmp_path)
-        text = (tmp_path / file).read_text()
-        assert text.count(old) == 1, (file, old, text.count(old))
-        (tmp_path / file).write_text(text.replace(old, new))
-        return tmp_path
-
-    return plant
-
-
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_planted_fault_is_seen(fault, planted):
-    folder = planted(*FAULTS[fault])
-    file = FAULTS[fault][0]
+def test_a_planted_fault_is_seen(fault, tmp_path):
+    file, *words = FAULTS[fault]
+    folder = plant(tmp_path, file, words)
     dtype = "int16" if file == "direct.cu" else "float32"
     geometry = "n9c9h33w35_k10r3s3_pad1"
     groups = "_groups9" if file == "depthwise.cu" else ""
@@ -197,30 +164,6 @@ def test_a_planted_fault_is_seen(fault, planted):
     assert seen
 
 
-SANITIZED = """
-import sys
-sys.path[:0] = {paths!r}
-import numpy as np
-from pathlib import Path
-from cuda_emulator import EmulatedRuntime
-from convhub_cupy import engine
-from convhub.backend import RunOptions
-from convhub.problem import Problem
-
-runtime = EmulatedRuntime(sanitize=True, folder=Path({folder!r}))
-for text in {texts!r}:
-    problem = Problem.parse(text)
-    shapes = {{
-        "forward": (problem.input_shape, problem.weight_shape),
-        "grad_input": (problem.output_shape, problem.weight_shape),
-        "grad_weight": (problem.output_shape, problem.input_shape),
-    }}[problem.primitive]
-    arrays = [np.ones(shape, problem.dtype) for shape in shapes]
-    bias = () if problem.primitive == "grad_weight" else (np.ones(problem.result_shape[1], problem.dtype),)
-    getattr(engine, problem.primitive)(*arrays, *bias, problem, RunOptions(), runtime)
-print("all clean")
-"""
-
 TEXTS = [
     f"{primitive}_{dtype}_{geometry}"
     for primitive in PRIMITIVES
@@ -235,15 +178,6 @@ TEXTS = [
 ]
 
 
-def run_sanitized(tmp_path, folder, texts):
-    if sanitized.sanitizers() is None:
-        pytest.skip("g++ has no libasan here")
-    paths = [str(Path(__file__).parent.parent), str(INCLUDES.parent)]
-    script = tmp_path / "sanitized_run.py"
-    script.write_text(SANITIZED.format(paths=paths, folder=str(folder), texts=texts))
-    return sanitized.run([str(script)], capture_output=True)
-
-
 def test_sanitizers_find_nothing(tmp_path):
     done = run_sanitized(tmp_path, INCLUDES, TEXTS)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -253,13 +187,55 @@ def test_sanitizers_find_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("exists && m < M ?", "exists ?"),
+        ("m0 + weight_channel < M;", "m0 + weight_channel <= M;"),
         ("if (written >= pixels) continue;", "if (written > pixels) continue;"),
     ],
     ids=["a channel too many is read", "a pixel too many is written"],
 )
-def test_sanitizers_find_an_edge_that_is_off_by_one(tmp_path, planted, old, new):
-    folder = planted("implicit_gemm.cu", old, new)
+def test_sanitizers_find_an_edge_that_is_off_by_one(tmp_path, old, new):
+    folder = plant(tmp_path, "implicit_gemm.cu", (old, new))
     done = run_sanitized(tmp_path, folder, ["forward_float32_n1c9h5w7_k63r3s3_pad1"])
     assert done.returncode != 0
     assert "AddressSanitizer" in done.stderr
+
+
+FAR_APART = """
+import mmap, sys
+sys.path[:0] = {paths!r}
+import numpy as np
+from cuda_emulator import EmulatedRuntime
+from convhub_cupy import engine, launching
+from convhub.backend import RunOptions
+from convhub.problem import Problem
+
+launching.INT_LIMIT = {limit}
+problem = Problem.parse("{text}")
+distance = 2**31 + 64  # elements from one image to the next: pages that nobody touches take no memory
+memory = np.frombuffer(mmap.mmap(-1, (distance + 4096) * 2), np.float16)
+shape = problem.input_shape if problem.primitive == "forward" else problem.output_shape
+near = np.random.default_rng(0).integers(-4, 5, shape).astype(np.float16)
+far = np.lib.stride_tricks.as_strided(memory, shape, (distance * 2, *near.strides[1:]), writeable=True)
+far[...] = near
+other = problem.input_shape if problem.primitive == "grad_weight" else problem.weight_shape
+other = np.random.default_rng(1).integers(-4, 5, other).astype(np.float16)
+bias = () if problem.primitive == "grad_weight" else (None,)
+call = getattr(engine, problem.primitive)
+runtime = EmulatedRuntime(capability={capability})
+right, found = (call(x, other, *bias, problem, RunOptions(), runtime) for x in (near, far))
+sys.exit(not np.array_equal(right, found))
+"""
+
+
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+@pytest.mark.parametrize(("groups", "capability"), [(1, OLD), (1, RECENT), (9, OLD)])
+def test_an_overflow_of_32_bits_is_seen(primitive, groups, capability, tmp_path):
+    """Images 2**31 elements apart: right as they are, and a crash or wrong where 32 bits are forced."""
+    text = f"{primitive}_float16_n2c9h9w7_k9r3s3_pad1" + "_groups9" * (groups > 1)
+    paths = [str(Path(__file__).parent.parent), str(INCLUDES.parent)]
+    ended = []
+    for limit in (launching.INT_LIMIT, 2**62):
+        script = FAR_APART.format(paths=paths, limit=limit, text=text, capability=capability)
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+        ended.append(done.returncode)
+    assert ended[0] == 0, done.stderr
+    assert ended[1] != 0

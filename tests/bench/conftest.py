@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from convhub.bench.machine import Machine
 from convhub.bench.peak import Peak
 from convhub.bench.results import Report, Row, Settings
+from convhub.machine import Machine
 
 
 def make_row(layer_class, problem, ours, theirs, memory="keep", **changes):

@@ -64,7 +64,6 @@ def test_a_table_may_leave_columns_out_and_a_file_of_problems_has_comments(tmp_p
         ("n,c,h,w,k,r\n", "line 1: the table lacks the columns s"),
         ("n,c,h,w,k,r,s,strid_h\n", r"line 1: there is no column 'strid_h'.*Did you mean 'stride_h'\?"),
         ("n1c5h9w8_k6r3s3\n\nn1c5h9w8_k6r3s3_strude2\n", "line 3: .*'strude2'"),
-        ("n1c5h9w8_k6r3s3_cuda\n", "line 1: .*only problems on the cpu"),
         ("# nothing\n", "which has no layer in it"),
     ],
 )
@@ -106,3 +105,12 @@ def test_an_output_smaller_than_fits_is_a_transposed_convolution_or_nothing():
     for text in ("n1c5h9w8_k6r2s2_stride3_out2x2", "n1c5h9w8_k6r2s2_dilation5x1_pad1-0x0_out4x7"):
         with pytest.raises(ArgumentError, match="output is smaller than what fits"):
             of_problem(Problem.parse(text))
+
+
+def test_a_layer_moves_to_a_device_unless_it_says_another():
+    layer = of_problem(Problem.parse("n1c5h9w8_k6r3s3"))
+    assert str(layer.on("cuda").problem) == "forward_float32_n1c5h9w8_k6r3s3_cuda"
+    assert layer.on("cpu") == layer
+    assert layer.on("cuda").on("cuda") == layer.on("cuda")
+    with pytest.raises(ArgumentError, match="which is for cuda: add --device cuda"):
+        layer.on("cuda").on("cpu")

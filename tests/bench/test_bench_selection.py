@@ -6,7 +6,7 @@ import pytest
 
 from convhub.bench.classes import CLASSES, class_of
 from convhub.bench.layers import Layer, built_in, of_problem
-from convhub.bench.selection import by_class, evenly, merged, shrunk, usual_size
+from convhub.bench.selection import GPU, by_class, evenly, fitted, merged, usual_size
 from convhub.problem import Problem
 
 
@@ -30,7 +30,27 @@ def layer(text, name=""):
     ],
 )
 def test_the_batch_is_made_smaller(text, batch):
-    assert shrunk(layer(text)).problem.batch == batch
+    assert fitted(layer(text)).problem.batch == batch
+
+
+@pytest.mark.parametrize(
+    ("text", "batch"),
+    [
+        ("n1c100h100w100_k100r3s3_pad1", 11),  # 900 million an image, of 10 billion
+        ("n1c100h10w10_k100r3s3_pad1", 256),  # 9 million
+        ("n1c16h100w100_k16r1s1", 104),  # 1 280 000 bytes an image, of 128 MiB
+        ("n1c32h100w100_k32r7s7_pad3_groups32", 52),  # 2 560 000 bytes
+        ("n2c1000h400w400_k1000r3s3_pad1", 1),
+    ],
+)
+def test_on_a_gpu_the_batch_grows_too(text, batch):
+    assert fitted(layer(text), GPU).problem.batch == batch
+
+
+def test_a_users_batch_does_not_grow():
+    limits = GPU._replace(images=None)
+    assert fitted(layer("n3c100h10w10_k100r3s3_pad1"), limits).problem.batch == 3
+    assert fitted(layer("n64c100h100w100_k100r3s3_pad1"), limits).problem.batch == 11
 
 
 @pytest.mark.parametrize(
@@ -71,8 +91,15 @@ def test_classes_come_in_the_order_that_is_given_and_layers_from_large_images_to
     assert by_class([small, many], ("3x3",), 8) == [many]
 
 
+def test_on_a_gpu_layers_of_every_class_are_left():
+    usual = [found for found in (fitted(one, GPU) for one in built_in()) if usual_size(found, GPU)]
+    chosen = by_class(merged(usual), CLASSES, 8)
+    counts = {name: sum(class_of(one) == name for one in chosen) for name in CLASSES}
+    assert all(4 <= count <= 8 for count in counts.values()), counts
+
+
 def test_the_choice_does_not_depend_on_the_order_of_the_lists():
-    usual = merged(found for found in map(shrunk, built_in()) if usual_size(found))
+    usual = merged(found for found in map(fitted, built_in()) if usual_size(found))
     chosen = by_class(usual, CLASSES, 8)
     assert [one.problem for one in by_class(usual[::-1], CLASSES, 8)] == [one.problem for one in chosen]
     assert len(chosen) == len(set(chosen)) <= 8 * len(CLASSES)

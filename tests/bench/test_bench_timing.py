@@ -18,13 +18,13 @@ from convhub.bench import timing
 from convhub.bench.agreement import DisagreementError, allowed_difference, check_agreement, difference
 from convhub.bench.contenders import contender, operands
 from convhub.bench.layers import Layer, of_problem
-from convhub.bench.machine import this_machine
 from convhub.bench.memory import can_keep
 from convhub.bench.peak import measure_peak
 from convhub.bench.results import Settings
 from convhub.bench.timing import interleaved, milliseconds
 from convhub.bench.worker import time_layer
 from convhub.conformance.oracle import Operands, exact
+from convhub.machine import this_machine
 from convhub.problem import PRIMITIVES, Problem
 
 FAST = Settings(backend="toy", against="naive", least_rounds=1, most_rounds=2, seconds=0.0)

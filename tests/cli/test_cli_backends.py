@@ -30,6 +30,26 @@ def test_the_table_says_what_each_can_do(run, plugin, only_by_hand):
     ]
 
 
+def test_what_a_partial_backend_does_not_take_is_said(run, run_json, plugin, only_by_hand):
+    capabilities = Capabilities(dtypes=("float32",), groups=False, asymmetric_padding=False)
+    narrow = dataclasses.replace(
+        toy_backend.toy,
+        capabilities=capabilities,
+        grad_input=None,
+        grad_weight=None,
+        supports=lambda problem: problem.kernel_size == (3, 3) or "takes kernels of 3x3 only",
+    )
+    plugin("narrow", narrow)
+    output = run("backends").stdout
+    assert "  forward   " in output
+    assert "toy takes no groups, asymmetric padding.\n" in output
+    assert "toy decides on each problem; `convhub explain PROBLEM` tells how.\n" in output
+    (row,) = run_json("backends")[0]["backends"]
+    assert (row["primitives"], row["groups"], row["decides_on_each_problem"]) == (["forward"], False, True)
+    explained = run("explain", "forward_float32_n1c4h8w8_k4r2s2", "--backend", "toy").stdout
+    assert "takes kernels of 3x3 only\n" in explained
+
+
 def test_they_stand_in_order_of_preference(run, run_json, plugin, only_by_hand, absent):
     low = dataclasses.replace(toy_backend.toy, name="a_low", preference={"cpu": 1})
     high = dataclasses.replace(toy_backend.toy, name="b_high", preference={"cpu": 9})
@@ -55,6 +75,7 @@ def test_json_has_everything_that_is_declared(run_json, toy, only_by_hand, absen
     assert (rows["toy"]["available"], rows["toy"]["reason"]) == (True, None)
     assert (rows["absent"]["available"], rows["absent"]["reason"]) == (False, absent)
     assert rows["toy"]["distribution"] == "this process"
+    assert rows["toy"]["decides_on_each_problem"] is False
 
 
 def test_the_built_in_ones_are_named_with_their_distribution(run_json):

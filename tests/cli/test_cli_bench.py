@@ -84,7 +84,14 @@ def test_what_a_backend_declines_is_listed(run):
         ("--from nothing.json", "--from times nothing: leave --against out"),
         ("--plot figure.docx", "its suffix must be of"),
         ("n1c5h9w8", "lacks out_channels"),
-        ("n1c5h9w8_k6r3s2_cuda", "only problems on the cpu"),
+        ("n1c5h9w8_k6r3s2_cuda", "which is for cuda: add --device cuda"),
+        ("--device gpu", "device is 'gpu'; it must be cpu, cuda or"),
+        ("--device cuda:x", "device is 'cuda:x'; it must be cpu, cuda or"),
+        ("--tf32", "--tf32 is for GPUs"),
+        ("--device cuda --threads 1", "--threads has no meaning on a GPU"),
+        ("--device cuda --memory keep", "--memory has no meaning on a GPU"),
+        ("--device cuda --tf32 --dtype float16", "--tf32 is for float32, not for float16"),
+        ("--device cuda --backend numpy", "backend is 'numpy', which runs on cpu only; on cuda run"),
         ("n1c5h9w8_k6r3s2 --dtype float64", "--dtype is for tables of layers"),
         ("n1c5h9w8_k6r3s2 --primitive all", "--primitive is for tables of layers"),
         ("n1c5h9w8_k6r3s2 --shapes some.csv", "give PROBLEM or --shapes"),
@@ -146,6 +153,7 @@ def test_the_start_takes_no_layers(run):
     result = run("bench", "--start", "--quick")
     assert result.exit_code == 2
     assert "leave --quick out" in result.stderr
+    assert "leave --device out" in run("bench", "--start", "--device", "cuda").stderr
     assert run("bench", PROBLEM, PROBLEM, "--start").exit_code == 2
     result = run("bench", "--start", PROBLEM.replace("float32", "int8"), "--backend", "torch")
     assert result.exit_code != 0

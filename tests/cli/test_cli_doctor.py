@@ -77,7 +77,7 @@ def test_other_ways_to_be_wrong(run_json, plugin, only_by_hand, fault):
     check = report["backends"]["odd"]["checks"][2]
     assert check["outcome"] == "wrong"
     assert {
-        "raises": "raised OSError: no such library",
+        "raises": "raised BackendFailedError: backend 'odd' (plugin 'odd' of this process) failed at grad_w",
         "nan": "elements are wrong; at (0, 0, 0, 0) it computed nan",
         "shape": "raised BackendContractError: backend 'odd'",
     }[fault] in check["detail"]
@@ -107,6 +107,18 @@ def test_the_small_problem_is_one_that_the_backend_takes(run_json, plugin, only_
         assert ("stride2x1" in text, "dilation1x2" in text) == (declared.stride, declared.dilation)
         assert ("pad" in text, "groups2" in text) == (declared.padding, declared.groups)
         assert ("pad1-0x0-2" in text) == (declared.padding and declared.asymmetric_padding)
+
+
+@pytest.mark.parametrize("kernel", [(3, 3), (1, 1)])
+def test_a_backend_of_one_kernel_is_given_a_problem_that_has_it(run_json, plugin, only_by_hand, kernel):
+    def supports(problem):
+        return problem.kernel_size == kernel or "takes one kernel only"
+
+    plugin("some", dataclasses.replace(toy_backend.toy, name="some", supports=supports))
+    report, code = run_json("doctor")
+    checks = report["backends"]["some"]["checks"]
+    assert (code, [check["outcome"] for check in checks]) == (0, ["right"] * 3)
+    assert all(f"r{kernel[0]}s{kernel[1]}" in check["problem"] for check in checks)
 
 
 def test_a_device_that_is_not_there_is_nothing_wrong(run, run_json, plugin, only_by_hand):

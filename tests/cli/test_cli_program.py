@@ -9,7 +9,7 @@ import sys
 import pytest
 
 PROBLEM = "forward_float32_n1c3h8w8_k4r3s3"
-COMMANDS = ("backends", "explain", "verify", "config", "doctor", "demo")
+COMMANDS = ("backends", "explain", "verify", "conformance", "config", "doctor", "demo")
 
 
 def test_no_command_prints_the_help(run):

@@ -63,7 +63,7 @@ def test_random_problems_are_those_of_the_seed(run_json, toy, only_by_hand, monk
     monkeypatch.setattr(conformance, "verify", spy)
     found, code = run_json("verify", "--random", "6", "--seed", "3")
     assert code == 0, found
-    assert seen == [(problem, "toy", 3) for problem in conformance.random_problems(6, 3)]
+    assert seen == [(problem, "toy", 3) for problem in conformance.random_problems(6, 3, backend="toy")]
     assert found["backends"]["toy"]["passed"] > 0
 
 
@@ -80,6 +80,51 @@ def test_random_problems_are_moved_to_the_device_of_the_backend(run_json, plugin
     assert run_json("verify", "--random", "2")[1] == 0
     assert run_json("verify", PROBLEM)[1] == 0
     assert devices == ["cuda", "cuda", "cpu"]
+
+
+NARROW = """of very many random problems, 'narrow' takes only"""
+
+
+def test_random_problems_are_those_that_a_narrow_backend_takes(run, run_json, plugin, only_by_hand):
+    """What most problems are declined for, by declaration or by `supports`, must not be what is drawn."""
+    capabilities = Capabilities(dtypes=("float32",), groups=False, stride=False, dilation=False)
+
+    def supports(problem):
+        return problem.kernel_size == (3, 3) or "takes kernels of 3x3 only"
+
+    narrow = dataclasses.replace(
+        toy_backend.toy,
+        name="narrow",
+        capabilities=dataclasses.replace(capabilities, asymmetric_padding=False),
+        grad_input=None,
+        grad_weight=None,
+        supports=supports,
+    )
+    plugin("narrow_plugin", narrow)
+    found, code = run_json("verify", "--random", "8", "--backend", "narrow")
+    tally = found["backends"]["narrow"]
+    assert (code, tally["checks"]["random data"]["passed"]) == (0, 8)
+    assert "every check" not in tally["checks"]
+    assert {p.padding for p in conformance.random_problems(50, 1, backend="narrow")} != {((0, 0), (0, 0))}
+
+
+def test_a_backend_that_takes_almost_nothing_is_said_to(run, plugin, only_by_hand, monkeypatch):
+    def one_in_some(problem):
+        return problem.batch == 2 or "takes two images"
+
+    def none(problem):
+        return "takes nothing"
+
+    monkeypatch.setattr(conformance, "DRAWS", 1)
+    plugin("narrow_plugin", dataclasses.replace(toy_backend.toy, name="narrow", supports=one_in_some))
+    result = run("verify", "--random", "20", "--seed", "0", "--backend", "narrow")
+    assert result.exit_code == 0, result.stdout
+    assert f"Warning: {NARROW} " in result.stderr
+    plugin("nothing_plugin", dataclasses.replace(toy_backend.toy, name="nothing", supports=none))
+    result = run("verify", "--random", "5", "--backend", "nothing")
+    assert result.exit_code == 1
+    assert "skipped 1: takes nothing\n" in result.stdout
+    assert result.stderr == "Error: nothing was checked on nothing: every check was skipped\n"
 
 
 def test_several_backends_each_once(run, toy, wrong):
@@ -141,7 +186,7 @@ def test_no_backend_at_all(run, only_by_hand, absent):
 
 def test_findings_are_added_up():
     problem = Problem.parse(PROBLEM)
-    tally = Tally("mine", 4)
+    tally = Tally("mine")
     for outcome, ratio, detail in (
         ("passed", 0.25, ""),
         ("failed", math.nan, "it is nan"),
@@ -149,7 +194,7 @@ def test_findings_are_added_up():
         ("skipped", None, "not that"),
         ("skipped", None, "not that"),
     ):
-        tally.add([conformance.Finding("mine", problem, "bound", outcome, ratio, detail)])
+        tally.add([conformance.Finding("mine", problem, "bound", outcome, ratio, detail, seed=4)])
     tally.add([conformance.Finding("mine", problem, "nan", "passed", None, "")])
     assert tally_row(tally) == {
         "passed": 3,

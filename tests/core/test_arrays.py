@@ -149,13 +149,26 @@ class TestTorch:
                 convhub.conv2d(x, self.torch.ones(1, 1, 3, 3))
 
 
+class FakeDevice:
+    """A device of CuPy's, which notes whether it is the current one."""
+
+    def __init__(self, number):
+        self.id, self.current = number, False
+
+    def __enter__(self):
+        self.current = True
+
+    def __exit__(self, *_):
+        self.current = False
+
+
 class FakeCupyArray:
     """As much of a cupy.ndarray as convhub looks at, over NumPy memory."""
 
     def __init__(self, array, device=0):
         self.array = array
         self.shape, self.dtype = array.shape, array.dtype
-        self.device = types.SimpleNamespace(id=device)
+        self.device = FakeDevice(device)
         self.size = array.size
         self.flags = array.flags
         self.data = types.SimpleNamespace(mem=types.SimpleNamespace(ptr=array.ctypes.data))
@@ -163,7 +176,12 @@ class FakeCupyArray:
     def __getitem__(self, key):
         return FakeCupyArray(self.array[key], self.device.id)
 
+    def conj(self):
+        assert self.device.current
+        return FakeCupyArray(self.array.conj(), self.device.id)
+
     def sum(self, axis, dtype):
+        assert self.device.current
         return FakeCupyArray(self.array.sum(axis=axis, dtype=dtype), self.device.id)
 
     def astype(self, dtype, copy):
@@ -209,6 +227,14 @@ def test_cupy_arrays_go_the_whole_way(cupy, toy):
     for mine, right in zip(gradients, convhub.conv2d_backward(g, x, w, backend=toy), strict=True):
         np.testing.assert_allclose(mine.array, right)
     assert convhub.conv2d(cupy(x[0]), cupy(w)).shape == (4, 3, 5)
+
+
+def test_cupy_arrays_are_conjugated_on_their_device(cupy):
+    array = cupy(np.array([1 + 2j]), device=1)
+    assert arrays.conjugate(array).array.tolist() == [1 - 2j]
+    assert arrays.conjugate(array).device.id == 1
+    real = cupy(np.ones(1))
+    assert arrays.conjugate(real) is real
 
 
 def test_cupy_arrays_are_told_apart_by_device_and_library(cupy):

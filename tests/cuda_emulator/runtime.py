@@ -87,6 +87,8 @@ class EmulatedRuntime:
         Where libraries are kept: the user's cache, if not said.
     shared_limit
         The most shared memory of a block, static and dynamic.
+    capability
+        The compute capability that the device claims to have, for planners that ask.
 
     Examples
     --------
@@ -106,6 +108,7 @@ class EmulatedRuntime:
         folder: Path | None = None,
         cache: Path | None = None,
         shared_limit: int = 99 * 1024,
+        capability: tuple[int, int] = (8, 0),
     ):
         if sanitize and not sanitizer_is_loaded():
             raise EmulatorError("sanitize=True needs ASan from the start: python -m cuda_emulator.sanitized")
@@ -114,8 +117,13 @@ class EmulatedRuntime:
         self.folder = folder
         self.cache = cache
         self.shared_limit = shared_limit
+        self.capability = capability
         #: (file, name, options, grid, block) of every launch, for tests that ask which kernels ran.
         self.launched: list[tuple[str, str, tuple[str, ...], tuple[int, ...], tuple[int, ...]]] = []
+
+    def workspace(self, result: Any, size: int, dtype: Any) -> np.ndarray:
+        """Return an uninitialised array; here are no graphs for whose sake it would live longer."""
+        return self.xp.empty(size, dtype)
 
     def launch(
         self,

@@ -261,6 +261,11 @@ def test_static_shared_memory_is_that_of_the_kernel_alone(tmp_path):
         launch(written(tmp_path, text, "larger"), (1,), (1,), y, sanitize=False)  # which makes all larger
 
 
+def test_the_capability_is_what_a_test_says():
+    assert EmulatedRuntime().capability == (8, 0)
+    assert EmulatedRuntime(capability=(9, 0)).capability == (9, 0)
+
+
 def test_what_does_not_compile_is_said(tmp_path):
     with pytest.raises(EmulatorError, match="undeclared_name"):
         launch(written(tmp_path, 'extern "C" __global__ void kernel() { undeclared_name = 1; }'), (1,), (1,))

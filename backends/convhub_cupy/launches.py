@@ -1,0 +1,95 @@
+"""What a plan is: which kernels run a problem, as how many blocks; and the settings that decide about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from convhub.backend import RunOptions
+
+from . import Options
+from .axes import Axis
+from .runtime import Source
+from .variants import TensorTile, Tile, source
+
+__all__ = [
+    "BLOCKS_WANTED",
+    "DIRECT_BLOCKS",
+    "LEAST_PART",
+    "MOST_BLOCKS",
+    "TENSOR_CORES",
+    "THREADS",
+    "Launch",
+    "Plan",
+    "Settings",
+]
+
+THREADS = 256
+MOST_BLOCKS = 2**31 - 1
+DIRECT_BLOCKS = 2**16  # each thread goes on to further elements
+BLOCKS_WANTED = 512  # enough for the largest device, twice
+LEAST_PART = 1024  # pixels of a part of grad_weight
+TENSOR_CORES = (8, 0)  # the least compute capability whose tensor cores have all that the kernels use
+
+
+class Settings(NamedTuple):
+    """What decides about the plan besides the problem.
+
+    `workspace_limit` is in bytes; `strict` keeps to algorithms of the componentwise class; `allow_tf32` lets
+    products of float32 be rounded to TF32; `winograd` is the backend's own option of that name; `capability`
+    is the device's compute capability.
+    """
+
+    workspace_limit: int
+    strict: bool
+    allow_tf32: bool
+    winograd: str
+    capability: tuple[int, int]
+
+    @classmethod
+    def of(cls, options: RunOptions, capability: tuple[int, int]) -> Settings:
+        """Return the settings that a call's options make, on a device of some capability."""
+        own = options.backend or Options()
+        strict = options.accuracy == "strict"
+        return cls(options.workspace_limit, strict, options.allow_tf32, own.winograd, capability)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One kernel, without its index type: which arrays it gets decides that."""
+
+    file: str
+    name: str
+    options: tuple[str, ...]
+    blocks: int
+    threads: int
+    axes: tuple[Axis, Axis] | None = None
+
+    def source(self, dtype: str, index: str) -> Source:
+        """Return the kernel for a type of elements and of indices."""
+        return source(self.file, self.name, dtype, index, *self.options)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the engine does for a problem.
+
+    `parts` are those of pixels whose sums are added up afterwards; `images` is how many are packed at a time.
+    """
+
+    algorithm: str
+    launches: tuple[Launch, ...]
+    tile: Tile | TensorTile | None = None
+    parts: int = 1
+    part_pixels: int = 0
+    workspace_bytes: int = 0
+    images: int = 0
+
+    @property
+    def described(self) -> str:
+        """The algorithm, and after a comma how its work is shared out."""
+        blocks = sum(launch.blocks for launch in self.launches)
+        tile = f"tiles of {self.tile.m} by {self.tile.n}, " if self.tile else ""
+        parts = f"{self.parts} parts, " if self.parts > 1 else ""
+        kernels = f"{len(self.launches)} launch{'es' * (len(self.launches) != 1)}"
+        return f"{self.algorithm}, {tile}{parts}{blocks} blocks in {kernels}"

@@ -1,0 +1,59 @@
+"""Whether Winograd's algorithm runs a problem, and as how many blocks."""
+
+from __future__ import annotations
+
+import math
+
+from convhub.problem import Problem
+
+from .axes import phases
+from .launches import MOST_BLOCKS, THREADS, Launch, Plan, Settings
+from .variants import WINOGRAD_TILE
+
+__all__ = ["winograd_plan"]
+
+#: By arithmetic; none of it was measured. Fewer channels do not fill the blocks of `winograd.cu`.
+WINOGRAD_CHANNELS = 32
+WINOGRAD_SAVING = 1.5  # as many multiply-adds fewer, padding counted, pay for the transforms
+#: What it takes to write and read a pair of channels' transform, in multiply-adds: 32 floats, of each some 25
+#: (an A100 has ten million million multiply-adds and 1.5 million million bytes a second).
+WINOGRAD_WEIGHT_COST = 800
+
+
+def winograd_plan(problem: Problem, M: int, C: int, settings: Settings) -> Plan | None:
+    """Return the plan for M output and C source channels a group, or None.
+
+    None is where it cannot run, may not, or is unlikely to gain.
+
+    16-bit types gain more from tensor cores, and float64 would take twice the registers that there are.
+    """
+    if settings.strict or settings.winograd == "never" or problem.dtype != "float32":
+        return None
+    if problem.kernel_size != (3, 3) or problem.stride != (1, 1) or problem.dilation != (1, 1):
+        return None
+    if not math.prod(problem.result_shape):
+        return None
+    ((rows, columns),) = phases(problem)
+    if rows.tap_shift < 0:
+        rows, columns = rows.reversed, columns.reversed
+    tiles = problem.batch * -(-rows.outputs // 2) * -(-columns.outputs // 2)
+    padded_m, padded_c = (
+        -(-M // WINOGRAD_TILE.m) * WINOGRAD_TILE.m,
+        -(-C // WINOGRAD_TILE.k) * WINOGRAD_TILE.k,
+    )
+    pairs = problem.groups * padded_m * padded_c
+    tile_blocks = -(-4 * tiles // WINOGRAD_TILE.n)
+    blocks = problem.groups * padded_m // WINOGRAD_TILE.m * tile_blocks
+    workspace = pairs * 16 * 4
+    if workspace > settings.workspace_limit or max(blocks, pairs) > MOST_BLOCKS:
+        return None
+    if settings.winograd == "auto":
+        work = pairs * (tile_blocks * WINOGRAD_TILE.n * 4 + WINOGRAD_WEIGHT_COST)
+        plain = problem.groups * M * C * 9 * problem.batch * rows.outputs * columns.outputs
+        if min(M, C) < WINOGRAD_CHANNELS or plain < WINOGRAD_SAVING * work:
+            return None
+    transform = Launch(
+        "winograd_weight.cu", "winograd_weight", (), -(-pairs // THREADS), THREADS, (rows, columns)
+    )
+    multiply = Launch("winograd.cu", "winograd", (), blocks, THREADS, (rows, columns))
+    return Plan("winograd", (transform, multiply), WINOGRAD_TILE, workspace_bytes=workspace)

@@ -1,0 +1,126 @@
+"""Which device a benchmark runs on, and whether those who are to be compared run there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from .. import config
+from ..backend import Backend
+from ..candidates import automatic, current_registry, reason_against
+from ..errors import ArgumentError, BackendUnavailableError
+from ..problem import Problem
+from .contenders import TORCH
+from .cuda import cuda
+
+__all__ = ["Device", "backend_on", "check_other", "library_of", "parse_device"]
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A type of device, and which of them."""
+
+    type: str
+    index: int = 0
+
+    def __str__(self) -> str:
+        return self.type if self.type == "cpu" else f"{self.type}:{self.index}"
+
+
+def parse_device(text: str) -> Device:
+    """Return the device of a text.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such type of device.
+
+    Examples
+    --------
+    >>> parse_device("cuda:1")
+    Device(type='cuda', index=1)
+    """
+    found = re.fullmatch(r"(cpu)|cuda(?::([0-9]+))?", text)
+    if found is None:
+        raise ArgumentError(f"device is {text!r}; it must be cpu, cuda or, with a number, such as cuda:1")
+    return Device("cpu") if found[1] else Device("cuda", int(found[2] or 0))
+
+
+def backend_on(device: Device, name: str | None, against: str) -> str:
+    """Return the backend that is timed on a GPU: the one that is named, or the first that can run there.
+
+    Where none is named, the one that is called as the other side is passed over: a benchmark of torch against
+    itself tells nothing.
+
+    Raises
+    ------
+    ArgumentError
+        If the backend that is named does not run on such a device, or there is no device of that number.
+    BackendUnavailableError
+        If none can run on this machine, with the reason of each.
+    """
+    resolved = config.current()
+    registry = current_registry(resolved)
+    if name is None:
+        names = [one for one in automatic(device.type, registry, resolved) if one != against]
+    else:
+        names = [name]
+        _check_device_type(registry.backends[name].backend, device)
+    reasons = {}
+    for one in names:
+        backend = registry.backends[one].backend
+        reason = reason_against(backend, _probe(backend), resolved)
+        if reason is None:
+            _check_index(device, library_of(one))
+            return one
+        reasons[one] = reason
+    told = "; ".join(f"{one}: {reason}" for one, reason in reasons.items()) or "no backend runs on it"
+    raise BackendUnavailableError(f"device is '{device}', and no CUDA device can be used: {told}")
+
+
+def check_other(device: Device, against: str) -> None:
+    """Refuse another side that cannot run on a GPU, with the errors of `backend_on`; torch must be there."""
+    if against != TORCH:
+        backend_on(device, against, against)
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        built = torch.version.cuda
+        why = f"finds no CUDA device, and is built for CUDA {built}" if built else "is built without CUDA"
+        raise BackendUnavailableError(f"--against torch on '{device}': torch {torch.__version__} {why}")
+    _check_index(device, TORCH)
+
+
+def library_of(backend: str) -> str:
+    """Return the library whose arrays a backend is given on a GPU."""
+    arrays = current_registry().backends[backend].backend.capabilities.arrays
+    return "cupy" if arrays == "numpy" else arrays
+
+
+def _check_device_type(backend: Backend, device: Device) -> None:
+    devices = backend.capabilities.devices
+    if device.type not in devices:
+        others = [
+            name
+            for name, registered in current_registry().backends.items()
+            if device.type in registered.backend.capabilities.devices
+        ]
+        raise ArgumentError(
+            f"backend is {backend.name!r}, which runs on {' and '.join(devices)} only; on {device.type} run "
+            f"{', '.join(others) or 'none'}"
+        )
+
+
+def _probe(backend: Backend) -> Problem:
+    """Return a problem that a backend declines for one reason only: that it cannot run here at all."""
+    primitive = backend.primitives[0]
+    dtype = backend.capabilities.dtypes_of(primitive)[0]
+    return Problem(primitive, 1, 1, 1, (1, 1), (1, 1), dtype=dtype, device="cuda")
+
+
+def _check_index(device: Device, library: str) -> None:
+    count = cuda(library).devices()
+    if device.index >= count:
+        there = "cuda:0" if count == 1 else f"cuda:0 to cuda:{count - 1}"
+        raise ArgumentError(f"device is '{device}'; {library} finds {count} of them, {there}")

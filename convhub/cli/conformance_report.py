@@ -1,0 +1,126 @@
+"""What ``convhub conformance`` prints: who was tested on what, tables, and each failure with its command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from ..conformance.compare import Change, compare
+from ..conformance.report import Report, Tested
+from ..conformance.report_lines import ratio_text, summary_of
+from ..conformance.rows import Outcome, Row
+from ..problem import PRIMITIVES
+from .output import new_table, show, unbroken
+
+__all__ = ["show_comparison", "show_report"]
+
+#: Of failures, and of reasons to skip, this many are shown; JSON has them all.
+SHOWN = 10
+
+HEADERS: dict[Outcome, str] = {
+    "passed": "Passed",
+    "failed": "Failed",
+    "xfailed": "Expected to fail",
+    "xpassed": "Passed unexpectedly",
+    "declined": "Declined",
+    "skipped": "Skipped",
+}
+
+
+def show_report(report: Report) -> None:
+    """Print a report."""
+    contract = "" if report.contract is None else f", contract {report.contract}"
+    versions = ", ".join(f"{name} {report.machine.versions.get(name)}" for name in ("python", "numpy"))
+    show(
+        f"convhub {report.convhub}{contract}; {versions}; {report.date}, {report.seconds:.0f} s",
+        str(report.machine),
+        "",
+    )
+    for tested in report.tested:
+        _show(tested)
+    for error in report.errors:
+        show(Text.assemble(("ERROR ", "bold red"), error))
+
+
+def _show(tested: Tested) -> None:
+    bad = tested.counts["failed"] or tested.counts["xpassed"]
+    style = "bold red" if bad else "bold green" if tested.checked else "bold yellow"
+    show(
+        Text.assemble((tested.subject, "bold"), ": ", (summary_of(tested), style)),
+        f"{tested.distribution} {tested.version}".rstrip() + f"; level {tested.level}, seed {tested.seed}",
+    )
+    if tested.checked:
+        show(_checks(tested))
+        show(_worst(tested))
+    for outcome, reasons in tested.reasons.items():
+        _show_some([f"{outcome} {count}: {reason}" for reason, count in reasons.items()], "reasons")
+    _show_rows("XFAIL", "bold yellow", tested.of("xfailed"))
+    _show_rows("XPASS", "bold red", tested.of("xpassed"))
+    _show_rows("FAILED", "bold red", tested.of("failed"))
+
+
+def _checks(tested: Tested) -> Table:
+    outcomes = [outcome for outcome in HEADERS if outcome in ("passed", "failed") or tested.counts[outcome]]
+    table = new_table("Check", *(HEADERS[outcome] for outcome in outcomes), flexible={"Check": 20})
+    for check, counts in tested.checks.items():
+        table.add_row(
+            check,
+            *(str(counts[outcome] or "-") for outcome in outcomes),
+            style="red" if counts["failed"] or counts["xpassed"] else "",
+        )
+    return table
+
+
+def _worst(tested: Tested) -> Table:
+    primitives = [p for p in PRIMITIVES if any(p in found for found in tested.worst.values())]
+    table = new_table("Worst error / bound", *primitives, flexible={})
+    for dtype, found in tested.worst.items():
+        table.add_row(dtype, *(ratio_text(found[p]) if p in found else "" for p in primitives))
+    return table
+
+
+def _show_rows(word: str, style: str, rows: Sequence[Row]) -> None:
+    for row in rows[:SHOWN]:
+        show(Text.assemble((f"{word} {row.check}: ", style), row.detail), unbroken(f"  {row.command}"))
+    _show_rest(len(rows), f"marked {word}")
+
+
+def _show_some(lines: Sequence[str], what: str) -> None:
+    for line in lines[:SHOWN]:
+        show(line)
+    _show_rest(len(lines), what)
+
+
+def _show_rest(count: int, what: str) -> None:
+    if count > SHOWN:
+        show(f"... and {count - SHOWN} more {what}; --json has all")
+
+
+def show_comparison(before: Report, after: Report) -> bool:
+    """Print what changed since an earlier report; return whether something newly fails."""
+    found = compare(before, after)
+    show("", Text(f"Since {before.date}, with convhub {before.convhub}", style="bold"), *found.notes)
+    for what, style, changes in (
+        ("newly failing", "bold red", found.failing),
+        ("newly expected to fail", "bold yellow", found.expected),
+        ("newly passing", "bold green", found.passing),
+        ("newly skipped", "bold yellow", found.skipped),
+    ):
+        _show_changes(what, style, changes)
+    for subject, dtype, primitive, one, other in found.grown:
+        grown = f"{ratio_text(one)}, now {ratio_text(other)}"
+        show(f"{subject}: worst error of {primitive} in {dtype} grew: {grown}")
+    if not (found.failing or found.expected or found.passing or found.skipped or found.grown):
+        show("nothing changed")
+    return bool(found.failing)
+
+
+def _show_changes(what: str, style: str, changes: Sequence[Change]) -> None:
+    if changes:
+        show(Text(f"{len(changes)} {what}", style=style))
+    for subject, problem, check, before, after in changes[:SHOWN]:
+        where = f" on {problem}" if problem else ""
+        show(f"  {subject} {check}{where}: {before or 'not tried'}, now {after}")
+    _show_rest(len(changes), what)

@@ -1,0 +1,137 @@
+"""The suite in a process of its own, undisturbed by any configuration of pytest that lies about."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import ConvhubError
+from .progress import progress
+
+if TYPE_CHECKING:
+    from ..conformance.report import Report
+
+__all__ = ["SuiteError", "run_suite"]
+
+#: Seconds between looks at how far the suite is.
+PERIOD = 0.1
+#: Of what pytest printed, so many lines are shown where it did not come to its end.
+LINES = 30
+
+
+class SuiteError(ConvhubError):
+    """The suite did not come to its end, so that it says nothing."""
+
+
+def run_suite(arguments: Sequence[str], processes: int) -> Report:
+    """Run the suite with these arguments of pytest, show how far it is, and return its report.
+
+    Raises
+    ------
+    SuiteError
+        If there is no report: what pytest printed last tells why.
+    """
+    from ..conformance.report import read_report
+
+    with tempfile.TemporaryDirectory(prefix="convhub-") as name:
+        folder = Path(name)
+        report, steps, log = folder / "report.json", folder / "steps", folder / "log"
+        command = [*_pytest(processes), "--convhub-report", str(report), "--convhub-progress", str(steps)]
+        with log.open("wb") as output:
+            child = subprocess.Popen(
+                [*command, *arguments],
+                env=_environment(folder),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                running = _wait(child, steps)
+            finally:
+                if child.poll() is None:
+                    child.kill()
+                    child.wait()
+        if child.returncode in (0, 1) and report.exists():
+            return read_report(report)
+        raise SuiteError(_why(child.returncode, running, log))
+
+
+def _pytest(processes: int) -> list[str]:
+    """Return the command that runs the suite, and nothing of whoever calls it."""
+    from .. import conformance
+
+    folder = Path(conformance.__file__).parent
+    # `python -m` puts the working folder first among those from which modules come, and a `random.py` there
+    # would break everything; where this process has it itself, a plugin may lie there.
+    safe = [] if {"", os.getcwd()} & set(sys.path) else ["-P"]
+    command = [sys.executable, *safe, "-m", "pytest", str(folder)]
+    command += ["-c", str(folder / "suite.ini"), "--rootdir", str(folder), "-p", "no:cacheprovider"]
+    command += ["-p", "convhub.conformance.plugin"]
+    if processes > 1:
+        command += ["-p", "xdist.plugin", "--numprocesses", str(processes), "--dist", "worksteal"]
+    return command
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Return the environment without what changes pytest, and without other plugins of it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return kept | {
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "hypothesis"),
+    }
+
+
+def _wait(child: subprocess.Popen[bytes], steps: Path) -> list[str]:
+    """Show how far the suite is until it ends; return what ran at the end."""
+    from ..conformance.progress import parse_step
+
+    running: dict[str, None] = {}
+    lines = _lines(child, steps)
+    total = next((int(step.value) for step in map(parse_step, lines) if step.kind == "collected"), 0)
+    with progress(total) as advance:
+        for step in map(parse_step, lines):
+            if step.kind == "start":
+                running[step.value] = None
+            elif step.kind == "end":
+                running.pop(step.value, None)
+                advance(step.value.partition("[")[2].removesuffix("]"))
+    child.wait()
+    return list(running)
+
+
+def _lines(child: subprocess.Popen[bytes], path: Path) -> Iterator[str]:
+    """Yield the lines of a file that a process writes, until it has ended."""
+    position, rest = 0, ""
+    while True:
+        ended = child.poll() is not None
+        if path.exists():
+            with path.open(encoding="utf-8") as file:
+                file.seek(position)
+                text = rest + file.read()
+                position = file.tell()
+            *whole, rest = text.split("\n")
+            yield from whole
+        if ended:
+            return
+        time.sleep(PERIOD)
+
+
+def _why(status: int, running: Sequence[str], log: Path) -> str:
+    """Return what is known of a suite that did not come to its end."""
+    ended = f"with status {status}"
+    if status < 0:
+        ended = f"by signal {signal.Signals(-status).name}"
+    during = f" while it ran {', '.join(running)}" if running else ""
+    lines = log.read_text(encoding="utf-8", errors="backslashreplace").rstrip().splitlines()
+    # Where Python itself broke down, it tells first what it was doing; otherwise the end tells most.
+    fatal = next((i for i, line in enumerate(lines) if line.startswith("Fatal Python error")), None)
+    shown = lines[-LINES:] if fatal is None else lines[fatal : fatal + LINES]
+    printed = "\n".join(f"  {line}" for line in shown)
+    return f"the suite's process ended {ended}{during}; it printed:\n{printed}"

@@ -1,0 +1,151 @@
+"""How much of the suite runs: all of it, or in under a minute what finds every fault it is tested with.
+
+quick is `QUICK_EDGES` and `QUICK_LARGE` for each primitive, in float32 and float64 by turns, and
+`EVERY_DTYPE` in each type, all changed to what the backend declares. full is whatever the suite has, declared
+or not; what is not, is skipped and counted.
+
+Which faults these are, and what finds them, is in ``docs/conformance-faults.md``.
+"""
+
+from __future__ import annotations
+
+from ..backend import Backend, Capabilities
+from ..problem import PRIMITIVES, Problem
+from .author import LEVELS, Level
+from .calls import registered
+from .cases import EDGES, LARGE, crossed, edges, large
+from .subjects import BOTH, Subject, dtypes
+
+__all__ = ["EVERY_DTYPE", "LEVELS", "QUICK_EDGES", "QUICK_LARGE", "Level", "narrowed", "problems", "quick"]
+
+#: Of `EDGES`, one for each way to be extreme: sizes, strides, paddings and numbers of channels over which
+#: tiles, vectors and special cases stumble.
+QUICK_EDGES = (
+    "every parameter at once",
+    "one pixel, one weight",
+    "pointwise",
+    "pointwise with stride",
+    "pointwise with padding",
+    "kernel as large as the image",
+    "kernel larger than the image",
+    "stride larger than the kernel",
+    "stride beyond the image",
+    "dilation, stride and groups",
+    "dilated beyond the image",
+    "depthwise",
+    "depthwise with a multiplier",
+    "groups of one output channel each",
+    "asymmetric padding with stride",
+    "padding wider than the kernel",
+    "one side padded",
+    "fewer outputs than fit",
+    "output_padding of the stride or more",
+    "tall",
+    "wide",
+    "wide kernel",
+    "empty batch",
+    "prime channels past two vectors",
+    "many channels, one pixel",
+    "many channels, kernel of the image",
+    "many images",
+    "row of more than 512 pixels",
+)
+
+#: Of `LARGE`, those that exceed a million products and 65536 elements at the least expense.
+QUICK_LARGE = ("square", "depthwise", "wide image")
+
+#: Of `EDGES`, which each primitive computes in every type: all parameters at once, and a long sum.
+EVERY_DTYPE = {
+    "forward": ("every parameter at once", "sum over many channels"),
+    "grad_input": ("every parameter at once", "sum over many output channels"),
+    "grad_weight": ("every parameter at once", "sum over many pixels"),
+}
+
+
+def problems(level: Level, subject: Subject) -> list[Problem]:
+    """Return what is tried at a level, the same problems every time.
+
+    Parameters
+    ----------
+    level : {"quick", "full"}
+    subject : Subject
+        A backend on one of its devices.
+
+    Raises
+    ------
+    ValueError
+        If there is no such level.
+
+    Examples
+    --------
+    >>> quick = problems("quick", Subject("numpy", "cpu"))
+    >>> len(quick) < len(problems("full", Subject("numpy", "cpu")))
+    True
+    """
+    if level == "full":
+        return _full(subject)
+    if level == "quick":
+        return quick(registered(subject.backend).backend, subject.device)
+    raise ValueError(f"level is {level!r}; it must be one of {', '.join(map(repr, LEVELS))}")
+
+
+def _full(subject: Subject) -> list[Problem]:
+    found = [
+        *crossed(dtypes(subject), subject.device),
+        *edges(BOTH, subject.device),
+        *large(BOTH, subject.device),
+    ]
+    # Crossed problems have few channels, for which an engine may have kernels of their own.
+    found += [
+        Problem.parse(f"{primitive}_{dtype}_{EDGES['pointwise']}_{subject.device}")
+        for dtype in dtypes(subject)[len(BOTH) :]
+        for primitive in PRIMITIVES
+    ]
+    return list(dict.fromkeys(found))
+
+
+def quick(backend: Backend, device: str) -> list[Problem]:
+    """Return what is tried at level quick of a backend, registered or not."""
+    found: dict[Problem, None] = {}
+    for primitive in backend.primitives:
+        declared = backend.capabilities.dtypes_of(primitive)
+        if not declared:
+            continue
+        by_turns = [dtype for dtype in BOTH if dtype in declared] or declared[:1]
+        # Primitives begin with another type each, so that each text is tried in both.
+        turn = PRIMITIVES.index(primitive)
+        cases = [(EDGES[name], by_turns[(i + turn) % len(by_turns)]) for i, name in enumerate(QUICK_EDGES)]
+        cases += [(LARGE[name], by_turns[0]) for name in QUICK_LARGE]
+        cases += [(EDGES[name], dtype) for dtype in declared for name in EVERY_DTYPE[primitive]]
+        for text, dtype in cases:
+            problem = Problem.parse(f"{primitive}_{dtype}_{text}_{device}")
+            found[narrowed(problem, backend.capabilities)] = None
+    return list(found)
+
+
+def narrowed(problem: Problem, capabilities: Capabilities) -> Problem:
+    """Return the problem without the parameters that a backend does not take.
+
+    The padded image stays as large.
+
+    Examples
+    --------
+    >>> problem = Problem.parse("forward_n1c4h8w8_k4r3s3_stride2x2_pad1x1_groups2")
+    >>> print(narrowed(problem, Capabilities(dtypes=("float32",), groups=False, padding=False)))
+    forward_float32_n1c4h10w10_k4r3s3_stride2x2
+    """
+    padding = problem.padding
+    if not capabilities.padding:
+        padding = ((0, 0), (0, 0))
+    elif not capabilities.asymmetric_padding:
+        padding = ((max(padding[0]),) * 2, (max(padding[1]),) * 2)
+    lost = [max(0, sum(problem.padding[axis]) - sum(padding[axis])) for axis in (0, 1)]
+    everything_fits = problem.output_size == problem.replace(output_size=(0, 0)).output_size
+    return problem.replace(
+        groups=problem.groups if capabilities.groups else 1,
+        stride=problem.stride if capabilities.stride else (1, 1),
+        dilation=problem.dilation if capabilities.dilation else (1, 1),
+        padding=padding,
+        input_size=(problem.input_size[0] + lost[0], problem.input_size[1] + lost[1]),
+        output_size=(0, 0) if everything_fits else problem.output_size,
+    )

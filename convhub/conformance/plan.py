@@ -1,0 +1,40 @@
+"""Which checks each problem of a level undergoes."""
+
+from __future__ import annotations
+
+from ..problem import Problem
+from . import cases
+from .author import Level
+from .levels import problems
+from .subjects import BOTH, Subject
+from .verify import CHECKS
+
+__all__ = ["planned"]
+
+#: From this many multiply-accumulates on, only what size could break is checked.
+LARGE = 10**6
+
+#: A fork for each problem takes long, and finds nothing that those of `cases.forked` do not.
+ORDINARY_CHECKS = tuple(name for name in CHECKS if name != "after fork")
+LARGE_CHECKS = (
+    "random data",
+    "exact integers",
+    "every element",
+    "no stale state",
+    "small workspace",
+    "any thread count",
+    "many callers",
+)
+#: A fork matters most after threads have been at work.
+FORK_CHECKS = ("any thread count", "many callers", "after fork")
+
+
+def planned(level: Level, subject: Subject) -> dict[Problem, tuple[str, ...]]:
+    """Return the names of the checks of each problem of a level."""
+    plan = {
+        problem: LARGE_CHECKS if problem.macs >= LARGE else ORDINARY_CHECKS
+        for problem in problems(level, subject)
+    }
+    for problem in cases.forked(BOTH, subject.device):
+        plan[problem] = tuple(dict.fromkeys((*plan.get(problem, ()), *FORK_CHECKS)))
+    return plan

@@ -1,0 +1,51 @@
+"""Who computed: a result that another backend gave says nothing about the one that is checked."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from .. import run
+from ..run import CallEvent
+
+__all__ = ["Others", "watching"]
+
+
+class Others:
+    """What backends other than one computed while it was watched.
+
+    Fallback is the usual way: it may come on in the middle of a check, by a file or variable that
+    changes. Another is a backend that hands its problem to convhub once more.
+    """
+
+    def __init__(self, backend: str) -> None:
+        self._backend = backend
+        self._events: list[CallEvent] = []
+
+    def __call__(self, event: CallEvent) -> None:
+        """Note an event; called from any thread."""
+        # One is enough to tell.
+        if event.backend != self._backend and not self._events:
+            self._events.append(event)
+
+    @property
+    def complaint(self) -> str:
+        """What another backend computed, in one line; empty if none did."""
+        if not self._events:
+            return ""
+        event = self._events[0]
+        return (
+            f"{event.problem} was computed by {event.backend!r}, by {event.source}; {self._backend!r} must "
+            "compute it, or decline it"
+        )
+
+
+@contextlib.contextmanager
+def watching(backend: str) -> Iterator[Others]:
+    """Watch everything that convhub computes in a block, in any thread of this process."""
+    others = Others(backend)
+    run.watchers.append(others)
+    try:
+        yield others
+    finally:
+        run.watchers.remove(others)

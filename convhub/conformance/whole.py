@@ -1,0 +1,157 @@
+"""Checks of a backend as a whole: what it declares, what it imports, and gradients of its gradients."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import api, config
+from ..arrays import numpy_dtype
+from ..candidates import run_options
+from ..problem import PRIMITIVES, Problem
+from .calls import refuse_fallback, refused, registered
+from .cases import declared_problem
+from .subjects import Subject
+from .trial import Skip
+from .verify import Finding
+from .watch import watching
+
+__all__ = ["WHOLE_CHECKS", "check_whole"]
+
+#: What a plugin may import when it is first called, not before.
+HEAVY = ("cupy", "jax", "numba", "pandas", "scipy", "tensorflow", "torch")
+
+_IMPORT_ONE_PLUGIN = """
+import importlib.metadata, json, sys
+import convhub
+already = set(sys.modules)
+for entry in importlib.metadata.entry_points(group="convhub", name=sys.argv[1]):
+    entry.load()
+print(json.dumps(sorted(set(sys.modules) - already)))
+"""
+
+
+class Broken(Exception):  # noqa: N818 - the name says what it is
+    """A backend broke a promise that concerns no single problem."""
+
+
+def declaration(subject: Subject, seed: int) -> None:
+    """Check that at least one primitive is declared, and only dtypes and devices that exist."""
+    backend = registered(subject.backend).backend
+    if not backend.primitives:
+        raise Broken(f"backend {subject.backend!r} offers no primitive")
+    unknown = set(backend.capabilities.devices) - {"cpu", "cuda"}
+    if unknown:
+        raise Broken(f"devices are {sorted(unknown)}; they must be of 'cpu' and 'cuda'")
+    for primitive in backend.primitives:
+        dtypes = backend.capabilities.dtypes_of(primitive)
+        if not dtypes:
+            raise Broken(f"backend {subject.backend!r} offers {primitive}, and declares no dtype for it")
+        for dtype in dtypes:
+            numpy_dtype(dtype)  # raises where there is none
+
+
+def answers(subject: Subject, seed: int) -> None:
+    """Check that `supports` and `algorithm` answer as the contract wants."""
+    backend = registered(subject.backend).backend
+    options = run_options(backend, config.current())
+    rng = np.random.default_rng(seed)
+    for _ in range(30):
+        problem = declared_problem(rng, backend, subject.device)
+        answer = backend.supports(problem)
+        if answer is not True and not (isinstance(answer, str) and answer):
+            raise Broken(f"supports({problem}) gave {answer!r}; it must be True or a reason")
+        if answer is True and backend.algorithm is not None:
+            name = backend.algorithm(problem, options)
+            if not isinstance(name, str):
+                raise Broken(f"algorithm({problem}) gave {name!r}; it must be a text")
+
+
+def light_import(subject: Subject, seed: int) -> None:
+    """Check that heavy libraries are left alone until the first call."""
+    origin = registered(subject.backend).origin
+    if origin.distribution == "this process":
+        raise Skip("registered by hand, so there is no plugin to import")
+    safe = ["-P"] if sys.flags.safe_path else []
+    command = [sys.executable, *safe, "-c", _IMPORT_ONE_PLUGIN, origin.plugin]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    heavy = set(json.loads(printed.splitlines()[-1])) & set(HEAVY)
+    if heavy:
+        raise Broken(f"{origin} imports {', '.join(sorted(heavy))}; it must wait until it is called")
+
+
+#: What gradients are taken of: every parameter but the usual one, and no axis like the other.
+DIFFERENTIATED = "float64_n2c2h5w6_k4r3s2_stride2x1_pad1x2_dilation1x2_groups2"
+
+
+def gradients(subject: Subject, seed: int) -> None:
+    """Check autograd of first and second order against finite differences, by `torch.autograd.gradcheck`."""
+    problem = Problem.parse(f"{DIFFERENTIATED}_{subject.device}")
+    for primitive in PRIMITIVES:
+        reason = refused(subject.backend, problem.replace(primitive=primitive))
+        if reason is not None:
+            raise Skip(f"autograd needs {primitive} as well: {reason}")
+    try:
+        import torch
+    except ImportError as error:
+        raise Skip("torch is not installed") from error
+    parameters: dict[str, Any] = {
+        "stride": problem.stride,
+        "padding": (1, 2),
+        "dilation": problem.dilation,
+        "groups": problem.groups,
+        "backend": subject.backend,
+    }
+    random = torch.Generator().manual_seed(seed)
+
+    def operand(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=random, dtype=torch.float64).to(subject.device).requires_grad_()
+
+    function: Callable[..., Any]
+    for function, shape, channels in (
+        (api.conv2d, problem.input_shape, problem.out_channels),
+        (api.conv_transpose2d, problem.output_shape, problem.in_channels),
+    ):
+        operands = [operand(*shape), operand(*problem.weight_shape), operand(channels)]
+
+        def of(*given: Any, function: Callable[..., Any] = function) -> Any:
+            return function(*given, **parameters)
+
+        # Either raises where it finds a difference.
+        torch.autograd.gradcheck(of, operands, fast_mode=True)
+        torch.autograd.gradgradcheck(of, operands, fast_mode=True)
+
+
+#: Each by its name: a function of a subject and a seed that raises where a promise is broken.
+WHOLE_CHECKS: dict[str, Callable[[Subject, int], None]] = {
+    "declaration": declaration,
+    "answers": answers,
+    "light import": light_import,
+    "gradients": gradients,
+}
+
+
+def check_whole(name: str, subject: Subject, seed: int = 0) -> Finding:
+    """Run the check of that name; whatever the backend raises, or has another compute, is a failure."""
+    refuse_fallback()
+    passed = Finding(subject.backend, None, name, "passed", None, "", seed)
+    with watching(subject.backend) as others:
+        try:
+            WHOLE_CHECKS[name](subject, seed)
+        except Skip as skip:
+            finding = passed._replace(outcome="skipped", detail=str(skip))
+        except Broken as broken:
+            finding = passed._replace(outcome="failed", detail=str(broken))
+        # A stranger's code; what it raises is what was found.
+        except Exception as error:  # noqa: BLE001
+            finding = passed._replace(outcome="failed", detail=f"{type(error).__name__}: {error}")
+        else:
+            finding = passed
+    if others.complaint:
+        return finding._replace(outcome="failed", detail=others.complaint)
+    return finding

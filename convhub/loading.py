@@ -1,0 +1,126 @@
+"""Importing one plugin and asking what backends it brings, whatever it does meanwhile.
+
+Nothing that a plugin raises gets out of here: it comes back as the reason for which the plugin is refused. An
+import that hangs cannot be ended; with the logger ``convhub`` at DEBUG its plugin is the last one named.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pluggy
+
+from . import declarations, hookspecs
+from .backend import Backend
+from .errors import did_you_mean, text_of
+
+__all__ = ["BY_HAND", "OWN_DISTRIBUTION", "Failure", "Origin", "Source", "ask_backends", "load"]
+
+logger = logging.getLogger("convhub")
+
+#: The distribution that holds this file.
+OWN_DISTRIBUTION = "convhub"
+#: Stands for a distribution where a plugin was registered by hand.
+BY_HAND = "this process"
+
+
+class Origin(NamedTuple):
+    """Where a plugin comes from."""
+
+    plugin: str
+    distribution: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin!r} of {self.distribution} {self.version}".rstrip()
+
+
+class Failure(NamedTuple):
+    """A plugin, or one backend of it, that cannot be used, and why."""
+
+    name: str
+    origin: Origin
+    reason: str
+
+
+class Source(NamedTuple):
+    """A plugin that has not been loaded yet, and the module that it is in or is an object of."""
+
+    origin: Origin
+    load: Callable[[], Any]
+    module: str
+
+
+def load(manager: pluggy.PluginManager, source: Source, unique: str) -> str | None:
+    """Import a plugin and register it under the name `unique`; return why it is refused, or None."""
+    logger.debug("convhub: loading %s", source.origin)
+    try:
+        plugin = source.load()
+        wrong = _wrong_contract(declarations.stated_contract(plugin, source.module), source.origin)
+        if wrong is not None:
+            return wrong
+        manager.register(plugin, name=unique)
+        callers = manager.get_hookcallers(plugin) or []
+    # Whatever a stranger's module raises when imported, SystemExit included, must stop there.
+    except (Exception, SystemExit) as error:  # noqa: BLE001
+        raised = f"{type(error).__name__} when it was loaded: {text_of(error)}"
+        other = _contract_of_broken(source)
+        return raised if other is None else f"{other} ({raised})"
+    known = {name for name in vars(hookspecs) if name.startswith("convhub_")}
+    if not callers:
+        manager.unregister(name=unique)
+        return "it implements no hook; mark its convhub_backends with @convhub.backend.hookimpl"
+    for caller in callers:
+        if caller.name not in known:
+            manager.unregister(name=unique)
+            near = did_you_mean(caller.name, known)
+            return f"it implements the hook {caller.name!r}, which does not exist.{near}"
+    return None
+
+
+def _wrong_contract(stated: object, origin: Origin) -> str | None:
+    if stated is None and origin.distribution == BY_HAND:
+        return None  # written beside the convhub that it is for
+    return declarations.wrong_contract(stated, origin.distribution, _own_version())
+
+
+def _own_version() -> str:
+    try:
+        return importlib.metadata.version(OWN_DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:  # run from its source, and not installed
+        return ""
+
+
+def _contract_of_broken(source: Source) -> str | None:
+    """Return that a plugin that cannot be loaded was made for another contract, or None."""
+    try:
+        written = declarations.written_contract(source.module)
+    # It is broken already, and what it raised has been kept.
+    except Exception:  # noqa: BLE001
+        return None
+    return None if written is None else _wrong_contract(written, source.origin)
+
+
+def ask_backends(function: Callable[[], Any], origin: Origin) -> tuple[list[Backend], list[Failure]]:
+    """Call a plugin's `convhub_backends`; return its right backends, and what is wrong with the others."""
+    try:
+        answer = list(function())
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
+        reason = f"{type(error).__name__} from its convhub_backends(): {text_of(error)}"
+        return [], [Failure(origin.plugin, origin, reason)]
+    good: list[Backend] = []
+    failures: list[Failure] = []
+    for backend in answer:
+        try:
+            wrong = declarations.wrong_backend(backend)
+        except Exception as error:  # noqa: BLE001 - a declaration may hold anything, even what raises
+            wrong = f"{type(error).__name__} when the declaration of a backend was read: {text_of(error)}"
+        if wrong is None:
+            good.append(backend)
+            continue
+        name = backend.name if isinstance(backend, Backend) else None
+        failures.append(Failure(name if isinstance(name, str) else origin.plugin, origin, wrong))
+    return good, failures

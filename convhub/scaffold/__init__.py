@@ -1,0 +1,101 @@
+"""A new distribution with a backend of its own, complete and passing its tests, to begin from.
+
+Its files stand in ``templates/``, each as it will be, with what `string.Template` puts in: ``$name`` of the
+backend, ``$module`` the same as Python has it, and ``$convhub``, the requirement of this convhub.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import re
+import string
+from pathlib import Path
+
+from ..candidates import current_registry
+from ..declarations import wrong_name
+from ..errors import ArgumentError
+from ..versions import version_of
+
+__all__ = ["FILES", "write_distribution"]
+
+#: Where each file goes, and its template. These end in .txt, so that no tool takes them for parts of convhub.
+FILES = {
+    "pyproject.toml": "pyproject.toml.txt",
+    "src/convhub_$module/__init__.py": "backend.py.txt",
+    "tests/test_conformance.py": "test_conformance.py.txt",
+    "README.md": "README.md.txt",
+    ".github/workflows/ci.yml": "ci.yml.txt",
+    ".gitignore": "gitignore.txt",
+}
+
+
+def write_distribution(name: str, directory: Path) -> list[Path]:
+    """Write the folder ``convhub-NAME`` with a distribution that brings the backend `name`.
+
+    Parameters
+    ----------
+    name : str
+        Of the backend: small letters, digits, - and _, from a letter to a letter or digit.
+    directory : Path
+        Where the folder is to be.
+
+    Returns
+    -------
+    list of Path
+        The folder, and the files in it.
+
+    Raises
+    ------
+    ArgumentError
+        If no new backend can have that name, there is no such directory, or the folder is there already.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     folder, *files = write_distribution("my-loops", Path(directory))
+    ...     print(folder.name, [file.name for file in files][:2])
+    convhub-my-loops ['pyproject.toml', '__init__.py']
+    """
+    _check_name(name)
+    if not directory.is_dir():
+        raise ArgumentError(f"directory is {str(directory)!r}; it must be a folder that exists")
+    folder = directory / f"convhub-{name}"
+    if folder.exists():
+        raise ArgumentError(
+            f"name is {name!r}; the folder {folder} is there already, and must not be: take another name, or "
+            "another directory"
+        )
+    values = {"name": name, "module": name.replace("-", "_"), "convhub": _requirement()}
+    templates = importlib.resources.files(__package__) / "templates"
+    written = []
+    for target, template in FILES.items():
+        path = folder / string.Template(target).substitute(values)
+        text = string.Template((templates / template).read_text(encoding="utf-8")).substitute(values)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        written.append(path)
+    return [folder, *written]
+
+
+def _check_name(name: str) -> None:
+    wrong = wrong_name(name)
+    if wrong is None and not name[-1].isalnum():
+        # Names of distributions must: https://packaging.python.org/en/latest/specifications/name-normalization/
+        wrong = "a name that is part of a distribution's ends with a letter or digit"
+    if wrong is not None:
+        near = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-").lstrip("0123456789-")
+        hint = f" Did you mean {near!r}?" if near and near != name and wrong_name(near) is None else ""
+        raise ArgumentError(f"name is {name!r}; {wrong}.{hint}")
+    known = current_registry().backends.get(name)
+    if known is not None:
+        raise ArgumentError(
+            f"name is {name!r}, which {known.origin} has; it must be one that `convhub backends` does not "
+            "list"
+        )
+
+
+def _requirement() -> str:
+    """Return what the distribution requires: this convhub, or a later one that keeps the contract."""
+    version = version_of("convhub")
+    return f"convhub>={version}" if version else "convhub"

@@ -1,0 +1,89 @@
+"""Whether transforms are worth while for a problem, and how much is transformed at once."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from convhub.backend import Problem, RunOptions
+
+from .grid import Grid, grid_of
+
+__all__ = ["Block", "Plan", "cut", "plan_of"]
+
+#: Spectra are complex128, whatever the problem's dtype.
+SPECTRUM_ITEM = 16
+
+
+class Block(NamedTuple):
+    """How many groups are worked on at once, and of each how many images, input and output channels."""
+
+    groups: int
+    images: int
+    inputs: int
+    outputs: int
+
+    def slices(self, problem: Problem) -> tuple[list[slice], ...]:
+        """Return the slices of groups, images, input and output channels that make up a problem."""
+        G = problem.groups
+        totals = (G, problem.batch, problem.in_channels // G, problem.out_channels // G)
+        return tuple(cut(total, size) for total, size in zip(totals, self, strict=True))
+
+
+class Plan(NamedTuple):
+    """How a problem is computed by transforms."""
+
+    grid: Grid
+    block: Block
+
+
+def plan_of(problem: Problem, options: RunOptions) -> Plan | None:
+    """Return how to compute a problem by transforms, or None where it is to be summed tap by tap.
+
+    It is where one transform takes more operations than the sums for an image and a kernel, where the spectra
+    of these take more memory than there may be, and where accuracy is to be strict.
+    """
+    if options.accuracy == "strict" or _sums(problem) < _transform(grid_of(problem)):
+        return None
+    block = largest_block(problem, options.workspace_limit)
+    return None if block is None else Plan(grid_of(problem), block)
+
+
+def _sums(problem: Problem) -> int:
+    """Return how many products there are of one input channel and one output channel of an image."""
+    return math.prod(problem.output_size) * math.prod(problem.kernel_size)
+
+
+def _transform(grid: Grid) -> float:
+    """Return about how many operations the transforms of a channel's phases take."""
+    points = math.prod(grid.shape)
+    return math.prod(grid.phases) * points * math.log2(points)
+
+
+def largest_block(problem: Problem, limit: int) -> Block | None:
+    """Return the largest block whose spectra keep to a limit of bytes, or None if not even the smallest does.
+
+    Groups are divided first, since nothing of one is needed for another; then whichever part is largest.
+    """
+    grid, G = grid_of(problem), problem.groups
+    block = Block(G, max(1, problem.batch), problem.in_channels // G, problem.out_channels // G)
+    while _bytes(block, grid) > limit:
+        largest = 0 if block.groups > 1 else block.index(max(block))
+        if block[largest] == 1:
+            return None
+        block = Block(*((n + 1) // 2 if i == largest else n for i, n in enumerate(block)))
+    return block
+
+
+def _bytes(block: Block, grid: Grid) -> int:
+    """Return what the three spectra of a block take, and their transforms meanwhile."""
+    height, width = grid.shape
+    inputs = block.inputs * math.prod(grid.phases)
+    spectra = block.images * inputs + block.outputs * inputs + block.images * block.outputs
+    # An inverse transform holds the spectrum, a copy of it, and its result.
+    return 3 * block.groups * spectra * height * (width // 2 + 1) * SPECTRUM_ITEM
+
+
+def cut(total: int, size: int) -> list[slice]:
+    """Return slices of at most `size` that make up `total`."""
+    return [slice(first, min(first + size, total)) for first in range(0, total, size)]

@@ -1,0 +1,50 @@
+"""Backends with one realistic fault each, which the conformance suite must find at level quick.
+
+`faults` says what a fault is and keeps all of them; each other file holds those of one kind. `caught.json`
+records on which quick problem each is found; ``record`` renews it, and docs/conformance-faults.md with it.
+"""
+
+from __future__ import annotations
+
+from convhub.backend import hookimpl
+
+from . import (
+    arithmetic,
+    bias,
+    contract,
+    geometry,
+    gradients,
+    integers,
+    memory,
+    sizes,
+    special_values,
+    state,
+    threads,
+    tolerated,
+)
+from .faults import FAULTS, TOLERATED, Fault, right_backend, variants
+
+__all__ = ["FAULTS", "TOLERATED", "Fault", "convhub_backends", "right_backend", "variants"]
+
+KINDS = (
+    geometry,
+    sizes,
+    gradients,
+    bias,
+    arithmetic,
+    special_values,
+    integers,
+    contract,
+    memory,
+    state,
+    threads,
+    tolerated,
+)
+
+
+@hookimpl
+def convhub_backends():
+    """Return every broken backend, every tolerated one, and the right one that all are made of."""
+    made = [fault.backend(primitive) for fault, primitive in variants(FAULTS)]
+    made += [fault.backend(primitive) for fault, primitive in variants(TOLERATED)]
+    return [*made, right_backend]

@@ -1,0 +1,129 @@
+"""Which check finds which fault, on which quick problem: run this to renew record and page.
+
+From the root of the repository, a few minutes on two cores::
+
+    PYTHONPATH=tests:tests/conformance .venv/bin/python -m broken.record
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import correct
+
+import broken
+from broken import Fault
+from convhub import plugins
+from convhub.conformance import levels
+from convhub.conformance.verify import CHECKS, Finding, verify
+from convhub.problem import Primitive, Problem
+
+from . import page
+
+__all__ = ["PATH", "Caught", "Record", "failed", "quick", "read"]
+
+PATH = Path(__file__).with_name("caught.json")
+
+
+class Caught(NamedTuple):
+    """How one fault in one primitive is found at level quick.
+
+    `problem` is the first on which every check that must find it does; `checks` are all that do so there.
+    """
+
+    problem: str
+    checks: tuple[str, ...]
+
+
+#: By fault, then primitive.
+Record = Mapping[str, Mapping[str, Caught]]
+
+
+def read() -> Record:
+    """Return the record."""
+    text = json.loads(PATH.read_text(encoding="utf-8"))
+    return {
+        name: {primitive: Caught(problem, tuple(checks)) for primitive, (problem, checks) in found.items()}
+        for name, found in text.items()
+    }
+
+
+def lines(record: Record) -> str:
+    """Return the text of a record: JSON, a line for each primitive."""
+    blocks = []
+    for name, found in record.items():
+        rows = [f"  {json.dumps(primitive)}: {json.dumps(caught)}" for primitive, caught in found.items()]
+        blocks.append(f" {json.dumps(name)}: {{\n" + ",\n".join(rows) + "\n }")
+    return "{\n" + ",\n".join(blocks) + "\n}\n"
+
+
+def quick() -> list[Problem]:
+    """Return the problems of level quick, which are the same for every broken backend."""
+    return levels.quick(broken.right_backend, "cpu")
+
+
+def failed(fault: Fault, primitive: Primitive, problem: Problem, checks: Iterable[str]) -> list[str]:
+    """Return which of these checks find a fault on a problem.
+
+    What remembers earlier calls is found after the calls of earlier checks, as it is when all run.
+    """
+    wanted = list(checks)
+    order = list(CHECKS)
+    ran = order[: 1 + max(map(order.index, wanted))] if fault.remembers else wanted
+    found = verify(problem, fault.backend_name(primitive), checks=ran)
+    return [f.check for f in found if f.outcome == "failed" and f.check in wanted]
+
+
+def find(name: str, primitive: Primitive) -> Caught | None:
+    """Return how a fault in a primitive is found, or None if it is not."""
+    fault = broken.FAULTS[name]
+    for problem in quick():
+        if problem.primitive != primitive:
+            continue
+        # What remembers would not find its memory empty a second time.
+        found = failed(fault, primitive, problem, CHECKS if fault.remembers else fault.checks)
+        if set(fault.checks) <= set(found):
+            return Caught(
+                str(problem),
+                tuple(found if fault.remembers else failed(fault, primitive, problem, CHECKS)),
+            )
+    return None
+
+
+def false_alarms(problem: Problem, names: list[str]) -> list[Finding]:
+    """Return what any check finds in backends that are right."""
+    return [f for name in names for f in verify(problem, name) if f.outcome == "failed"]
+
+
+def _start() -> None:
+    plugins.register(broken, "broken")
+    plugins.register(correct, "correct")
+
+
+def main() -> None:
+    """Try every fault, and what is right, on every core; write record and page; name what went wrong."""
+    work = [(fault.name, primitive) for fault, primitive in broken.variants(broken.FAULTS)]
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count(), _start) as pool:
+        results = pool.starmap(find, work, chunksize=1)
+        alarms = pool.starmap(false_alarms, correct.quick().items(), chunksize=1)
+    record: dict[str, dict[str, Caught]] = {}
+    for (name, primitive), found in zip(work, results, strict=True):
+        if found is not None:
+            record.setdefault(name, {})[primitive] = found
+    PATH.write_text(lines(record), encoding="utf-8")
+    page.PATH.write_text(page.render(record), encoding="utf-8")
+    missed = [f"{work[i][0]} in {work[i][1]} is not found" for i, found in enumerate(results) if not found]
+    wrong = [*missed, *(f"false alarm: {finding}" for finding in itertools.chain(*alarms))]
+    if wrong:
+        sys.exit("\n".join(wrong))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""Backends that are right, each built in another way: the suite must find nothing in them."""
+
+from __future__ import annotations
+
+import functools
+
+from convhub.backend import hookimpl
+from convhub.conformance import levels
+from convhub.problem import Problem
+
+from . import compensated, fft, gather, sliding, wide
+
+__all__ = ["BACKENDS", "convhub_backends", "quick"]
+
+BACKENDS = {module.backend.name: module.backend for module in (fft, sliding, gather, compensated, wide)}
+
+
+@hookimpl
+def convhub_backends():
+    """Return each of them."""
+    return list(BACKENDS.values())
+
+
+@functools.cache
+def quick() -> dict[Problem, list[str]]:
+    """Return the problems of level quick, each with the backends for which it is one."""
+    found: dict[Problem, list[str]] = {}
+    for name, backend in BACKENDS.items():
+        for problem in levels.quick(backend, "cpu"):
+            found.setdefault(problem, []).append(name)
+    return found
