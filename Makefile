@@ -9,10 +9,15 @@ CUDA ?= 13
 GPU_VENV := .venv-cuda$(CUDA)
 RUN_GPU := PYTHONPATH=tests $(GPU_VENV)/bin/python -m gpu.run
 
-.PHONY: help demo bench test lint format conformance test-gpu bench-gpu sanitize-gpu gpu-device check-python clean
+# For bench-compare: what is compared with BASE, and how often.
+HEAD ?= HEAD
+TIMES ?= 1
+
+.PHONY: help demo bench bench-compare bench-compare-proof check-base bench-history bench-publish docs linkcheck test \
+	lint format conformance test-gpu bench-gpu sanitize-gpu gpu-device check-python clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 21
 
 demo: $(VENV)/.installed  ## run the demonstration: ten layers, a photograph, a small network (minutes)
 	$(BIN)/convhub demo --output demo-output
@@ -22,8 +27,24 @@ bench: $(VENV)/.installed  ## time the default backends beside torch, with table
 	$(BIN)/convhub bench --primitive all --json bench-output/torch.json --plot bench-output/torch.png \
 		--markdown bench-output/torch.md
 
+bench-compare: check-base $(VENV)/.installed  ## is HEAD (HEAD=...) slower than BASE=main~1? by asv, some minutes
+	$(BIN)/python asv_bench/compare.py --times $(TIMES) "$(BASE)" "$(HEAD)"
+
+bench-compare-proof: $(VENV)/.installed  ## is a slowdown planted in each engine caught, and none where none is? (half an hour)
+	$(BIN)/python asv_bench/proof.py
+
+check-base:
+	@test -n "$(BASE)" || { echo "BASE is missing: name the revision to compare with, as in make bench-compare BASE=main~1" >&2; exit 2; }
+
+bench-history: $(VENV)/.installed  ## run a few benchmarks over the repository's past, for docs/history.md (15 minutes)
+	$(BIN)/python asv_bench/history.py
+
+bench-publish: $(VENV)/.installed  ## make a site of what asv has measured; it works without the web
+	$(BIN)/python asv_bench/publish.py
+
 test: lint  ## check style and types, then run every test and the conformance suite on every backend
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "not timing"
+	$(BIN)/python -m pytest -m timing tests/e2e
 	PYTHONPATH=tests:tests/emulated_cupy $(BIN)/python -m pytest --numprocesses auto --dist worksteal \
 		convhub/conformance --convhub-backend cupy-emulated
 
@@ -38,6 +59,18 @@ format: $(VENV)/.installed  ## format the code
 
 conformance: $(VENV)/.installed  ## run the conformance suite alone
 	$(BIN)/python -m pytest --numprocesses auto convhub/conformance
+
+# Built anew each time, so that a change of the code is seen; only notebooks that nothing has changed for wait.
+SPHINX := $(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --nitpicky
+
+docs: $(VENV)/.installed  ## build the documentation into docs/_build/html, tutorials executed, and check it (offline)
+	rm -rf docs/_build/html
+	$(SPHINX) --builder html -d docs/_build/doctrees docs docs/_build/html
+	$(BIN)/python -m pytest tests/docs --built-docs docs/_build/html
+	@echo "The documentation is in docs/_build/html/index.html"
+
+linkcheck: $(VENV)/.installed  ## check the documentation's links to other sites, which needs a network
+	$(SPHINX) --builder linkcheck -d docs/_build/doctrees docs docs/_build/linkcheck
 
 test-gpu: gpu-device $(GPU_VENV)/.installed  ## on a GPU: conformance, tests, compute-sanitizer, benchmark (hours)
 	$(RUN_GPU)
@@ -56,7 +89,7 @@ check-python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "convhub needs Python 3.11 or newer, and PYTHON=$(PYTHON) is %d.%d" % v[:2])'
 
 clean:  ## remove the environments and what the targets made
-	rm -rf $(VENV) .venv-cuda* demo-output bench-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-cuda* demo-output bench-output asv_bench/.asv docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find backends -name '*.nb[ic]' -delete
 
 # The group is installed whole by every target, so that no target leaves the environment half done.

@@ -15,7 +15,17 @@ __all__ = ["Gradients", "conv2d", "conv2d_backward", "conv_transpose2d", "conv_t
 
 
 class Gradients(NamedTuple):
-    """Gradients for input, weight and bias; None where `output_mask` is False."""
+    """Gradients for input, weight and bias; None where `output_mask` is False.
+
+    Parameters
+    ----------
+    input : array or None
+        Of the shape of the input.
+    weight : array or None
+        Of the shape of the weight.
+    bias : array, shape (K,), or None
+        The sum of the incoming gradient over batch and space.
+    """
 
     input: Array | None
     weight: Array | None
@@ -105,8 +115,8 @@ def conv2d_backward(
     ----------
     grad_output : array, shape (N, K, P, Q) or (K, P, Q)
         The gradient for what `conv2d` returned.
-    input, weight, stride, padding, dilation, groups
-        As they were given to `conv2d`.
+    input, weight, stride, padding, dilation, groups : as for `conv2d`
+        As they were given to it.
     output_mask : three bools
         Which of the gradients are wanted; the others are not computed.
     backend : str, optional
@@ -223,8 +233,8 @@ def conv_transpose2d_backward(
     ----------
     grad_output : array, shape (N, K, P, Q) or (K, P, Q)
         The gradient for what `conv_transpose2d` returned.
-    input, weight, stride, padding, output_padding, groups, dilation
-        As they were given to `conv_transpose2d`.
+    input, weight, stride, padding, output_padding, groups, dilation : as for `conv_transpose2d`
+        As they were given to it.
     output_mask : three bools
         Which of the gradients are wanted; the others are not computed.
     backend : str, optional

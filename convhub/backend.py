@@ -24,7 +24,7 @@ A backend is three functions and one declaration, handed to convhub by a plugin:
 Everything is one correlation ``y[n,k,p,q] = Σ w[k,c,r,s] · x[n,c, p·stride+r·dilation−top, …]`` and its
 two adjoints (the formula with every index is in `convhub.problem`):
 
-===========================================  =======================================================
+============================================= =======================================================
 ``forward(x, w, bias, problem, options)``     returns ``y``; `bias` is None or has K elements, added to
                                               each output channel
 ``grad_input(dy, w, bias, problem, options)`` returns ``dx[n,c,h,w]``, the sum of ``dy·w`` over every place
@@ -32,7 +32,7 @@ two adjoints (the formula with every index is in `convhub.problem`):
                                               convolution, so `bias` is None or has C elements
 ``grad_weight(dy, x, problem, options)``      returns ``dw[k,c,r,s]``, the sum of ``dy·x`` over every place
                                               where that weight was used
-===========================================  =======================================================
+============================================= =======================================================
 
 What convhub promises to a backend
     The problem is valid, and the backend's own `Capabilities` and `supports` admit it. Arrays are of
@@ -100,6 +100,7 @@ Answer: TypeAlias = Literal[True] | str
 """True, or one line saying why not."""
 
 ArrayLibrary = Literal["numpy", "torch", "cupy"]
+"""The libraries whose arrays a backend can ask for."""
 
 Accuracy = Literal["componentwise", "normwise"]
 """The bound to which the conformance suite holds a backend, eps being that of the accumulator:
@@ -177,13 +178,25 @@ class Capabilities:
     deterministic: bool = True
 
     def dtypes_of(self, primitive: Primitive) -> tuple[str, ...]:
-        """Return the dtypes that `primitive` takes."""
+        """Return the dtypes that `primitive` takes.
+
+        Parameters
+        ----------
+        primitive : {"forward", "grad_input", "grad_weight"}
+            One that a backend of these capabilities has.
+        """
         if isinstance(self.dtypes, Mapping):
             return self.dtypes.get(primitive, ())
         return self.dtypes
 
     def refusal(self, problem: Problem) -> str | None:
-        """Return in one line what about `problem` is not covered, or None if all is."""
+        """Return in one line what about `problem` is not covered, or None if all is.
+
+        Parameters
+        ----------
+        problem : Problem
+            What a backend of these capabilities would run.
+        """
         (top, bottom), (left, right) = problem.padding
         dtypes = self.dtypes_of(problem.primitive)
         if problem.device not in self.devices:
@@ -268,5 +281,13 @@ class Backend:
         return tuple(name for name in PRIMITIVES if getattr(self, name) is not None)
 
     def accuracy_of(self, problem: Problem, options: RunOptions) -> Accuracy:
-        """Return the accuracy class to which the result of `problem` is held."""
+        """Return the accuracy class to which the result of `problem` is held.
+
+        Parameters
+        ----------
+        problem : Problem
+            One that this backend takes.
+        options : RunOptions
+            Under which it would run.
+        """
         return self.capabilities.accuracy if self.accuracy is None else self.accuracy(problem, options)

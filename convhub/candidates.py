@@ -40,7 +40,15 @@ __all__ = [
 
 
 class Verdict(NamedTuple):
-    """What became of one backend for one problem: `reason` is None if it can run it."""
+    """What became of one backend for one problem.
+
+    Parameters
+    ----------
+    name : str
+        Of the backend.
+    reason : str or None
+        Why it cannot run the problem; None if it can.
+    """
 
     name: str
     reason: str | None

@@ -20,8 +20,20 @@ __all__ = ["Explanation", "Part", "explain", "why_not_chosen"]
 class Part(NamedTuple):
     """What would happen to one problem.
 
-    `backend`, `algorithm` and `source` (of the choice) are empty where it would be refused; `refusal` is
-    then the message of the error.
+    Parameters
+    ----------
+    problem : Problem
+        What is to be computed.
+    backend : str
+        The name of the backend that would run it; empty where it would be refused.
+    algorithm : str
+        What that backend calls its way of doing it; may be empty.
+    source : str
+        Where the choice of the backend comes from; empty where it would be refused.
+    verdicts : tuple of Verdict
+        What each backend says.
+    refusal : str
+        The message of the error, where it would be refused; else empty.
     """
 
     problem: Problem
@@ -36,6 +48,13 @@ class Explanation(NamedTuple):
     """What would happen in one call: a part for each primitive that it needs.
 
     Its text, ``str(explanation)``, is a table for people.
+
+    Parameters
+    ----------
+    parts : tuple of Part
+        One for each primitive.
+    failures : tuple of Failure
+        The plugins and backends that could not be loaded.
     """
 
     parts: tuple[Part, ...]

@@ -1,8 +1,8 @@
 """The hooks that a plugin may implement, by pluggy.
 
 A plugin is a module (or any object) named in the entry-point group ``convhub``; it implements any of
-these with ``@convhub.backend.hookimpl``. Hooks are asked when plugins are loaded and when a choice is
-made, never once a convolution: see `convhub.plugins`.
+these with ``@convhub.backend.hookimpl``. They are asked when plugins are loaded and when a choice is made;
+only `convhub_called` at each primitive, and only where a plugin has it: see `convhub.plugins`.
 """
 
 from __future__ import annotations
@@ -31,9 +31,23 @@ def convhub_backends() -> Sequence[Backend]:
 
 @hookspec(firstresult=True)
 def convhub_choose(problem: Problem, candidates: Sequence[str]) -> str | None:
-    """Return the one of `candidates`, all able to run `problem`, that shall run it, or None to pass."""
+    """Return the one of `candidates`, all able to run `problem`, that shall run it, or None to pass.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is to be run.
+    candidates : sequence of str
+        Names of backends, in the order in which they would be tried.
+    """
 
 
 @hookspec
 def convhub_called(event: CallEvent) -> None:
-    """Observe one primitive that has just run."""
+    """Observe one primitive that has just run.
+
+    Parameters
+    ----------
+    event : CallEvent
+        What ran, where, and how long it took.
+    """

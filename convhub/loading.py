@@ -28,7 +28,17 @@ BY_HAND = "this process"
 
 
 class Origin(NamedTuple):
-    """Where a plugin comes from."""
+    """Where a plugin comes from.
+
+    Parameters
+    ----------
+    plugin : str
+        The name of its entry point.
+    distribution : str
+        What was installed.
+    version : str
+        Of the distribution; empty where there is none.
+    """
 
     plugin: str
     distribution: str
@@ -39,7 +49,17 @@ class Origin(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """A plugin, or one backend of it, that cannot be used, and why."""
+    """A plugin, or one backend of it, that cannot be used, and why.
+
+    Parameters
+    ----------
+    name : str
+        Of the plugin or backend.
+    origin : Origin
+        Where it comes from.
+    reason : str
+        In one line or more.
+    """
 
     name: str
     origin: Origin

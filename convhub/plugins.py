@@ -117,6 +117,11 @@ def register(plugin: Any, name: str) -> None:
 def unregister(name: str) -> None:
     """Take away a plugin that `register` added.
 
+    Parameters
+    ----------
+    name : str
+        As it was given to `register`.
+
     Raises
     ------
     ValueError

@@ -113,10 +113,12 @@ class Problem:
         H and W, the rows and columns of ``x``.
     kernel_size : (int, int)
         R and S.
-    stride, dilation : (int, int)
-        Per axis, one or more.
+    stride : (int, int)
+        Rows and columns from one window to the next, one or more.
     padding : ((int, int), (int, int))
         Zeros at (top, bottom) and (left, right) of ``x``.
+    dilation : (int, int)
+        Rows and columns from one element of the kernel to the next, one or more.
     groups : int
         Divides both C and K.
     dtype : str
@@ -240,7 +242,13 @@ class Problem:
         return math.prod(self.output_shape) * ITEM_BYTES[self.dtype]
 
     def replace(self, **changes: object) -> Problem:
-        """Return the same problem with some fields changed, as `dataclasses.replace` does."""
+        """Return the same problem with some fields changed, as `dataclasses.replace` does.
+
+        Parameters
+        ----------
+        **changes : object
+            New values of fields, by their names.
+        """
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
     def __str__(self) -> str:

@@ -26,7 +26,21 @@ Operands = tuple[Array, ...]
 
 
 class CallEvent(NamedTuple):
-    """One primitive that has run; `milliseconds` are the caller's, work queued on a GPU not awaited."""
+    """One primitive that has run.
+
+    Parameters
+    ----------
+    problem : Problem
+        What ran.
+    backend : str
+        The name of the backend that ran it.
+    algorithm : str
+        What the backend calls its way of doing it; may be empty.
+    milliseconds : float
+        The caller's time; work queued on a GPU is not awaited.
+    source : str
+        Where the choice of the backend came from.
+    """
 
     problem: Problem
     backend: str

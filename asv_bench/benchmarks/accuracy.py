@@ -2,32 +2,27 @@
 
 Above 1 a promise is broken. It is a number to look at over years, and nothing to stop a change by: another
 order of adding up moves it.
+
+This is the one benchmark that needs more of convhub than it exports: the exact result and the bound are those
+of its conformance suite, in the form that they have had since the suite was there.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from convhub import config
-from convhub.backend import Accuracy
-from convhub.bench.contenders import operands
-from convhub.bench.layers import of_problem
-from convhub.candidates import current_registry, run_options
-from convhub.conformance.bounds import bound, worst
-from convhub.conformance.calls import fetch
-from convhub.conformance.cases import EDGES
-from convhub.conformance.oracle import Operands, exact
-from convhub.problem import Problem, with_primitive
+import convhub
 
 from . import common
+from .calls import Layer, operands
 
-#: Of the suite's edges: long sums, and every kind of index.
-PROBLEMS = (
-    "sum over many channels",
-    "prime channels past two vectors",
-    "depthwise with stride and dilation",
-    "many images",
-)
+#: Edges of the suite: long sums, and every kind of index.
+PROBLEMS = {
+    "sum over many channels": "n1c131h3w3_k3r3s3",
+    "prime channels past two vectors": "n1c33h4w5_k37r2s3",
+    "depthwise with stride and dilation": "n2c5h14w13_k5r3s3_stride2x2_dilation2x2_pad2x2_groups5",
+    "many images": "n41c2h3w4_k3r2s2",
+}
 
 
 class WorstError:
@@ -37,26 +32,37 @@ class WorstError:
     params = (common.ROWS, list(common.PRIMITIVES), list(PROBLEMS), list(common.DTYPES))
     unit = "bounds"
 
-    def setup(self, backend: str, primitive: Any, problem: str, dtype: str) -> None:
-        """Skip what is declined."""
-        common.refuse_what_is_declined(backend, _problem(primitive, problem, dtype))
+    def setup(self, backend: str, primitive: str, problem: str, dtype: str) -> None:
+        """Skip what is declined, and revisions from before the suite."""
+        common.need_module("convhub.conformance")
+        common.ready(backend, _layer(primitive, problem, dtype))
 
-    def track_worst_error(self, backend: str, primitive: Any, problem: str, dtype: str) -> float:
+    def track_worst_error(self, backend: str, primitive: str, problem: str, dtype: str) -> float:
         """Return it; infinite where a result is no number."""
-        tried = _problem(primitive, problem, dtype)
-        x, w, dy = operands(tried)
+        from convhub.conformance import bounds, oracle
+
+        layer = _layer(primitive, problem, dtype)
+        x, w, dy = operands(layer.problem)
         taken = {"forward": (x, w), "grad_input": (dy, w), "grad_weight": (dy, x)}
-        right = exact(tried, Operands(*taken[primitive]))
-        result = fetch(common.prepared(backend, of_problem(tried))())
-        return worst(result, right, bound(tried, right, _accuracy(backend, tried))).ratio
+        right = oracle.exact(layer.problem, oracle.Operands(*taken[primitive]))
+        allowed = bounds.bound(layer.problem, right, _accuracy(backend, layer.problem))
+        result = common.ready(backend, layer)()
+        return bounds.worst(
+            result.numpy() if backend == common.TORCH_ITSELF else result, right, allowed
+        ).ratio
 
 
-def _problem(primitive: Any, name: str, dtype: str) -> Problem:
-    return with_primitive(Problem.parse(EDGES[name]), primitive).replace(dtype=dtype)
+def _layer(primitive: str, name: str, dtype: str) -> Layer:
+    return Layer(convhub.Problem.parse(f"{primitive}_{dtype}_{PROBLEMS[name]}"))
 
 
-def _accuracy(backend: str, problem: Problem) -> Accuracy:
+def _accuracy(backend: str, problem: convhub.Problem) -> Any:
+    """Return the class of bound that a backend promises, in early revisions one for all its algorithms."""
+    from convhub import candidates, config
+
     if backend == common.TORCH_ITSELF:
         return "componentwise"
-    registered = current_registry().backends[backend]
-    return registered.backend.accuracy_of(problem, run_options(registered.backend, config.current()))
+    found = candidates.current_registry().backends[backend].backend
+    if not hasattr(found, "accuracy_of"):
+        return found.capabilities.accuracy
+    return found.accuracy_of(problem, candidates.run_options(found, config.current()))

@@ -1,37 +1,46 @@
 """The rows and the layers that all benchmarks share, and when one of them may be skipped.
 
+asv runs the benchmarks of today on revisions of the past. So they use nothing of convhub but what it exports,
+and their rows do not depend on what a revision has: asv tells a process which parameters to take by their
+number alone.
+
 asv shows "n/a" for a benchmark whose ``setup`` raises `NotImplementedError`, and ends as if all were well. So
-this is raised in one place alone, `refuse_what_is_declined`, for what a backend itself says that it does not
-take. Anything else that keeps a row from running, a missing import above all, is a failed benchmark.
+this is raised here alone: by `ready` for what a backend itself says that it does not take, and by
+`need_module` for what a revision does not have yet. Anything else that keeps a row from running, a missing
+import above all, is a failed benchmark.
 """
 
 from __future__ import annotations
 
 import functools
-import time
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
 import convhub
-from convhub import config
-from convhub.bench import contenders
-from convhub.bench.layers import Layer
-from convhub.candidates import current_registry, judge, judge_availability
-from convhub.problem import PRIMITIVES, Primitive, Problem, with_primitive
+
+from .calls import Layer, convhub_call, operands, torch_call
 
 __all__ = [
     "DTYPES",
+    "ENGINES",
     "FAST_ROWS",
     "LAYERS",
+    "NUMBER",
     "PRIMITIVES",
+    "REPEAT",
     "ROWS",
+    "SMALL_LAYERS",
     "TORCH_ITSELF",
-    "calls_within",
+    "WARMUP",
     "layer",
-    "prepared",
-    "refuse_what_is_declined",
-    "rows",
+    "need_module",
+    "ready",
+    "small_layer",
 ]
+
+#: The backends of this repository that run on the CPU; a revision that lacks one has "n/a" in its row.
+ENGINES = ("naive", "numba", "numpy", "torch")
 
 #: The row that is no backend of convhub: torch's own functions, in the same environment and run.
 TORCH_ITSELF = "torch itself"
@@ -39,6 +48,7 @@ TORCH_ITSELF = "torch itself"
 #: Loops in Python, made to be read: one of `LAYERS` takes them up to a minute.
 LOOPS = ("naive",)
 
+PRIMITIVES = ("forward", "grad_input", "grad_weight")
 DTYPES = ("float32", "float64")
 
 #: One layer of each class of `convhub.bench.classes`, from the lists in ``convhub/bench/shapes``; of at most
@@ -58,23 +68,33 @@ LAYERS: dict[str, str] = {
     "odd": "n1c160h17w17_k160r7s1_pad3x0",
 }
 
+#: A sample is one call, and a process takes 5 to 60 of them, for 0.1 s. Of these the median counts: where the
+#: system gives the core to another program for a while, some calls take long, and the median does not notice.
+#: A sample of many calls would have such a while in it more often than not.
+NUMBER = 1
+REPEAT = (5, 60, 0.1)
+WARMUP = 0.05
 
-def rows() -> list[str]:
-    """Return the backends that are installed and run on the CPU, those that did not load, and torch itself.
+SMALL_LAYERS = {"small": "n1c4h10w10_k4r3s3_pad1x1", "tiny": "n1c1h4w4_k1r3s3"}
 
-    A backend whose plugin broke is listed, so that its benchmarks fail; left out, it would only be missed.
+
+def _strangers() -> list[str]:
+    """Return other backends that are installed and run on the CPU, and plugins that did not load.
+
+    The latter are listed so that their benchmarks fail; left out, they would only be missed.
     """
-    broken = [failure.name for failure in current_registry().failures]
-    return list(dict.fromkeys([*convhub.available_backends("cpu"), *broken, TORCH_ITSELF]))
+    broken = [failure.name for failure in convhub.explain(SMALL_LAYERS["tiny"]).failures]
+    return [name for name in [*convhub.available_backends("cpu"), *broken] if name not in ENGINES]
 
 
-ROWS = rows()
+ROWS = [*ENGINES, TORCH_ITSELF, *dict.fromkeys(_strangers())]
 
 #: Those that are fast enough for `LAYERS`.
 FAST_ROWS = [row for row in ROWS if row not in LOOPS]
 
 
-def layer(name: str, primitive: Primitive = "forward", dtype: str = "float32") -> Layer:
+@functools.cache
+def layer(name: str, primitive: str = "forward", dtype: str = "float32") -> Layer:
     """Return one of `LAYERS`.
 
     Parameters
@@ -87,59 +107,66 @@ def layer(name: str, primitive: Primitive = "forward", dtype: str = "float32") -
     dtype : str
         By NumPy's name.
     """
-    problem = with_primitive(Problem.parse(LAYERS[name]), primitive).replace(dtype=dtype)
-    return Layer(name, problem, transposed=name == "transposed")
-
-
-def refuse_what_is_declined(row: str, problem: Problem) -> None:
-    """Skip the benchmark that is being set up if the row's backend declares that it does not take `problem`.
-
-    Raises
-    ------
-    NotImplementedError
-        If its `Capabilities`, the primitives that it offers, or its ``supports`` say so. asv shows "n/a".
-    RuntimeError
-        If it is not available, or breaks the contract in its answer. asv shows "failed".
-    """
-    registered = current_registry().backends.get(row)
-    if registered is None:  # torch itself; or a plugin that did not load, which `prepared` says
-        return
-    resolved = config.current()
-    missing = judge_availability(registered.backend, resolved).reason
-    if missing is not None:
-        raise RuntimeError(f"{registered} is not available: {missing}")
-    reply = judge(registered.backend, problem, resolved)
-    if reply.fault:
-        raise RuntimeError(f"{registered}, asked for {problem}: {reply.reason}")
-    if reply.reason is not None:
-        raise NotImplementedError(f"{registered} declines {problem}: {reply.reason}")
+    problem = convhub.Problem.parse(f"{primitive}_{dtype}_{LAYERS[name]}")
+    return Layer(problem, transposed=name == "transposed")
 
 
 @functools.cache
-def prepared(row: str, layer: Layer) -> Callable[[], Any]:
+def small_layer(name: str, primitive: str = "forward") -> Layer:
+    """Return one of `SMALL_LAYERS`."""
+    return Layer(convhub.Problem.parse(f"{primitive}_{SMALL_LAYERS[name]}"))
+
+
+@functools.cache
+def ready(row: str, layer: Layer) -> Callable[[], Any]:
     """Return a layer as a call without arguments, after a first call, which may have compiled.
 
     Raises
     ------
+    NotImplementedError
+        If the row's backend declines the layer, or is not there in this revision. asv shows "n/a".
     RuntimeError
-        If the row does not run it. An ImportError, or a NotImplementedError of the backend's, becomes one:
-        the latter would be a silent "n/a".
+        If the row does not run it for another reason. An ImportError, or a NotImplementedError of the
+        backend's, becomes one too: the latter would be a silent "n/a". asv shows "failed".
     """
-    is_torch = row == TORCH_ITSELF
-    given = contenders.operands(layer.problem)
+    if row in ENGINES:
+        need_module(f"convhub_{row}")
+    declined = ""
+    call = None
     try:
-        side = contenders.contender(contenders.TORCH if is_torch else row, layer, given, is_other=is_torch)
-        if side.call is None:
-            raise RuntimeError(f"{row} does not run {layer.problem}: {side.declined}")
-        side.call()
+        call = _call(row, layer)
+        call()
+    except convhub.UnsupportedProblemError as error:
+        declined = _own_refusal(row, layer)
+        if not declined:
+            raise RuntimeError(f"{row} does not run {layer.problem}: {error}") from error
     except (ImportError, NotImplementedError) as error:
         raise RuntimeError(f"{row} does not run {layer.problem}: {error!r}") from error
-    return side.call
+    if declined:
+        raise NotImplementedError(f"{row} declines {layer.problem}: {declined}")
+    assert call is not None
+    return call
 
 
-@functools.cache
-def calls_within(call: Callable[[], Any], seconds: float) -> int:
-    """Return how many calls take about so many seconds; one at least."""
-    start = time.perf_counter()
-    call()
-    return max(1, int(seconds / (time.perf_counter() - start)))
+def need_module(name: str) -> None:
+    """Skip the benchmark that is being set up if this revision has no such module.
+
+    Raises
+    ------
+    NotImplementedError
+        If there is none. That one is there and cannot be imported is another matter.
+    """
+    if importlib.util.find_spec(name) is None:
+        raise NotImplementedError(f"this revision of convhub has no module {name}")
+
+
+def _call(row: str, layer: Layer) -> Callable[[], Any]:
+    given = operands(layer.problem)
+    return torch_call(layer, given) if row == TORCH_ITSELF else convhub_call(layer, given, row)
+
+
+def _own_refusal(row: str, layer: Layer) -> str:
+    """Return the reason that a backend gives, or "" where its answer is a fault: "its supports raised …"."""
+    (part,) = convhub.explain(layer.problem, backend=row).parts
+    reason = dict(part.verdicts).get(row) or ""
+    return "" if reason.startswith("its ") else reason

@@ -1,4 +1,4 @@
-"""The time of one layer of each class."""
+"""The time of one layer of each class, and of a small one that loops in Python take too."""
 
 from __future__ import annotations
 
@@ -15,20 +15,36 @@ class TimeLayers:
     params = (common.FAST_ROWS, list(common.PRIMITIVES), list(common.LAYERS), list(common.DTYPES))
     timeout = 300  # seconds; where nothing is compiled yet, the first call is most of it
 
-    number: int
+    number, repeat, warmup_time = common.NUMBER, common.REPEAT, common.WARMUP
     call: Callable[[], Any]
 
-    def setup(self, backend: str, primitive: Any, layer: str, dtype: str) -> None:
-        """Make the operands and call once.
-
-        asv takes one call for a sample where there is a setup; so the count that fills its usual 10 ms is
-        set here.
-        """
-        chosen = common.layer(layer, primitive, dtype)
-        common.refuse_what_is_declined(backend, chosen.problem)
-        self.call = common.prepared(backend, chosen)
-        self.number = common.calls_within(self.call, 0.01)
+    def setup(self, backend: str, primitive: str, layer: str, dtype: str) -> None:
+        """Make the operands and call once."""
+        self.call = common.ready(backend, common.layer(layer, primitive, dtype))
 
     def time_call(self, backend: str, primitive: str, layer: str, dtype: str) -> None:
+        """Time it."""
+        self.call()
+
+
+class TimeSmallLayers:
+    """Layers that are soon done also by loops in Python, so that every row has a time.
+
+    "small" has 14 400 multiply-accumulates; of "tiny" nearly all is the way through convhub to the engine,
+    and back.
+    """
+
+    param_names = ("backend", "primitive", "layer")
+    params = (common.ROWS, list(common.PRIMITIVES), list(common.SMALL_LAYERS))
+    timeout = 300
+
+    number, repeat, warmup_time = common.NUMBER, common.REPEAT, common.WARMUP
+    call: Callable[[], Any]
+
+    def setup(self, backend: str, primitive: str, layer: str) -> None:
+        """Make the operands and call once."""
+        self.call = common.ready(backend, common.small_layer(layer, primitive))
+
+    def time_call(self, backend: str, primitive: str, layer: str) -> None:
         """Time it."""
         self.call()

@@ -5,10 +5,10 @@ Each sample is taken in a new process, whose code is here as text.
 
 from __future__ import annotations
 
-from convhub.bench.start import CACHES, TINY
-from convhub.problem import Problem
-
 from . import common
+
+#: Where libraries are told to keep what they compile.
+CACHES = ("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 
 _OPERANDS = """
 import numpy, convhub
@@ -61,7 +61,7 @@ class FirstCall:
 
     def setup(self, backend: str, caches: str) -> None:
         """Skip what is declined."""
-        common.refuse_what_is_declined(backend, Problem.parse(TINY))
+        common.ready(backend, common.small_layer("tiny"))
 
     def timeraw_first_call(self, backend: str, caches: str) -> tuple[str, str]:
         """Time it."""
@@ -82,7 +82,7 @@ class TinyCall:
 
     def setup(self, backend: str) -> None:
         """Skip what is declined."""
-        common.refuse_what_is_declined(backend, Problem.parse(TINY))
+        common.ready(backend, common.small_layer("tiny"))
 
     def timeraw_tiny_call(self, backend: str) -> tuple[str, str]:
         """Time it."""

@@ -39,7 +39,7 @@ def bench(
     problems: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PROBLEM]...",
+            metavar="PROBLEM",
             help="Problems, such as 'forward_float32_n1c3h32w32_k8r3s3'; by default, layers of networks.",
             show_default=False,
         ),

@@ -45,9 +45,22 @@ CHECKS: dict[str, Callable[[Trial], float | None]] = {
 class Finding(NamedTuple):
     """What one check found.
 
-    `problem` is None where a check is of the backend as a whole. `ratio` is the worst error in units of its
-    bound, or None where none was measured; `detail` says why a check failed or was skipped, and is empty
-    where it passed; `seed` is that of the data.
+    Parameters
+    ----------
+    backend : str
+        The name of the backend that was checked.
+    problem : Problem or None
+        None where a check is of the backend as a whole.
+    check : str
+        The name of the check.
+    outcome : {"passed", "failed", "skipped", "declined"}
+        What became of it.
+    ratio : float or None
+        The worst error in units of its bound, or None where none was measured.
+    detail : str
+        Why a check failed or was skipped; empty where it passed.
+    seed : int
+        That of the data.
     """
 
     backend: str
@@ -75,6 +88,7 @@ def verify(problem: Problem, backend: str, seed: int = 0, *, checks: Iterable[st
     Parameters
     ----------
     problem : Problem
+        What is computed.
     backend : str
         Name of a registered backend.
     seed : int

@@ -5,54 +5,45 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
+import asv_suite
 import pytest
 import strangers
+from asv_suite import ASV, ROOT, python
 
+import convhub
 from convhub.bench.classes import CLASSES, class_of
 from convhub.bench.layers import built_in
 from convhub.problem import Problem, with_primitive
 
-ROOT = Path(__file__).parents[2]
-ASV = ROOT / "asv_bench"
-
 #: One value of a table that asv prints: a time, a size, or a plain number.
 VALUE = re.compile(r"\d[\d.]*±\S+|\d+(\.\d+)?[kMG]|\d+\.\d+(e-\d+)?")
 
-#: What the smoke run measures, in asv's regular expressions, and how many values each gives. A stranger's
-#: backend that takes float32 and kernels of 3x3 only, in forward alone, must be skipped where it says so.
-SMOKE = {
-    "TimeLayers": (r"TimeLayers.*\('(numpy|narrow)', .*, '3x3', 'float32'", 4),
-    "TimeLayers, torch": (r"TimeLayers.*\('torch itself', 'forward', '3x3', 'float32'", 1),
-    "WorstError": (r"WorstError.*\('(numpy|narrow)', 'forward', '(many images|depthwise).*float32'", 3),
-    "PeakMemLayer": (r"PeakMem.*\('numpy', 'forward'", 1),
-    "FirstCall": (r"FirstCall.*\('numpy', 'cached'", 1),
-    "Import": (r"Import.*\('convhub'", 1),
-    "TinyCall": (r"TinyCall.*\('(numpy|torch itself)'", 2),
-}
+#: What the smoke run measures, in asv's regular expressions: of every benchmark each backend, but only what
+#: is soon done of the layers, dtypes and caches.
+SMOKE = (
+    r"TimeLayers.*, '3x3', 'float32'\)",
+    r"TimeSmallLayers.*, 'small'\)",
+    r"PeakMemLayer.*'forward'\)",
+    r"Import",
+    r"FirstCall.*'cached'\)",
+    r"FirstCall.*\('numpy', 'cold'\)",
+    r"TinyCall",
+    r"WorstError.*, 'forward', 'many images', 'float32'\)",
+    r"WorstError.*\('narrow', 'forward', 'depthwise.*, 'float32'\)",
+)
 
+#: All that may be skipped: a stranger's backend takes float32 and kernels of 3x3 only, in forward alone.
+ONLY_FORWARD = "has no {}; it offers forward"
 DECLINED = {
-    ("grad_input_float32_n1c64h28w28_k96r3s3_pad1x1", "has no grad_input; it offers forward"),
-    ("grad_weight_float32_n1c64h28w28_k96r3s3_pad1x1", "has no grad_weight; it offers forward"),
-    ("forward_float32_n41c2h3w4_k3r2s2", "takes kernels of 3x3 only"),
+    "grad_input_float32_n1c64h28w28_k96r3s3_pad1x1": ONLY_FORWARD.format("grad_input"),
+    "grad_weight_float32_n1c64h28w28_k96r3s3_pad1x1": ONLY_FORWARD.format("grad_weight"),
+    "grad_input_float32_n1c4h10w10_k4r3s3_pad1x1": ONLY_FORWARD.format("grad_input"),
+    "grad_weight_float32_n1c4h10w10_k4r3s3_pad1x1": ONLY_FORWARD.format("grad_weight"),
+    "forward_float32_n1c3h224w224_k64r7s7_stride2x2_pad3x3": "takes kernels of 3x3 only",
+    "forward_float32_n41c2h3w4_k3r2s2": "takes kernels of 3x3 only",
 }
-
-
-def python(folder, code):
-    """Run code beside the benchmarks, where the distributions of a folder are installed."""
-    variables = {"PYTHONPATH": os.pathsep.join([str(folder), str(strangers.TESTS)])}
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ASV,
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_a_strangers_backend_is_measured_by_being_installed(tmp_path):
@@ -80,9 +71,8 @@ def test_what_cannot_be_imported_fails_and_is_not_skipped(tmp_path):
         "for row in ('broken', common.TORCH_ITSELF):\n"
         "    assert row in common.FAST_ROWS, common.FAST_ROWS\n"
         "    layer = common.layer('3x3')\n"
-        "    common.refuse_what_is_declined(row, layer.problem)\n"
         "    try:\n"
-        "        common.prepared(row, layer)\n"
+        "        common.ready(row, layer)\n"
         "    except RuntimeError as error:\n"
         "        assert not isinstance(error, NotImplementedError)\n"
         "        print(error)\n"
@@ -93,6 +83,41 @@ def test_what_cannot_be_imported_fails_and_is_not_skipped(tmp_path):
     assert "a_library_that_nobody_has" in broken
     assert torch.startswith("torch itself does not run")
     assert "ModuleNotFoundError" in torch
+
+
+def test_a_fault_is_no_refusal(tmp_path):
+    source = strangers.NARROW.replace("return problem.kernel_size == (3, 3) or", "return 0 and")
+    strangers.install(tmp_path, "narrow", source)
+    code = "from benchmarks import common; common.ready('narrow', common.small_layer('tiny'))"
+    done = python(tmp_path, code)
+    assert done.returncode == 1
+    assert "RuntimeError: narrow does not run" in done.stderr
+    assert "where the contract wants True or a reason" in done.stderr
+
+
+def test_what_a_revision_does_not_have_is_skipped(tmp_path):
+    code = (
+        "import importlib.util as u; find = u.find_spec\n"
+        "u.find_spec = lambda name: None if name == 'convhub_numba' else find(name)\n"
+        "from benchmarks import common; common.ready('numba', common.small_layer('tiny'))"
+    )
+    done = python(tmp_path, code)
+    assert "NotImplementedError: this revision of convhub has no module convhub_numba" in done.stderr
+
+
+def test_benchmarks_use_only_what_convhub_exports():
+    """asv runs them on revisions of the past; the accuracy alone needs more, and says so."""
+    for path in (ASV / "benchmarks").glob("*.py"):
+        used = set(re.findall(r"\b(?:from|import) (convhub\.\w+|convhub import .*)", path.read_text()))
+        allowed = {"convhub.conformance", "convhub import candidates, config"}
+        assert used <= (allowed if path.name == "accuracy.py" else set()), path
+
+
+def test_the_rows_are_this_repositorys_engines():
+    code = "import convhub; from benchmarks import common; print(*common.ENGINES, *common.ROWS)"
+    done = python(ROOT, code)
+    available = sorted(name for name in convhub.available_backends("cpu"))
+    assert done.stdout.split() == [*available, *available, "torch", "itself"]
 
 
 def test_each_class_has_one_layer_of_the_lists():
@@ -120,19 +145,20 @@ def test_the_matrix_has_the_versions_that_are_known_to_work():
         assert versions == [pinned[name]], name
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(300)
 def test_benchmarks_run_and_only_what_is_declined_is_skipped(tmp_path):
     site, home = tmp_path / "site", tmp_path / "home"
     site.mkdir()
     home.mkdir()
     strangers.install(site, "narrow", strangers.NARROW)
     (site / "sitecustomize.py").unlink()  # which hides torch
+    cells = _chosen(asv_suite.cells(site))
     paths = os.pathsep.join([str(site), str(strangers.TESTS)])
-    variables = {"HOME": str(home), "ASV_PYTHONPATH": paths}
+    variables = {"HOME": str(home), "ASV_PYTHONPATH": paths, "ASV_PRELOAD": "numba torch"}
     strangers.run(site, "asv", "machine", "--yes", cwd=ASV, **variables).check_returncode()
     command = ["asv", "run", "--quick", "--dry-run", "--show-stderr"]
     command += ["--python=same", "--launch-method", "forkserver"]
-    for regex, _ in SMOKE.values():
+    for regex in SMOKE:
         command += ["--bench", regex]
     done = strangers.run(site, *command, cwd=ASV, **variables)
     said = done.stdout + done.stderr
@@ -140,13 +166,21 @@ def test_benchmarks_run_and_only_what_is_declined_is_skipped(tmp_path):
     assert "failed" not in said
 
     # Cells that were not asked for say "n/a" too, so what was measured is counted.
-    expected = Counter()
-    for name, (_, count) in SMOKE.items():
-        expected[name.partition(",")[0]] += count
-    assert _measured(said) == expected
     skipped = re.findall(r"declines (\S+): (.*?)['\"]\)", said)
-    assert set(skipped) == DECLINED
-    assert said.count("asv: skipped") == len(DECLINED)
+    assert dict(skipped) == DECLINED
+    assert said.count("asv: skipped") == len(skipped) == len(DECLINED)
+    assert _measured(said).total() == cells.total() - len(DECLINED)
+    assert set(_measured(said)) == set(cells)
+
+
+def _chosen(benchmarks):
+    """Return how many cells of each class the smoke run chooses; of every benchmark, each backend has one."""
+    counts = Counter()
+    for name, cells in benchmarks.items():
+        chosen = [cell for text, cell in cells.items() if any(re.search(regex, text) for regex in SMOKE)]
+        assert {row for row, *_ in chosen} == {row for row, *_ in cells.values()}, name
+        counts[name.split(".")[1]] += len(chosen)
+    return counts
 
 
 def _measured(said):

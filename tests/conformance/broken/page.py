@@ -36,7 +36,7 @@ bits, loops, torch) pass.
 The faults are in `tests/conformance/broken/`, a file for each kind below. This page, and the record that the
 tests compare with, are written by
 
-```
+```sh
 PYTHONPATH=tests:tests/conformance .venv/bin/python -m broken.record
 ```
 
