@@ -36,7 +36,7 @@ bench-compare-proof: $(VENV)/.installed  ## is a slowdown planted in each engine
 check-base:
 	@test -n "$(BASE)" || { echo "BASE is missing: name the revision to compare with, as in make bench-compare BASE=main~1" >&2; exit 2; }
 
-bench-history: $(VENV)/.installed  ## run a few benchmarks over the repository's past, for docs/history.md (15 minutes)
+bench-history: $(VENV)/.installed  ## run a few benchmarks over the repository's past, for docs/history.md (20 minutes)
 	$(BIN)/python asv_bench/history.py
 
 bench-publish: $(VENV)/.installed  ## make a site of what asv has measured; it works without the web

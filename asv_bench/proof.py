@@ -4,7 +4,7 @@ In a scratch repository with the files as they are, each engine in turn is made 
 each call, by waiting. The comparison must say so, of that engine alone; and must say nothing of a revision
 and itself.
 
-    python asv_bench/proof.py [ENGINE …] [--bench REGEX]
+    python asv_bench/proof.py [ENGINE …] [--bench REGEX] [--slower TIMES]
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _slower(function):
         start = _time.perf_counter()
         result = function(*operands)
         end = _time.perf_counter()
-        while _time.perf_counter() < end + (end - start) * 0.5:
+        while _time.perf_counter() < end + (end - start) * (TIMES - 1):
             pass
         return result
 
@@ -61,6 +61,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("engines", metavar="ENGINE", nargs="*", default=ENGINES, choices=ENGINES)
     parser.add_argument("--bench", action="append", default=[], metavar="REGEX", help="measure these instead")
+    parser.add_argument(
+        "--slower", type=float, default=1.5, metavar="TIMES", help="so many times; by default %(default)s"
+    )
     given = parser.parse_args(arguments)
     options = [f"--bench={regex}" for regex in given.bench]
     with tempfile.TemporaryDirectory() as folder:
@@ -68,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         base = copy_of_the_files(repository)
         right = [_is_right("none", repository, base, base, options)]
         for engine in given.engines:
-            slow = _plant(repository, engine, base)
+            slow = _plant(repository, engine, base, given.slower)
             right.append(_is_right(engine, repository, base, slow, options))
     return 0 if all(right) else 1
 
@@ -85,11 +88,11 @@ def copy_of_the_files(folder: Path) -> str:
     return _commit(folder, "As it is")
 
 
-def _plant(folder: Path, engine: str, base: str) -> str:
-    """Commit a slowdown in an engine on top of `base`, and return that commit."""
+def _plant(folder: Path, engine: str, base: str, times: float) -> str:
+    """Commit, on top of `base`, an engine that takes so many times as long, and return that commit."""
     _git(folder, "checkout", "--quiet", base)
     with (folder / "backends" / f"convhub_{engine}" / "__init__.py").open("a", encoding="utf-8") as module:
-        module.write(SLOWDOWN)
+        module.write(SLOWDOWN.replace("TIMES", str(times)))
     return _commit(folder, f"{engine} is slower")
 
 
