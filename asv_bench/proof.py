@@ -59,7 +59,7 @@ convhub_backends = _hookimpl(_with_slower_primitives(convhub_backends))
 def main(arguments: list[str] | None = None) -> int:
     """Run the command, and return 0 where the comparison said in each case what it must."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("engines", metavar="ENGINE", nargs="*", default=ENGINES, choices=ENGINES)
+    parser.add_argument("engines", metavar="ENGINE", nargs="*", type=_engine, help=f"{', '.join(ENGINES)}")
     parser.add_argument("--bench", action="append", default=[], metavar="REGEX", help="measure these instead")
     parser.add_argument(
         "--slower", type=float, default=1.5, metavar="TIMES", help="so many times; by default %(default)s"
@@ -70,10 +70,16 @@ def main(arguments: list[str] | None = None) -> int:
         repository = Path(folder)
         base = copy_of_the_files(repository)
         right = [_is_right("none", repository, base, base, options)]
-        for engine in given.engines:
+        for engine in given.engines or ENGINES:
             slow = _plant(repository, engine, base, given.slower)
             right.append(_is_right(engine, repository, base, slow, options))
     return 0 if all(right) else 1
+
+
+def _engine(name: str) -> str:
+    if name not in ENGINES:  # argparse's own choices would refuse that none is named
+        raise argparse.ArgumentTypeError(f"{name!r} is no engine; they are {', '.join(ENGINES)}")
+    return name
 
 
 def copy_of_the_files(folder: Path) -> str:

@@ -169,6 +169,25 @@ def test_counts_are_one_or_more(scripts, capsys):
         assert "it is 0, and must be 1 or more" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("named", "planted"), [([], ["naive", "numba", "numpy", "torch"]), (["numpy"], ["numpy"])]
+)
+def test_a_slowdown_is_planted_in_each_engine_or_those_that_are_named(scripts, monkeypatch, named, planted):
+    proof = scripts("proof")
+    compared = []
+    monkeypatch.setattr(proof, "copy_of_the_files", lambda _: "base")
+    monkeypatch.setattr(proof, "_plant", lambda _, engine, base, times: f"{engine} on {base}, {times}")
+    monkeypatch.setattr(proof, "_is_right", lambda engine, *rest: compared.append((engine, rest[2])) or True)
+    assert proof.main(named) == 0
+    assert compared == [("none", "base"), *((engine, f"{engine} on base, 1.5") for engine in planted)]
+
+
+def test_an_engine_that_is_none_is_refused(scripts, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        scripts("proof").main(["cudnn"])
+    assert "'cudnn' is no engine; they are naive, numba, numpy, torch" in capsys.readouterr().err
+
+
 def test_a_revision_that_is_none_is_refused():
     for arguments, name in ((["nowhere"], "BASE"), (["HEAD", "--", "nowhere"], "HEAD")):
         done = run(sys.executable, "asv_bench/compare.py", *arguments)
