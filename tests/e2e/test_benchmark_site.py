@@ -52,7 +52,8 @@ def bench(tmp_path):
     command += [word for regex in MEASURED for word in ("--bench", regex)]
     run([*command, "--set-commit-hash", revisions[0]], folder, HOME=str(tmp_path))
     # The other revision is said to have given the same: what is under test is the site.
-    (measured,) = folder.glob(".asv/results/*/*-existing-*.json")
+    # The rest of its name is that of the environment, or where that is long, a hash of it.
+    (measured,) = folder.glob(f".asv/results/*/{revisions[0][:8]}-*.json")
     name = measured.name.replace(revisions[0][:8], revisions[1][:8])
     measured.with_name(name).write_text(measured.read_text().replace(*revisions))
     return folder
