@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import dataclasses
+import functools
 import importlib
 import mmap
 import pkgutil
@@ -74,6 +75,12 @@ class Memory:
         return found
 
 
+@functools.cache  # folders are read, and this is asked for at each of thousands of calls
+def _modules(package: types.ModuleType) -> list[types.ModuleType]:
+    names = [info.name for info in pkgutil.iter_modules(package.__path__)]
+    return [importlib.import_module(f"{package.__name__}.{name}") for name in names]
+
+
 @contextlib.contextmanager
 def guarded(package: types.ModuleType, memory: Memory) -> Iterator[None]:
     """Have `package` (an engine laid out as convhub_numba is) allocate from guarded memory in a block.
@@ -81,8 +88,7 @@ def guarded(package: types.ModuleType, memory: Memory) -> Iterator[None]:
     That are results and whatever else the modules make that call kernels, the tables of a plan, and scratch,
     which is new at each call and full of NaN; its integers are far outside of any array.
     """
-    names = [info.name for info in pkgutil.iter_modules(package.__path__)]
-    modules = [importlib.import_module(f"{package.__name__}.{name}") for name in names]
+    modules = _modules(package)
     scratch = importlib.import_module(f"{package.__name__}.scratch")
     plan = importlib.import_module(f"{package.__name__}.plan").plan
     buffers = {
