@@ -11,7 +11,7 @@ from convhub_cupy import engine
 from convhub_cupy.launches import Settings
 from convhub_cupy.plan import plan
 from convhub_cupy.runtime import INCLUDES
-from cuda_emulator import sanitized
+from cuda_emulator import EmulatedRuntime, sanitized
 
 from convhub.backend import RunOptions
 
@@ -57,6 +57,17 @@ def plant(folder, file, *faults):
         text = text.replace(old, new)
     (folder / file).write_text(text)
     return folder
+
+
+def is_seen(folder, problem, operands):
+    """Return whether the kernels of a folder compute a problem wrong in any of six schedules."""
+    for seed in range(6):
+        try:
+            result = run(Engine(EmulatedRuntime(seed, folder=folder)), problem, operands)
+            assert_right(result, problem, operands)
+        except AssertionError:
+            return True
+    return False
 
 
 SANITIZED = """
