@@ -104,7 +104,7 @@ def draw() -> str:
     )
     to.arrow((360, 428), (360, 520))
     to.box("data", 24, 446, 300, 62)
-    to.text(44, 472, "config.py, context.py", "name")
+    to.text(44, 472, "config/, context.py", "name")
     to.text(44, 497, "call, block, variable, file", "small")
     to.arrow((60, 446), (60, 376), (92, 376))
     to.box("data", 396, 446, 300, 62)

@@ -282,7 +282,7 @@ def test_the_environment_may_change_while_it_is_read(monkeypatch):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_lock_that_is_held_does_not_hang_a_forked_child():
-    with config._lock, plugins._lock:
+    with config.resolved._lock, plugins._lock:
         child = os.fork()
         if child == 0:
             config.reload()

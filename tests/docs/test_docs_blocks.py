@@ -33,6 +33,8 @@ from typer.testing import CliRunner
 
 from convhub import config
 from convhub.cli.app import app
+from convhub.config.schema import checked
+from convhub.config.sources import from_text
 from convhub.conformance import plugin
 from convhub.gpu import GpuError, gpus
 
@@ -94,9 +96,7 @@ def read(words, page):
         name, _, value = words.pop(0).partition("=")
         if name.startswith("CONVHUB_"):
             assert name in config.VARIABLES, f"{name} is no setting"
-            config._checked(
-                config.VARIABLES[name], config._from_text(config.VARIABLES[name], value), "environment"
-            )
+            checked(config.VARIABLES[name], from_text(config.VARIABLES[name], value), "environment")
     program = Path(words[0]).name
     if program == "convhub":
         return _read_convhub(words[1:])

@@ -1,0 +1,25 @@
+"""Layered settings: environment, project file, user file, defaults; each value knows where it came from.
+
+Strongest first: the environment (``CONVHUB_`` and the key in capitals); ``convhub.toml``, or
+``[tool.convhub]`` in pyproject.toml, in the working directory or the nearest folder above it that has
+one; ``convhub.toml`` in the user's configuration folder; the defaults. An argument of a call and
+`convhub.use_backend` stand above all of them (`convhub.dispatch`).
+
+The environment is looked at again at every call, so a change counts from the next call on. Files are read
+once, and again after `reload`. Configuration holds names and values only: nothing here loads code.
+"""
+
+from .resolved import Resolved, available_cores, current, reload
+from .schema import KEYS, VARIABLES, Key, Settings, parse_bytes
+
+__all__ = [
+    "KEYS",
+    "VARIABLES",
+    "Key",
+    "Resolved",
+    "Settings",
+    "available_cores",
+    "current",
+    "parse_bytes",
+    "reload",
+]

@@ -1,0 +1,134 @@
+"""Every setting: its type, its default, what it means, and whether a value may stand there."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any, Literal, NamedTuple
+
+from ..errors import ConfigurationError, did_you_mean
+
+__all__ = ["BOOLEANS", "KEYS", "LISTS", "VARIABLES", "Key", "Settings", "checked", "parse_bytes"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """The value of every setting. Each is described in `KEYS`."""
+
+    backend: str | dict[str, str] = "auto"
+    priority: list[str] | dict[str, list[str]] = dataclasses.field(default_factory=list)
+    fallback: bool = False
+    accuracy: Literal["standard", "strict"] = "standard"
+    threads: int | Literal["auto"] = "auto"
+    workspace_limit: int | str = "64 MiB"
+    allow_tf32: bool = False
+    tune: bool = False
+    verbose: bool = False
+    check: bool = False
+    plugins: bool = True
+    disable_plugins: list[str] = dataclasses.field(default_factory=list)
+    options: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+
+
+class Key(NamedTuple):
+    """What a setting does, and what may stand there."""
+
+    meaning: str
+    right: str
+
+
+KEYS: dict[str, Key] = {
+    "backend": Key(
+        "the backend that runs everything, or one for each device; it is used or refused, never replaced",
+        'a name, "auto", or a table such as {cpu = "numba", cuda = "cupy"}',
+    ),
+    "priority": Key(
+        "the only backends to try when none is named, first to last; empty: the backends' own order",
+        'a list of names, or a table such as {cpu = ["numba", "numpy"]}',
+    ),
+    "fallback": Key("let the next backend run what a named one declines, with a warning", "true or false"),
+    "accuracy": Key(
+        "with strict, only algorithms that keep the bound for each element on its own",
+        '"standard" or "strict"',
+    ),
+    "threads": Key(
+        "how many threads a backend may use; auto: as many as the process may run on",
+        'from 1 to 1024, or "auto"',
+    ),
+    "workspace_limit": Key(
+        "the most memory a backend may hold beyond its arrays", 'bytes, or a text such as "64 MiB"'
+    ),
+    "allow_tf32": Key("let GPUs round float32 products to TF32", "true or false"),
+    "tune": Key("measure the backends that can run a problem, and keep the fastest", "true or false"),
+    "verbose": Key("log one line a call: what ran, where, how long and why", "true or false"),
+    "check": Key(
+        "compare part of every result with the right one, and call twice: for finding a faulty backend; slow",
+        "true or false",
+    ),
+    "plugins": Key("load the plugins of other distributions", "true or false"),
+    "disable_plugins": Key("plugins or distributions that are not loaded", "a list of names"),
+    "options": Key(
+        "settings of the backends' own, a table for each",
+        "tables [options.NAME], one for each backend's name, or a text such as 'NAME.option=value'",
+    ),
+}
+
+#: The environment variable of each setting, and the setting.
+VARIABLES = {f"CONVHUB_{key.upper()}": key for key in KEYS}
+
+BOOLEANS = {field.name for field in dataclasses.fields(Settings) if field.type == "bool"}
+LISTS = {"priority", "disable_plugins"}
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def checked(key: str, value: Any, source: str) -> Any:
+    """Return `value` as the type that `Settings` declares for `key`."""
+    import msgspec
+
+    wrong = f"{source}: {key} is {value!r}; it must be {KEYS[key].right}."
+    try:
+        settings = msgspec.convert({key: value}, Settings, strict=not source.startswith("environment"))
+    except msgspec.ValidationError as error:
+        near = (
+            did_you_mean(value, ("standard", "strict", "auto", "true", "false"))
+            if isinstance(value, str)
+            else ""
+        )
+        raise ConfigurationError(wrong + near) from error
+    converted = getattr(settings, key)
+    if key == "threads" and converted != "auto" and not 1 <= converted <= 1024:
+        raise ConfigurationError(wrong)
+    if key == "workspace_limit":
+        try:
+            parse_bytes(converted)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{wrong} {error}") from error
+    if key in ("backend", "priority") and isinstance(converted, dict):
+        for device in converted.keys() - {"cpu", "cuda"}:
+            raise ConfigurationError(f"{wrong} {device!r} is no device; they are cpu and cuda.")
+    return converted
+
+
+def parse_bytes(value: int | str) -> int:
+    """Return a number of bytes from an int, or from a text such as ``"64 MiB"``.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is neither, or negative.
+
+    Examples
+    --------
+    >>> parse_bytes("1.5 KiB")
+    1536
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", str(value).strip())
+    if match is None or match[2].lower() not in _UNITS:
+        raise ConfigurationError(f"{value!r} is no size; write bytes, or a number with KiB, MiB or GiB")
+    size = float(match[1]) * _UNITS[match[2].lower()]
+    if size > 2**62:
+        raise ConfigurationError(f"{str(value)[:60]!r} is no size; it is more than any machine has")
+    return int(size)
