@@ -8,6 +8,7 @@ from . import arguments, arrays
 from .arguments import Call
 from .arrays import Array
 from .dispatch import Request, check_name, request
+from .parameters import mask_of_three
 from .problem import with_primitive
 from .run import run
 
@@ -146,7 +147,7 @@ def conv2d_backward(
     (np.float64(4.0), np.float64(4.0))
     """
     wanted = request(backend)
-    mask = arguments.mask_of_three(output_mask)
+    mask = mask_of_three(output_mask)
     call, facts = arguments.conv2d_call(
         {"input": input, "weight": weight, "grad_output": grad_output}, stride, padding, dilation, groups
     )
@@ -260,7 +261,7 @@ def conv_transpose2d_backward(
     (array([[[ 11., 110.]]]), array([ 21., 210.]), array([111.]))
     """
     wanted = request(backend)
-    mask = arguments.mask_of_three(output_mask)
+    mask = mask_of_three(output_mask)
     call, facts = arguments.conv_transpose2d_call(
         {"input": input, "weight": weight, "grad_output": grad_output},
         stride,

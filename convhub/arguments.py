@@ -1,9 +1,8 @@
 """From the arguments of a call to a `Problem`, refusing every bad one before any backend is asked.
 
-What a caller wrote is brought into one form first (`pair`, `padding_sides`), by type, since ``True == 1 ==
-1.0`` would otherwise pass; then everything that depends on sizes is computed and checked once per
-combination, and remembered. So is the whole of a call whose parameters are plain numbers and texts: the next
-one on such arrays is not checked again.
+What a caller wrote is brought into one form first, by `convhub.parameters`; then everything that depends on
+sizes is computed and checked once per combination, and remembered. So is the whole of a call whose parameters
+are plain numbers and texts: the next one on such arrays is not checked again.
 """
 
 from __future__ import annotations
@@ -12,19 +11,14 @@ import functools
 import operator
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from .arrays import Array, Facts, common_facts, describe, look
 from .errors import ArgumentError, ArgumentTypeError, ShapeError
+from .parameters import Sides, group_count, padding_sides, pair, symmetric_padding
 from .problem import Pair, Problem, transposed_output_size
 
-__all__ = ["Call", "check_grad_output", "conv2d_call", "conv_transpose2d_call", "mask_of_three"]
+__all__ = ["Call", "check_grad_output", "conv2d_call", "conv_transpose2d_call"]
 
 Shape = tuple[int, ...]
-Sides = tuple[Pair, Pair]
-
-# Parameters beyond 31 bits have no use, and would overflow the offsets of compiled kernels.
-LARGEST = 2**31 - 1
 
 
 class Call(NamedTuple):
@@ -32,101 +26,6 @@ class Call(NamedTuple):
 
     problem: Problem
     unbatched: bool
-
-
-# --- one form for each parameter -------------------------------------------------------------------------
-
-
-def integer(name: str, value: Any, whole: Any) -> int:
-    """Return `value`, part of the argument `name`, as an int; `whole` is what the caller wrote."""
-    if type(value) is int:
-        return value
-    # A boolean is an int to Python, and a mistake here; floats have no __index__.
-    if not _is_boolean(value) and hasattr(value, "__index__"):
-        try:
-            return operator.index(value)
-        except TypeError:
-            pass  # an array of more than one element has __index__ too; the error below says so
-    raise ArgumentTypeError(f"{name} is {_short(whole)}; it must be an integer or a pair of integers")
-
-
-def pair(name: str, value: Any, least: int) -> Pair:
-    """Return an integer or a pair of them as a pair, each between `least` and 2**31 - 1."""
-    if type(value) is int:
-        found = (value, value)
-    elif isinstance(value, tuple | list):
-        if len(value) not in (1, 2):
-            raise ArgumentError(
-                f"{name} is {_short(value)}, of length {len(value)}; it must be one integer or two"
-            )
-        found = (integer(name, value[0], value), integer(name, value[-1], value))
-    else:
-        single = integer(name, value, value)
-        found = (single, single)
-    if not (least <= found[0] <= LARGEST and least <= found[1] <= LARGEST):
-        raise ArgumentError(f"{name} is {_short(value)}; it must be between {least} and {LARGEST}")
-    return found
-
-
-def padding_sides(value: Any) -> Sides | str:
-    """Return padding as ((top, bottom), (left, right)), or ``"same"``."""
-    if type(value) is int and 0 <= value <= LARGEST:
-        return ((value, value), (value, value))
-    if isinstance(value, str):
-        if value == "valid":
-            return ((0, 0), (0, 0))
-        if value == "same":
-            return value
-        raise ArgumentError(
-            f"padding is {value!r}; it must be an integer, a pair, ((top, bottom), (left, right)), "
-            "'same' or 'valid'"
-        )
-    if isinstance(value, tuple | list) and any(isinstance(side, tuple | list) for side in value):
-        if len(value) != 2 or not all(isinstance(side, tuple | list) and len(side) == 2 for side in value):
-            raise ArgumentError(
-                f"padding is {_short(value)}; of four sides it must be ((top, bottom), (left, right))"
-            )
-        return (pair("padding", value[0], 0), pair("padding", value[1], 0))
-    vertical, horizontal = pair("padding", value, 0)
-    return ((vertical, vertical), (horizontal, horizontal))
-
-
-def group_count(value: Any) -> int:
-    """Return `groups` as an int of 1 or more."""
-    if type(value) is not int:
-        if isinstance(value, tuple | list):
-            raise ArgumentTypeError(f"groups is {_short(value)}; it must be an integer of 1 or more")
-        value = integer("groups", value, value)
-    if not 1 <= value <= LARGEST:
-        raise ArgumentError(f"groups is {_short(value)}; it must be between 1 and {LARGEST}")
-    return int(value)
-
-
-def mask_of_three(value: Any) -> tuple[bool, bool, bool]:
-    """Return `output_mask` as three booleans, for input, weight and bias.
-
-    Raises
-    ------
-    ArgumentTypeError
-        If it is not a sequence of three booleans.
-    """
-    if isinstance(value, tuple | list) and len(value) == 3 and all(map(_is_boolean, value)):
-        return (bool(value[0]), bool(value[1]), bool(value[2]))
-    raise ArgumentTypeError(
-        f"output_mask is {_short(value)}; it must be three booleans, for input, weight and bias"
-    )
-
-
-def _is_boolean(value: Any) -> bool:
-    return isinstance(value, bool | np.bool_)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-# --- the two operations ----------------------------------------------------------------------------------
 
 
 def conv2d_call(
@@ -176,16 +75,12 @@ def conv_transpose2d_call(
     if known is not None:
         return known
     input_facts, weight_facts, *others = _facts(arrays)
-    if isinstance(padding, str):
-        raise ArgumentError(
-            f"padding is {padding!r}; for a transposed convolution it must be an integer or a pair"
-        )
     call = _conv_transpose2d(
         input_facts.shape,
         weight_facts.shape,
         others[0].shape if others and arrays.get("bias") is not None else None,
         pair("stride", stride, 1),
-        pair("padding", padding, 0),
+        symmetric_padding(padding),
         pair("output_padding", output_padding, 0),
         group_count(groups),
         pair("dilation", dilation, 1),
@@ -215,13 +110,14 @@ def _key(name: str, arrays: dict[str, Array | None], parameters: tuple[Any, ...]
     return (name, *arrays, *kinds, *parameters)
 
 
-def _written(value: Any) -> Any:
+def _written(value: Any, depth: int = 0) -> Any:
     """Return a parameter to remember it by, lists as tuples; None if it has what equals 1 and is not 1."""
     kind = type(value)
     if kind is int or kind is str:
         return value
-    if kind is tuple or kind is list:
-        parts = tuple(map(_written, value))
+    # No right value is longer or deeper than ((1, 2), (3, 4)), and one that contains itself has no end.
+    if (kind is tuple or kind is list) and len(value) <= 2 and depth < 2:
+        parts = tuple([_written(part, depth + 1) for part in value])
         return None if None in parts else parts
     return None
 
@@ -262,7 +158,7 @@ def _conv2d(
     dtype: str,
     device: str,
 ) -> Call:
-    batch, in_channels, height, width = _check_ranks(input_shape, weight_shape)
+    batch, in_channels, height, width = _check_ranks(input_shape, weight_shape, ("output", "input"))
     out_channels, group_channels, *kernel = weight_shape
     if in_channels % groups:
         raise ShapeError(
@@ -270,13 +166,15 @@ def _conv2d(
             f"groups, which is {groups}"
         )
     if group_channels != in_channels // groups:
+        each = "" if groups == 1 else " for each group"
         raise ShapeError(
-            f"weight of shape {weight_shape} has {group_channels} in dimension 1; with input of shape "
-            f"{input_shape} and groups {groups} it must have {in_channels // groups}"
+            f"weight of shape {weight_shape} has {group_channels} input channels{each}, input of shape "
+            f"{input_shape} has {in_channels // groups}{each}; dimension 1 of weight must be "
+            f"{in_channels // groups}"
         )
     if out_channels % groups:
         raise ShapeError(
-            f"weight of shape {weight_shape} has {out_channels} in dimension 0; it must be a multiple of "
+            f"weight of shape {weight_shape} has {out_channels} output channels; they must be a multiple of "
             f"groups, which is {groups}"
         )
     _check_bias(bias_shape, out_channels, weight_shape)
@@ -315,12 +213,12 @@ def _conv_transpose2d(
     dtype: str,
     device: str,
 ) -> Call:
-    batch, in_channels, height, width = _check_ranks(input_shape, weight_shape)
+    batch, in_channels, height, width = _check_ranks(input_shape, weight_shape, ("input", "output"))
     weight_channels, group_channels, *kernel = weight_shape
     if weight_channels != in_channels:
         raise ShapeError(
-            f"weight of shape {weight_shape} has {weight_channels} in dimension 0; with input of shape "
-            f"{input_shape} it must have {in_channels}"
+            f"weight of shape {weight_shape} has {weight_channels} input channels, input of shape "
+            f"{input_shape} has {in_channels}; dimension 0 of weight must be {in_channels}"
         )
     if in_channels % groups:
         raise ShapeError(
@@ -370,7 +268,9 @@ def _conv_transpose2d(
     return Call(problem, len(input_shape) == 3)
 
 
-def _check_ranks(input_shape: Shape, weight_shape: Shape) -> tuple[int, int, int, int]:
+def _check_ranks(
+    input_shape: Shape, weight_shape: Shape, channels_of_weight: tuple[str, str]
+) -> tuple[int, int, int, int]:
     if len(input_shape) not in (3, 4):
         raise ShapeError(
             f"input has shape {input_shape}; it must have 4 dimensions (batch, channels, height, width), or "
@@ -378,8 +278,8 @@ def _check_ranks(input_shape: Shape, weight_shape: Shape) -> tuple[int, int, int
         )
     if len(weight_shape) != 4:
         raise ShapeError(
-            f"weight has shape {weight_shape}; it must have 4 dimensions (channels, channels / groups, "
-            "kernel height, kernel width)"
+            f"weight has shape {weight_shape}; it must have 4 dimensions ({channels_of_weight[0]} channels, "
+            f"{channels_of_weight[1]} channels / groups, kernel height, kernel width)"
         )
     batch, channels, height, width = (1, *input_shape) if len(input_shape) == 3 else input_shape
     if min(channels, height, width) < 1:
@@ -393,7 +293,7 @@ def _check_bias(bias_shape: Shape | None, channels: int, weight_shape: Shape) ->
     if bias_shape is not None and bias_shape != (channels,):
         raise ShapeError(
             f"bias has shape {bias_shape}; with weight of shape {weight_shape} it must have shape "
-            f"({channels},)"
+            f"({channels},), one number for each output channel"
         )
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .errors import ArgumentError, ArgumentTypeError, DtypeError, MixedArraysError, shown
+from .errors import ArgumentError, ArgumentTypeError, DtypeError, MixedArraysError, kind_of, shown
 
 __all__ = [
     "Facts",
@@ -53,10 +53,10 @@ _TORCH_NAMES: dict[Any, str] = {}
 
 def describe(array: Array) -> str:
     """Return a short text for an error message: what the thing is, with its shape if it has one."""
-    if isinstance(array, np.ndarray) or _is_torch(array) or _is_cupy(array):
+    if _is_numpy(array) or _is_torch(array) or _is_cupy(array):
         kind = type(array)
         return f"a {kind.__module__.split('.')[0]}.{kind.__name__} of shape {tuple(array.shape)}"
-    return f"{shown(array)} of type {type(array).__name__}"
+    return f"{shown(array)} of type {kind_of(array)}"
 
 
 def facts(name: str, array: Array) -> Facts:
@@ -125,7 +125,7 @@ def _mixed(first_name: str, first: Facts, name: str, other: Facts) -> MixedArray
 
 
 def _facts_with_checks(name: str, array: Array) -> Facts:
-    if isinstance(array, np.ndarray):
+    if _is_numpy(array):
         if isinstance(array, np.ma.MaskedArray):
             raise ArgumentTypeError(
                 f"{name} is {describe(array)}; a mask would be lost, so pass {name}.filled(...) or .data"
@@ -159,14 +159,19 @@ def _torch() -> ModuleType | None:
     return sys.modules.get("torch")
 
 
+# Of `type(array)`, since the ``__class__`` that `isinstance` asks too may say and raise anything.
+def _is_numpy(array: Array) -> bool:
+    return issubclass(type(array), np.ndarray)
+
+
 def _is_torch(array: Array) -> bool:
     tensor = getattr(_torch(), "Tensor", None)
-    return tensor is not None and isinstance(array, tensor)
+    return tensor is not None and issubclass(type(array), tensor)
 
 
 def _is_cupy(array: Array) -> bool:
     ndarray = getattr(sys.modules.get("cupy"), "ndarray", None)
-    return ndarray is not None and isinstance(array, ndarray)
+    return ndarray is not None and issubclass(type(array), ndarray)
 
 
 def _torch_facts(name: str, tensor: Array) -> Facts:

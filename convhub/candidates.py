@@ -17,6 +17,7 @@ from .errors import (
     UnknownBackendError,
     did_you_mean,
     said,
+    shown,
 )
 from .plugins import Origin, Registered, Registry
 from .problem import Problem
@@ -85,8 +86,8 @@ def available_backends(device: str | None = None) -> list[str]:
     >>> "numpy" in convhub.available_backends("cpu")
     True
     """
-    if device is not None and device not in ("cpu", "cuda"):
-        raise ArgumentTypeError(f"device is {device!r}; it must be 'cpu', 'cuda' or None")
+    if device is not None and (type(device) is not str or device not in ("cpu", "cuda")):
+        raise ArgumentTypeError(f"device is {shown(device)}; it must be 'cpu', 'cuda' or None")
     resolved = config.current()
     registry = current_registry(resolved)
     names: list[str] = []
@@ -268,9 +269,10 @@ def unknown_backend(name: str, source: str, registry: Registry) -> UnknownBacken
     for failure in registry.failures:
         if failure.name == name or failure.origin.plugin == name:
             return PluginError(
-                f"backend {name!r} (from {source}): {failure.origin} could not be loaded: {failure.reason}"
+                f"backend {shown(name)} (from {source}): {failure.origin} could not be loaded: "
+                f"{failure.reason}"
             )
     return UnknownBackendError(
-        f"backend is {name!r} (from {source}); registered are {', '.join(registry.backends) or 'none'}."
-        + did_you_mean(name, registry.backends)
+        f"backend is {shown(name)} (from {source}); registered are {', '.join(registry.backends) or 'none'}."
+        + did_you_mean(name[:60], registry.backends)
     )

@@ -24,7 +24,10 @@ A message names the argument, the value with its shape, and what would be right,
 from __future__ import annotations
 
 import difflib
+import math
+import reprlib
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = [
     "ArgumentError",
@@ -43,6 +46,11 @@ __all__ = [
     "UnknownBackendError",
     "UnsupportedProblemError",
 ]
+
+
+#: Of a value that is refused a message repeats so many characters, and of a plugin's text so many.
+VALUE_LIMIT = 60
+TEXT_LIMIT = 1000
 
 
 class ConvhubError(Exception):
@@ -124,17 +132,41 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
+def is_for_the_program(error: BaseException) -> bool:
+    """Return whether what came out of a plugin's code was not raised by it: Ctrl-C, which strikes anywhere.
+
+    All else is the plugin's own, `SystemExit` included, which would end the program without a word.
+    """
+    return issubclass(type(error), KeyboardInterrupt)
+
+
+_name_of_type: Any = type.__dict__["__name__"].__get__
+
+
+def kind_of(value: object) -> str:
+    """Return the name of a value's type, even where a metaclass or ``__class__`` would prevent it.
+
+    Examples
+    --------
+    >>> kind_of(3)
+    'int'
+    """
+    return _cut(_name_of_type(type(value)), VALUE_LIMIT)
+
+
 def text_of(error: BaseException) -> str:
-    """Return the text of a stranger's error, even where that cannot be made."""
+    """Return the text of a plugin's error, even where that cannot be made; of a long one the beginning."""
     try:
-        return str(error)
+        return limited(str(error))
     # This is called where a fault is being reported, which a second fault must not hide.
-    except Exception as another:  # noqa: BLE001
-        return f"(its text cannot be shown: {type(another).__name__})"
+    except BaseException as another:
+        if is_for_the_program(another):
+            raise
+        return f"(its text cannot be shown: {kind_of(another)})"
 
 
 def said(error: BaseException) -> str:
-    """Return what a stranger's error says, its type first.
+    """Return what a plugin's error says, its type first.
 
     Examples
     --------
@@ -142,19 +174,87 @@ def said(error: BaseException) -> str:
     ("KeyError: 'x'", 'MemoryError')
     """
     text = text_of(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"{kind_of(error)}: {text}" if text else kind_of(error)
 
 
-def shown(value: object) -> str:
-    """Return a stranger's value as a message may show it: its `repr`, of no more than 60 characters.
+def limited(text: str, limit: int = TEXT_LIMIT) -> str:
+    """Return a plugin's text as a plain `str`; of a long one the beginning, and how long it is.
 
     Examples
     --------
-    >>> shown(None), len(shown("long" * 100))
-    ('None', 60)
+    >>> limited("no " * 1000, 8)
+    'no no no... (3000 characters)'
+    """
+    plain = str.__str__(text)  # a subclass may have methods that raise
+    return plain if len(plain) <= limit else f"{plain[:limit]}... ({len(plain)} characters)"
+
+
+def one_line(text: str, limit: int = TEXT_LIMIT) -> str:
+    r"""Return the same as `limited`, without breaks of lines.
+
+    Examples
+    --------
+    >>> one_line("needs a driver,\nwhich is missing\n")
+    'needs a driver, which is missing'
+    """
+    return limited(" ".join(filter(None, map(str.strip, str.__str__(text).splitlines()))), limit)
+
+
+def shown(value: object, limit: int = VALUE_LIMIT) -> str:
+    """Return any value as a message may show it: its `repr`, of no more than `limit` characters.
+
+    Lists that contain themselves, integers with more digits than Python prints, and objects whose `repr`
+    raises are shown too, as well as it can be.
+
+    Examples
+    --------
+    >>> shown(None), len(shown("long" * 100)), shown((1, 10**5000))
+    ('None', 60, '(1, an integer of about 5001 digits)')
     """
     try:
-        text = repr(value)
-    except Exception as error:  # noqa: BLE001 - as above
-        text = f"(a {type(value).__name__} that cannot be shown: {type(error).__name__})"
-    return text if len(text) <= 60 else text[:57] + "..."
+        text = _Short(limit).repr(value)
+    except BaseException as error:
+        if is_for_the_program(error):
+            raise
+        text = _not_shown(value, error)
+    return _cut(text, limit)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _not_shown(value: object, error: BaseException) -> str:
+    return f"(a {kind_of(value)} that cannot be shown: {kind_of(error)})"
+
+
+class _Short(reprlib.Repr):
+    """`repr` that looks at the first elements of what is long or deep, and at no more."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit = limit
+        self.maxlevel = 4
+        self.maxtuple = self.maxlist = self.maxdict = self.maxset = self.maxfrozenset = 8
+
+    def repr_int(self, value: int, level: int) -> str:
+        """Return the digits, or how many there are: Python refuses to print more than 4,300."""
+        digits = int(value.bit_length() * math.log10(2)) + 1
+        return repr(value) if digits <= self.limit else f"an integer of about {digits} digits"
+
+    def repr_str(self, value: str, level: int) -> str:
+        """Return a text in quotes, of a long one the beginning."""
+        return repr(value[: self.limit + 1])
+
+    def repr_bytes(self, value: bytes, level: int) -> str:
+        """Return bytes as they are written, of many the first."""
+        return repr(value[: self.limit + 1])
+
+    def repr_instance(self, value: object, level: int) -> str:
+        """Return what an object says of itself, in one line."""
+        try:
+            return " ".join(repr(value).split())
+        except BaseException as error:
+            if is_for_the_program(error):
+                raise
+            return _not_shown(value, error)

@@ -10,7 +10,8 @@ from . import api, arguments, config, dispatch
 from .arrays import describe
 from .candidates import Verdict, automatic, current_registry, verdicts
 from .dispatch import Request
-from .errors import ArgumentTypeError, BackendError
+from .errors import ArgumentTypeError, BackendError, shown
+from .parameters import mask_of_three
 from .plugins import Failure
 from .problem import Problem, with_primitive
 
@@ -117,23 +118,34 @@ def explain(what: Problem | str | Callable[..., Any], /, *args: Any, **kwargs: A
     convhub.errors.ShapeError: weight has a kernel of (3, 3), which with dilation (9, 9) spans 19 in height; \
 the padded input (8, 8) with padding ((0, 0), (0, 0)) has only 8, and must have 19 or more
     """
-    if isinstance(what, str):
-        what = Problem.parse(what)
-    if isinstance(what, Problem):
-        if args or kwargs.keys() - {"backend"}:
-            raise ArgumentTypeError(
-                f"explain of a problem was given {[*args, *kwargs]}; it takes only backend="
-            )
-        problems = [what]
-    elif callable(what) and what in _PROBLEMS:
-        problems = _PROBLEMS[what](inspect.signature(what).bind(*args, **kwargs))
-    else:
-        raise ArgumentTypeError(
-            f"what is {describe(what)}; it must be a Problem, its text, or one of convhub's four functions"
-        )
+    problems = _problems(what, args, kwargs)
     wanted = dispatch.request(kwargs.get("backend"))
     parts = tuple(_part(problem, wanted) for problem in problems)
     return Explanation(parts, current_registry().failures)
+
+
+def _problems(what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Problem]:
+    """Return the problems that the arguments of `explain` stand for."""
+    for function, problems_of in _PROBLEMS.items():
+        if what is function:
+            try:
+                bound = inspect.signature(function).bind(*args, **kwargs)
+            except TypeError as error:
+                raise ArgumentTypeError(
+                    f"explain was given arguments that {function.__name__} does not take: {error}"
+                ) from error
+            return problems_of(bound)
+    if issubclass(type(what), str):
+        what = Problem.parse(what)
+    if not issubclass(type(what), Problem):
+        raise ArgumentTypeError(
+            f"what is {describe(what)}; it must be a Problem, its text, or one of convhub's four functions"
+        )
+    if args or kwargs.keys() - {"backend"}:
+        raise ArgumentTypeError(
+            f"explain of a problem was given {shown([*args, *kwargs])}; it takes only backend="
+        )
+    return [what]
 
 
 def why_not_chosen(name: str, problem: Problem) -> str:
@@ -172,7 +184,7 @@ def _conv_transpose2d(bound: inspect.BoundArguments, extra: str) -> Problem:
 
 
 def _gradients(problem: Problem, bound: inspect.BoundArguments) -> list[Problem]:
-    mask = arguments.mask_of_three(bound.arguments["output_mask"])
+    mask = mask_of_three(bound.arguments["output_mask"])
     for_input = with_primitive(problem, "grad_input" if problem.primitive == "forward" else "forward")
     candidates = (for_input, with_primitive(problem, "grad_weight"))
     return [candidate for candidate, is_wanted in zip(candidates, mask, strict=False) if is_wanted]

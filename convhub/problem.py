@@ -21,7 +21,7 @@ import functools
 import math
 from typing import Literal, get_args
 
-from .errors import ArgumentError, ShapeError, did_you_mean
+from .errors import ArgumentError, ShapeError, did_you_mean, shown
 
 __all__ = [
     "PRIMITIVES",
@@ -283,26 +283,24 @@ class Problem:
 
 
 def _check_values(problem: Problem) -> None:
-    if problem.primitive not in PRIMITIVES:
-        raise ArgumentError(f"primitive is {problem.primitive!r}; it must be one of {', '.join(PRIMITIVES)}")
-    if problem.dtype not in ITEM_BYTES:
-        raise ArgumentError(
-            f"dtype is {problem.dtype!r}; it must be one of {', '.join(ITEM_BYTES)}"
-            + did_you_mean(str(problem.dtype), ITEM_BYTES)
-        )
-    if problem.device not in ("cpu", "cuda"):
-        raise ArgumentError(f"device is {problem.device!r}; it must be 'cpu' or 'cuda'")
+    for name, known in (("primitive", PRIMITIVES), ("dtype", ITEM_BYTES), ("device", ("cpu", "cuda"))):
+        value = getattr(problem, name)
+        # By type first: what is no text may be unhashable, or raise when it is compared.
+        if type(value) is not str or value not in known:
+            near = did_you_mean(value[:60], known) if type(value) is str else ""
+            raise ArgumentError(f"{name} is {shown(value)}; it must be one of {', '.join(known)}.{near}")
     pairs = {
         n: getattr(problem, n) for n in ("input_size", "kernel_size", "stride", "dilation", "output_size")
     }
-    if isinstance(problem.padding, tuple) and len(problem.padding) == 2:
+    if type(problem.padding) is tuple and len(problem.padding) == 2:
         pairs |= {f"padding[{axis}]": problem.padding[axis] for axis in (0, 1)}
     else:
         pairs["padding"] = ()
     for name, value in pairs.items():
-        if not isinstance(value, tuple) or len(value) != 2:
+        if type(value) is not tuple or len(value) != 2:
+            whole = problem.padding if name == "padding" else value
             raise ArgumentError(
-                f"{name} is {value!r}; it must be a pair, and padding ((top, bottom), (left, right))"
+                f"{name} is {shown(whole)}; it must be a pair, and padding ((top, bottom), (left, right))"
             )
     for name, value, least in (
         ("batch", problem.batch, 0),
@@ -317,7 +315,7 @@ def _check_values(problem: Problem) -> None:
         *((f"padding[{i}][{j}]", problem.padding[i][j], 0) for i in (0, 1) for j in (0, 1)),
     ):
         if type(value) is not int or not least <= value <= MAX_ELEMENTS:
-            raise ArgumentError(f"{name} is {value!r}; it must be an integer from {least} to 2**63 - 1")
+            raise ArgumentError(f"{name} is {shown(value)}; it must be an integer from {least} to 2**63 - 1")
     for name, channels in (
         ("in_channels", problem.in_channels),
         ("out_channels", problem.out_channels),

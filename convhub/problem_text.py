@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from .errors import ArgumentError, did_you_mean
+from .errors import ArgumentError, did_you_mean, shown
 from .problem import ITEM_BYTES, PRIMITIVES
 
 if TYPE_CHECKING:
@@ -60,8 +60,9 @@ _LETTERS = {
 
 def parse_fields(text: str) -> dict[str, Any]:
     """Read `text` into the fields of a `Problem`, which checks their values itself."""
-    if not isinstance(text, str):
-        raise ArgumentError(f"problem is {text!r}; it must be a text such as '{_EXAMPLE}'")
+    if not issubclass(type(text), str):
+        raise ArgumentError(f"problem is {shown(text)}; it must be a text such as '{_EXAMPLE}'")
+    text = str.__str__(text)
     fields: dict[str, object] = {"primitive": "forward"}
     sizes: dict[str, int] = {}
     seen: set[str] = set()
@@ -82,7 +83,7 @@ def parse_fields(text: str) -> dict[str, Any]:
         elif _SIZES.sub("", part) == "":
             for letter, digits in _SIZES.findall(part):
                 _once(_LETTERS[letter], seen, text)
-                sizes[letter] = int(digits)
+                sizes[letter] = _number(digits, part, text)
         else:
             word = part.rstrip("0123456789x-")
             name, value = _parse_named(word, part[len(word) :], part, text)
@@ -90,7 +91,7 @@ def parse_fields(text: str) -> dict[str, Any]:
             fields[name] = value
     missing = [f"{name} ({letter})" for letter, name in _LETTERS.items() if letter not in sizes]
     if missing:
-        raise ArgumentError(f"problem {text!r} lacks {', '.join(missing)}; a whole one is '{_EXAMPLE}'")
+        raise ArgumentError(f"problem {_shown(text)} lacks {', '.join(missing)}; a whole one is '{_EXAMPLE}'")
     return {
         **fields,
         "batch": sizes["n"],
@@ -115,26 +116,40 @@ def _parse_named(word: str, numbers: str, part: str, text: str) -> tuple[str, ob
     if word not in _NAMED:
         known = [*_NAMED, *PRIMITIVES, *ITEM_BYTES]
         raise ArgumentError(
-            f"problem {text!r} has the part {part!r}, which is not understood; "
-            f"a whole one is '{_EXAMPLE}'." + did_you_mean(word, known)
+            f"problem {_shown(text)} has the part {shown(part)}, which is not understood; "
+            f"a whole one is '{_EXAMPLE}'." + did_you_mean(word[:60], known)
         )
     if word == "groups" and numbers.isdigit():
-        return "groups", int(numbers)
+        return "groups", _number(numbers, part, text)
     pattern = _PADDING if word == "pad" else _PAIR
     match = pattern.fullmatch(numbers)
     if match is None or word == "groups":
         form = {"pad": "pad1x1 or pad1-2x0-1", "groups": "groups2"}.get(word, f"{word}2x2")
-        raise ArgumentError(f"problem {text!r} has the part {part!r}; write it as {form}")
+        raise ArgumentError(f"problem {_shown(text)} has the part {shown(part)}; write it as {form}")
     if word != "pad":
-        first = int(match[1])
-        return _NAMED[word], (first, int(match[2] or first))
-    top, bottom, left, right = match.groups()
-    vertical = (int(top), int(bottom or top))
-    horizontal = (int(left), int(right or left)) if left is not None else vertical
+        first = _number(match[1], part, text)
+        return _NAMED[word], (first, first if match[2] is None else _number(match[2], part, text))
+    top, bottom, left, right = (_number(digits or "0", part, text) for digits in match.groups())
+    vertical = (top, top if match[2] is None else bottom)
+    horizontal = (left, left if match[4] is None else right) if match[3] is not None else vertical
     return "padding", (vertical, horizontal)
+
+
+def _number(digits: str, part: str, text: str) -> int:
+    # Python reads no number of more than 4,300 digits, and a problem has none of more than 19.
+    if len(digits) > 300:
+        raise ArgumentError(
+            f"problem {_shown(text)} has the part {shown(part)}, with a number of {len(digits)} digits; it "
+            "must be below 2**63"
+        )
+    return int(digits)
+
+
+def _shown(text: str) -> str:
+    return shown(text, 200)
 
 
 def _once(name: str, seen: set[str], text: str) -> None:
     if name in seen:
-        raise ArgumentError(f"problem {text!r} gives {name} twice; give it once")
+        raise ArgumentError(f"problem {_shown(text)} gives {name} twice; give it once")
     seen.add(name)

@@ -95,6 +95,31 @@ def test_padding_of_an_unknown_name(value):
     refuse("conv2d", [f"padding is {value!r}", "'same' or 'valid'"], padding=value)
 
 
+@pytest.mark.parametrize("function", ["conv2d", "conv2d_backward"])
+@pytest.mark.parametrize("value", [(1, 1, 1, 1), [1, 2, 3, 4], ((1, 1), 1), ((1,), (1,))])
+def test_padding_of_four_sides_shows_their_form(function, value):
+    right = "of four sides it must be ((top, bottom), (left, right))"
+    refuse(function, [f"padding is {value!r}; {right}"], padding=value)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("value", ["2", 2.0, (2, 2), None])
+def test_groups_is_no_pair(function, value):
+    message = refuse(function, [f"groups is {value!r}; it must be an integer of 1 or more"], groups=value)
+    assert "pair" not in message
+
+
+@pytest.mark.parametrize(
+    ("function", "dimensions"),
+    [
+        ("conv2d", "(output channels, input channels / groups, kernel height, kernel width)"),
+        ("conv_transpose2d", "(input channels, output channels / groups, kernel height, kernel width)"),
+    ],
+)
+def test_a_weight_of_a_wrong_rank_is_told_its_dimensions(function, dimensions):
+    refuse(function, dimensions, weight=np.ones((6, 2, 3), "f4"))
+
+
 def test_padding_that_would_need_all_memory_there_is():
     refuse("conv2d", ["output would have shape", "check padding"], padding=2**24)
     refuse("conv2d", ["output of shape", "no 64-bit offset"], padding=2**31 - 1)
@@ -130,12 +155,26 @@ def test_channels_that_groups_do_not_divide(function):
 def test_weight_of_other_channels():
     refuse(
         "conv2d",
-        ["weight of shape (6, 3, 3, 2) has 3 in dimension 1", "input of shape (2, 4, 7, 6)", "must have 2"],
+        [
+            "weight of shape (6, 3, 3, 2) has 3 input channels for each group",
+            "input of shape (2, 4, 7, 6) has 2 for each group; dimension 1 of weight must be 2",
+        ],
         weight=np.ones((6, 3, 3, 2), "f4"),
     )
     refuse(
+        "conv2d",
+        ["has 3 input channels, input of shape (2, 4, 7, 6) has 4; dimension 1 of weight must be 4"],
+        weight=np.ones((6, 3, 3, 2), "f4"),
+        groups=1,
+    )
+    refuse(
+        "conv2d",
+        ["weight of shape (5, 2, 3, 2) has 5 output channels; they must be a multiple of groups"],
+        weight=np.ones((5, 2, 3, 2), "f4"),
+    )
+    refuse(
         "conv_transpose2d",
-        ["weight of shape (8, 2, 3, 2) has 8 in dimension 0", "must have 6"],
+        ["has 8 input channels, input of shape (2, 6, 5, 5) has 6; dimension 0 of weight must be 6"],
         weight=np.ones((8, 2, 3, 2), "f4"),
     )
 
