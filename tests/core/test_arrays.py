@@ -168,13 +168,18 @@ class FakeCupyArray:
     def __init__(self, array, device=0):
         self.array = array
         self.shape, self.dtype = array.shape, array.dtype
-        self.device = FakeDevice(device)
+        self.strides, self.itemsize = array.strides, array.itemsize
+        self.device = device if isinstance(device, FakeDevice) else FakeDevice(device)
         self.size = array.size
         self.flags = array.flags
         self.data = types.SimpleNamespace(mem=types.SimpleNamespace(ptr=array.ctypes.data))
 
     def __getitem__(self, key):
-        return FakeCupyArray(self.array[key], self.device.id)
+        return FakeCupyArray(self.array[key], self.device)
+
+    def __add__(self, other):
+        assert self.device.current
+        return FakeCupyArray(self.array + other.array, self.device)
 
     def conj(self):
         assert self.device.current
@@ -182,7 +187,7 @@ class FakeCupyArray:
 
     def sum(self, axis, dtype):
         assert self.device.current
-        return FakeCupyArray(self.array.sum(axis=axis, dtype=dtype), self.device.id)
+        return FakeCupyArray(self.array.sum(axis=axis, dtype=dtype), self.device)
 
     def astype(self, dtype, copy):
         return FakeCupyArray(self.array.astype(dtype, copy=copy), self.device.id)
@@ -235,6 +240,14 @@ def test_cupy_arrays_are_conjugated_on_their_device(cupy):
     assert arrays.conjugate(array).device.id == 1
     real = cupy(np.ones(1))
     assert arrays.conjugate(real) is real
+
+
+def test_cupy_arrays_are_summed_in_blocks_on_their_device(cupy, monkeypatch):
+    monkeypatch.setattr(arrays, "ON_A_GPU", 1000)
+    array = np.full((20_000, 3, 2, 2), 0.1)
+    total = arrays.channel_sum(cupy(array, device=1)).array
+    assert abs(total / (80_000 * 0.1) - 1).max() < (8 + 80_000**0.5) * 2.0**-52
+    assert abs(array.sum(axis=0)[:, 0, 0] / (20_000 * 0.1) - 1).max() > (8 + 20_000**0.5) * 2.0**-52
 
 
 def test_cupy_arrays_are_told_apart_by_device_and_library(cupy):
