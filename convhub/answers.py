@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple, get_args
 
 from .backend import Accuracy, Answer, RunOptions, always
+from .callers_code import raised_by_caller
 from .errors import BackendContractError, said, shown
 from .plugins import Registered
 from .problem import Problem
@@ -42,7 +43,9 @@ def ask(question: str, function: Callable[[], Answer]) -> Reply:
     try:
         answer = function()
     # A stranger's code: what it raises is its answer, and is shown wherever reasons are.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
+        if raised_by_caller(error):
+            raise
         return Reply(f"its {question} raised {said(error)}", fault=True)
     if answer is True:
         return Reply(None)
@@ -71,7 +74,9 @@ def ask_availability(function: Callable[[], Answer]) -> Reply:
         _being_asked.set(asked)
         try:
             answers.append(ask("availability", function))
-        except BaseException as error:  # noqa: BLE001 - SystemExit too ends this thread, and nothing else
+        except BaseException as error:  # SystemExit too ends this thread, and nothing else
+            if raised_by_caller(error):
+                raise
             answers.append(Reply(f"its availability raised {said(error)}", fault=True))
 
     run = contextvars.copy_context().run
@@ -106,6 +111,8 @@ def algorithm_of(registered: Registered, problem: Problem, options: RunOptions) 
     try:
         name = function(problem, options)
     except Exception as error:
+        if raised_by_caller(error):
+            raise
         raise BackendContractError(
             f"{registered} could not name its algorithm for {problem}: {said(error)}"
         ) from error
@@ -127,6 +134,8 @@ def accuracy_of(registered: Registered, problem: Problem, options: RunOptions) -
     try:
         accuracy = registered.backend.accuracy_of(problem, options)
     except Exception as error:
+        if raised_by_caller(error):
+            raise
         raise BackendContractError(
             f"{registered} could not name its accuracy class for {problem}: {said(error)}"
         ) from error

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from . import config, plugins
 from .answers import Reply, accuracy_of, ask, ask_availability
 from .backend import Backend, RunOptions
+from .callers_code import raised_by_caller
 from .config import Resolved
 from .errors import (
     ArgumentTypeError,
@@ -246,6 +247,8 @@ def run_options(backend: Backend, resolved: Resolved) -> RunOptions:
         except msgspec.ValidationError as error:
             raise ConfigurationError(f"{source}: [options.{backend.name}] is {table!r}: {error}") from error
         except Exception as error:
+            if raised_by_caller(error):
+                raise
             raise BackendContractError(
                 f"{_registered(backend, resolved)} declares options of the type {backend.options.__name__}, "
                 f"which cannot be made from {table!r}: {said(error)}"

@@ -21,6 +21,7 @@ from . import config
 from .answers import algorithm_of
 from .arrays import describe
 from .backend import Backend, RunOptions
+from .callers_code import raised_by_caller
 from .candidates import (
     automatic,
     availability,
@@ -227,6 +228,8 @@ def _pick(problem: Problem, candidates: list[str], registry: Registry, resolved:
         try:
             name = chooser(problem=problem, candidates=tuple(candidates))
         except Exception as error:
+            if raised_by_caller(error):
+                raise
             raise BackendContractError(
                 f"convhub_choose of {origin} failed at {problem}: {said(error)}"
             ) from error

@@ -29,6 +29,8 @@ import reprlib
 from collections.abc import Iterable
 from typing import Any
 
+from .callers_code import raised_by_caller
+
 __all__ = [
     "ArgumentError",
     "ArgumentTypeError",
@@ -135,9 +137,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def is_for_the_program(error: BaseException) -> bool:
     """Return whether what came out of a plugin's code was not raised by it: Ctrl-C, which strikes anywhere.
 
-    All else is the plugin's own, `SystemExit` included, which would end the program without a word.
+    So do other signals, whose handlers may raise anything. All else is the plugin's own, `SystemExit`
+    included, which would end the program without a word.
     """
-    return issubclass(type(error), KeyboardInterrupt)
+    return raised_by_caller(error)
 
 
 _name_of_type: Any = type.__dict__["__name__"].__get__

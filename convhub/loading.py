@@ -15,6 +15,7 @@ import pluggy
 
 from . import declarations, hookspecs
 from .backend import Backend
+from .callers_code import raised_by_caller
 from .errors import did_you_mean, text_of
 
 __all__ = ["BY_HAND", "OWN_DISTRIBUTION", "Failure", "Origin", "Source", "ask_backends", "load"]
@@ -85,7 +86,9 @@ def load(manager: pluggy.PluginManager, source: Source, unique: str) -> str | No
         manager.register(plugin, name=unique)
         callers = manager.get_hookcallers(plugin) or []
     # Whatever a stranger's module raises when imported, SystemExit included, must stop there.
-    except (Exception, SystemExit) as error:  # noqa: BLE001
+    except (Exception, SystemExit) as error:
+        if raised_by_caller(error):
+            raise
         raised = f"{type(error).__name__} when it was loaded: {text_of(error)}"
         other = _contract_of_broken(source)
         return raised if other is None else f"{other} ({raised})"
@@ -119,7 +122,9 @@ def _contract_of_broken(source: Source) -> str | None:
     try:
         written = declarations.written_contract(source.module)
     # It is broken already, and what it raised has been kept.
-    except Exception:  # noqa: BLE001
+    except Exception as error:
+        if raised_by_caller(error):
+            raise
         return None
     return None if written is None else _wrong_contract(written, source.origin)
 
@@ -128,7 +133,9 @@ def ask_backends(function: Callable[[], Any], origin: Origin) -> tuple[list[Back
     """Call a plugin's `convhub_backends`; return its right backends, and what is wrong with the others."""
     try:
         answer = list(function())
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
+    except (Exception, SystemExit) as error:  # as above
+        if raised_by_caller(error):
+            raise
         reason = f"{type(error).__name__} from its convhub_backends(): {text_of(error)}"
         return [], [Failure(origin.plugin, origin, reason)]
     good: list[Backend] = []
@@ -136,7 +143,9 @@ def ask_backends(function: Callable[[], Any], origin: Origin) -> tuple[list[Back
     for backend in answer:
         try:
             wrong = declarations.wrong_backend(backend)
-        except Exception as error:  # noqa: BLE001 - a declaration may hold anything, even what raises
+        except Exception as error:  # a declaration may hold anything, even what raises
+            if raised_by_caller(error):
+                raise
             wrong = f"{type(error).__name__} when the declaration of a backend was read: {text_of(error)}"
         if wrong is None:
             good.append(backend)

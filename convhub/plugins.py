@@ -24,6 +24,7 @@ import pluggy
 
 from . import hookspecs
 from .backend import Backend
+from .callers_code import raised_by_caller
 from .config import reload
 from .loading import BY_HAND, OWN_DISTRIBUTION, Failure, Origin, Source, ask_backends, load
 
@@ -157,7 +158,9 @@ def _owner(entry: importlib.metadata.EntryPoint) -> tuple[str, str]:
     try:
         name, version = (entry.dist.name, entry.dist.version) if entry.dist else (None, None)
     # Metadata without a name or version: None, a warning or an error, depending on Python's version.
-    except Exception:  # noqa: BLE001
+    except Exception as error:
+        if raised_by_caller(error):
+            raise
         name = version = None
     return name or "an unknown distribution", version or ""
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from . import arrays, cuda_exchange, dispatch
 from .arrays import Array
+from .callers_code import raised_by_caller
 from .dispatch import Choice, Request
 from .errors import ArgumentError, BackendContractError, BackendFailedError, ConvhubError, said
 from .problem import Problem
@@ -89,7 +90,9 @@ def execute(problem: Problem, operands: Operands, wanted: Request, library: str)
         try:
             observer(event=event)
         # The result is there and right; a watcher that fails must not take it away, nor fail in silence.
-        except Exception:
+        except Exception as error:
+            if raised_by_caller(error):
+                raise
             logger.exception("convhub: convhub_called of %s failed at %s", origin, event.problem)
     return result
 
@@ -109,7 +112,8 @@ def call(choice: Choice, problem: Problem, operands: Operands, library: str) -> 
     ------
     BackendFailedError
         If the backend raises an error, which becomes the cause of this one. What `_comes_through` lets pass
-        keeps its type, and gets a note that names the backend.
+        keeps its type, and gets a note that names the backend. What the caller's own code raises meanwhile,
+        a signal handler for one, passes as it is.
     BackendContractError
         If the result has a wrong library, shape, dtype or device, is not contiguous, or shares memory with
         an operand.
@@ -133,6 +137,8 @@ def _called(choice: Choice, problem: Problem, operands: Operands) -> Array:
     try:
         return choice.function(*operands, problem, choice.options)
     except Exception as error:
+        if raised_by_caller(error):
+            raise
         if _comes_through(error):
             _note(error, f"raised by {choice.registered} at {problem}")
             raise

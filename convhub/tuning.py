@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from . import arrays
+from .callers_code import raised_by_caller
 from .config import Resolved
 from .dispatch import make_choice
 from .errors import UnsupportedProblemError
@@ -90,7 +91,9 @@ def measure(
             run_whole()  # compiles, and touches memory
             times[name] = run_whole()
         # A stranger's code, which was never asked to run this; the others may.
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
+            if raised_by_caller(error):
+                raise
             logger.warning(
                 "convhub: %s is left out of tuning, since it failed at %s: %s", name, problem, error
             )
@@ -179,6 +182,8 @@ def _recall(problem: str, circumstances: str) -> str | None:
                 "SELECT backend FROM choice WHERE problem = ? AND circumstances = ?", (problem, circumstances)
             ).fetchone()
     except (sqlite3.Error, OSError) as error:
+        if raised_by_caller(error):
+            raise
         logger.warning("convhub: measured choices cannot be read from %s: %s", database_path(), error)
         return None
     return None if row is None else str(row[0])
@@ -192,4 +197,6 @@ def _keep(problem: str, circumstances: str, backend: str, seconds: float) -> Non
                 (problem, circumstances, backend, seconds),
             )
     except (sqlite3.Error, OSError) as error:
+        if raised_by_caller(error):
+            raise
         logger.warning("convhub: a measured choice cannot be kept in %s: %s", database_path(), error)

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from .. import config
+from ..callers_code import raised_by_caller
 from ..candidates import availability
 from ..problem import PRIMITIVES, Primitive, Problem
 from . import checks, checks_memory, checks_public, checks_threads, checks_torch
@@ -141,7 +142,9 @@ def _found(trial: Trial) -> Finding:
     except CheckFailure as failure:
         return passed._replace(outcome="failed", ratio=failure.ratio, detail=failure.what)
     # A stranger's code; what it raises is what was found.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
+        if raised_by_caller(error):
+            raise
         return passed._replace(outcome="failed", detail=f"{type(error).__name__}: {error}")
     return passed._replace(ratio=ratio)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import api, config
 from ..arrays import numpy_dtype
+from ..callers_code import raised_by_caller
 from ..candidates import run_options
 from ..problem import PRIMITIVES, Problem
 from .calls import refuse_fallback, refused, registered
@@ -148,7 +149,9 @@ def check_whole(name: str, subject: Subject, seed: int = 0) -> Finding:
         except Broken as broken:
             finding = passed._replace(outcome="failed", detail=str(broken))
         # A stranger's code; what it raises is what was found.
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
+            if raised_by_caller(error):
+                raise
             finding = passed._replace(outcome="failed", detail=f"{type(error).__name__}: {error}")
         else:
             finding = passed
