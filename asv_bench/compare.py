@@ -14,18 +14,21 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import math
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from asv import results, util
 from asv.machine import MachineCollection
+from keep import keep
 
 HERE = Path(__file__).parent.resolve()
 ROOT = HERE.parent
@@ -38,6 +41,13 @@ ROUNDS = 4
 #: So many are measured again at a time, the slowest first: one that is slower again is reason enough for an
 #: alarm, and for leaving it at that.
 MOST_SUSPECTS = 12
+
+#: By which time no more is measured again; docs/track-performance.md says so.
+LIMIT = 15  # minutes
+
+#: What one benchmark takes of one revision in one round, its process and its first call included: on a Zen 3
+#: core, for the estimate alone.
+SECONDS = 0.45
 
 #: What is measured, in asv's regular expressions: the engines of this repository, each primitive, and what a
 #: call costs beside the arithmetic. The numba engine has an algorithm for nearly each class of layer; numpy
@@ -55,6 +65,20 @@ CHOSEN = (
 #: The libraries of engines. Both revisions have the same, so that each process may begin with those that it
 #: needs, of the engines that are chosen by name: starting processes is most of the time.
 LIBRARIES = ("numba", "torch")
+
+#: Prints what asv finds: the name of each benchmark, and the texts of its parameters.
+DISCOVER = """
+import json
+from asv_runner.discovery import disc_benchmarks
+print(json.dumps({one.name: one.params for one in disc_benchmarks("benchmarks")}))
+"""
+
+
+class Pace(NamedTuple):
+    """What a benchmark of two revisions takes in one round, and when no more is measured again."""
+
+    seconds: float
+    deadline: float  # of time.monotonic
 
 
 class Row(NamedTuple):
@@ -169,7 +193,13 @@ def _git(*arguments: str, **variables: str) -> str:
 
 
 def _compare(base: str, head: str, chosen: Sequence[str], rounds: int) -> int:
+    begun, cells = time.monotonic(), _count(chosen)
+    expected = 2 * SECONDS * cells * rounds
+    print(
+        f"{cells} benchmarks of two revisions in {rounds} rounds take about {_minutes(expected)}.", flush=True
+    )
     measured = _measure(base, head, chosen, rounds)
+    pace = Pace((time.monotonic() - begun) / (cells * rounds), begun + 60 * LIMIT)
     lost = [row for row in measured if row.lost]
     broken = [row for row in measured if row.before == row.after == "failed"]
     if broken or not any(row.has_both for row in measured):
@@ -178,8 +208,8 @@ def _compare(base: str, head: str, chosen: Sequence[str], rounds: int) -> int:
         return 2
     changed = [row for row in measured if row.mark in ("+", "-")]
     if changed:
-        print(f"{len(changed)} of {len(measured)} look changed, and are measured again.")
-        changed = _confirmed(base, head, changed, 2 * rounds)
+        print(f"{len(changed)} of {len(measured)} look changed.")
+        changed = _confirmed(base, head, changed, 2 * rounds, pace)
     slower = [row for row in changed if row.mark == "+"] + lost
     _print_rows(lost + changed)
     if lost:
@@ -191,12 +221,25 @@ def _compare(base: str, head: str, chosen: Sequence[str], rounds: int) -> int:
     return 0
 
 
-def _confirmed(base: str, head: str, changed: list[Row], rounds: int) -> list[Row]:
-    """Return those that have changed in the same way when they are measured once more, the slowest first."""
+def _confirmed(base: str, head: str, changed: list[Row], rounds: int, pace: Pace) -> list[Row]:
+    """Return those that have changed in the same way when they are measured once more, the slowest first.
+
+    What looks slower, and for which there is no time left, is returned as it is.
+    """
     suspects = sorted(changed, key=lambda row: float(row.ratio), reverse=True)
     confirmed: list[Row] = []
     while suspects:
-        some, suspects = suspects[:MOST_SUSPECTS], suspects[MOST_SUSPECTS:]
+        some = suspects[:MOST_SUSPECTS]
+        expected = pace.seconds * len(some) * rounds
+        if time.monotonic() + expected > pace.deadline:
+            print(f"{len(suspects)} could not be measured again within {LIMIT} minutes.")
+            confirmed += [row for row in suspects if row.mark == "+"]
+            break
+        suspects = suspects[MOST_SUSPECTS:]
+        print(
+            f"{len(some)} are measured again, in {rounds} rounds: about {_minutes(expected)}.",
+            flush=True,
+        )
         confirmed += _changed_again(base, head, some, rounds)
         slower = any(row.mark == "+" or row.lost for row in confirmed)
         if suspects and (slower or suspects[0].mark == "-"):
@@ -237,6 +280,24 @@ def _fastest_calls() -> dict[str, dict[str, float]]:
     return least
 
 
+def _count(chosen: Sequence[str]) -> int:
+    """Return how many cells of all benchmarks are chosen, by the names that asv gives them."""
+    done = subprocess.run(
+        [sys.executable, "-c", DISCOVER], cwd=HERE, capture_output=True, text=True, check=True
+    )
+    names = (
+        f"{name}({', '.join(cell)})"
+        for name, params in json.loads(done.stdout).items()
+        for cell in itertools.product(*params)
+    )
+    return sum(any(re.search(regex, name) for regex in chosen) for name in names)
+
+
+def _minutes(seconds: float) -> str:
+    minutes = math.ceil(seconds / 60)
+    return "a minute" if minutes == 1 else f"{minutes} minutes"
+
+
 def _print_rows(rows: list[Row]) -> None:
     if rows:
         print(f"\n{'before':>12}  {'after':>12}  {'ratio':>6}  benchmark")
@@ -248,7 +309,8 @@ def _print_rows(rows: list[Row]) -> None:
 
 def _measure(base: str, head: str, chosen: Sequence[str], rounds: int) -> list[Row]:
     """Return what asv says of two commits, of which both are measured in turn, round after round."""
-    configuration = _configure([name for name in LIBRARIES if name in " ".join(chosen)])
+    configuration = _configure()
+    preloaded = " ".join(name for name in LIBRARIES if name in " ".join(chosen))
     revisions = FOLDER / "revisions"
     revisions.write_text(f"{head}\n{base}\n", encoding="utf-8")
     command = ["run", f"HASHFILE:{revisions}", "--environment", "linked", "--show-stderr"]
@@ -256,31 +318,33 @@ def _measure(base: str, head: str, chosen: Sequence[str], rounds: int) -> list[R
     command += ["--attribute", f"rounds={rounds}", "--record-samples"]
     for regex in chosen:
         command += ["--bench", regex]
-    _asv(configuration, *command)
+    _asv(configuration, *command, ASV_PRELOAD=preloaded)
+    # What no branch has, as a twin, asv's site would not show.
+    commits = [commit for commit in (base, head) if _git("branch", "--all", "--contains", commit)]
+    keep(FOLDER / "results", HERE / ".asv" / "results", commits)
     shown = _asv(configuration, "compare", base, head, "--factor", str(FACTOR))
     # It lists what was not chosen too, and what the backends of both decline.
     return [row for row in _rows(shown) if (row.before, row.after) != ("n/a", "n/a")]
 
 
-def _configure(preloaded: list[str]) -> Path:
-    """Write the configuration of a comparison, whose results are apart from all others, and begin anew."""
+def _configure() -> Path:
+    """Write the configuration of a comparison, whose results are apart from others; remove earlier ones."""
     shutil.rmtree(FOLDER / "results", ignore_errors=True)
     configuration = util.load_json(str(HERE / "asv.conf.json"), js_comments=True)
     install = [line.replace("{conf_dir}", str(HERE)) for line in configuration["install_command"]]
     configuration |= {"repo": str(ROOT), "results_dir": str(FOLDER / "results"), "install_command": install}
     configuration |= {key: str(HERE / configuration[key]) for key in ("benchmark_dir", "env_dir", "html_dir")}
-    configuration["matrix"]["env_nobuild"]["ASV_PRELOAD"] = [" ".join(preloaded)]
     path = FOLDER / "asv.conf.json"
     util.write_json(str(path), configuration)
     return path
 
 
-def _asv(configuration: Path, *arguments: str) -> str:
+def _asv(configuration: Path, *arguments: str, **variables: str) -> str:
     """Return what a command of asv prints; it goes to a file too, and a line for each round is shown."""
     command = [sys.executable, "-m", "asv", "--config", str(configuration), *arguments]
     lines = []
     # For asv itself, which finds `linked` there; it takes it away from what it runs.
-    variables = os.environ | {"PYTHONPATH": str(HERE)}
+    variables = os.environ | {"PYTHONPATH": str(HERE)} | variables
     FOLDER.mkdir(parents=True, exist_ok=True)
     with (
         _log().open("a", encoding="utf-8") as log,

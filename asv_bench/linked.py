@@ -48,12 +48,26 @@ class Linked(Environment):
 
     def _line(self) -> Path:
         # A path in a .pth file is looked up where it stands alone: lines of .pth files there do not count, so
-        # that convhub, installed in the way of editable packages, is not found there.
+        # that convhub, installed in the way of editable packages, is not found there. Those of backends that
+        # are installed so are copied.
         return Path(sysconfig.get_path("purelib", vars={"base": self._path}), "packages.pth")
 
     def _packages(self) -> str:
-        return "".join(f"{path}\n" for path in dict.fromkeys(map(sysconfig.get_path, ("purelib", "platlib"))))
+        paths = dict.fromkeys(map(sysconfig.get_path, ("purelib", "platlib")))
+        return "".join(f"{line}\n" for line in (*paths, *_editable_backends()))
 
     def run(self, args: list[str], **options: Any) -> Any:
         """Run the environment's Python."""
         return self.run_executable("python", args, **options)
+
+
+def _editable_backends() -> list[str]:
+    """Return what leads to the sources of third-party backends that are installed as editable packages."""
+    lines = []
+    for distribution in importlib.metadata.distributions():
+        if distribution.name == "convhub" or not distribution.entry_points.select(group="convhub"):
+            continue
+        for file in distribution.files or ():
+            if file.suffix == ".pth":
+                lines += file.read_text(encoding="utf-8").splitlines()
+    return [line for line in dict.fromkeys(lines) if line]

@@ -23,7 +23,7 @@ QUICK = r"TimeSmallLayers.*'(naive|numpy)', .*, 'small'"
 def scripts(monkeypatch):
     """Return the function that imports a script of asv_bench/."""
     monkeypatch.syspath_prepend(str(ASV))
-    names = ("compare", "install", "linked", "proof")
+    names = ("compare", "install", "keep", "linked", "proof", "tables")
     yield importlib.import_module
     for name in names:
         sys.modules.pop(name, None)
@@ -113,8 +113,9 @@ def test_what_is_an_alarm(scripts, monkeypatch, capsys, tmp_path, name):
     monkeypatch.setattr(
         compare,
         "_asv",
-        lambda _, command, *rest: head + "\n".join(tables.pop(0)) if command == "compare" else "",
+        lambda _, command, *rest, **__: head + "\n".join(tables.pop(0)) if command == "compare" else "",
     )
+    monkeypatch.setattr(compare, "_count", lambda _: 2)
     assert compare.main(["HEAD"]) == code
     assert said in capsys.readouterr().out
     assert not tables
@@ -150,16 +151,90 @@ def test_suspects_are_measured_again_until_one_is_slower(
     )
     measured = []
 
-    def asv(_, command, *rest):
+    def asv(_, command, *rest, **__):
         if command == "run":
             measured.append(rest[-1])
         return "\n".join(tables.pop(0)) if command == "compare" else ""
 
     monkeypatch.setattr(compare, "_asv", asv)
+    monkeypatch.setattr(compare, "_count", lambda _: 4)
     assert compare.main(["HEAD"]) == code
     assert said in capsys.readouterr().out
     assert not tables
     assert "naive" in measured[1]  # the slowest first, by number and not by text
+
+
+@pytest.mark.parametrize(("limit", "code"), [(15, 0), (0, 1)], ids=["there is time", "there is none"])
+def test_an_estimate_is_printed_and_second_rounds_have_a_limit(
+    scripts, monkeypatch, capsys, tmp_path, limit, code
+):
+    compare = scripts("compare")
+    tables = [[SAME, SLOWER, FASTER], [PERHAPS]]
+    monkeypatch.setattr(compare, "FOLDER", tmp_path)
+    monkeypatch.setattr(compare, "LIMIT", limit)
+    monkeypatch.setattr(compare, "_git", lambda *_, **__: "a commit")
+    monkeypatch.setattr(compare, "_twin", lambda _: "its twin")
+    monkeypatch.setattr(
+        compare, "_fastest_calls", lambda: dict.fromkeys(["a commit", "its twin"], dict.fromkeys(NAMES, 1.0))
+    )
+
+    def asv(_, command, *rest, **__):
+        return "\n".join(tables.pop(0)) if command == "compare" else ""
+
+    monkeypatch.setattr(compare, "_asv", asv)
+    assert compare.main(["HEAD", "--bench", "TinyCall"]) == code
+    printed = capsys.readouterr().out
+    assert re.search(
+        r"^\d benchmarks of two revisions in 4 rounds take about a minute\.$", printed, re.MULTILINE
+    )
+    if limit:
+        assert "2 are measured again, in 8 rounds: about a minute." in printed
+    else:
+        assert "2 could not be measured again within 0 minutes." in printed
+        assert "1 of 3 are slower by more than 1.25" in printed
+        assert len(tables) == 1
+
+
+def test_what_is_compared_is_added_to_the_results_of_the_site(scripts, tmp_path):
+    keep = scripts("keep").keep
+    from asv import util
+    from asv.results import Results
+    from asv.runner import BenchmarkResult
+
+    benchmark = {"name": "a.time_call", "version": "1", "params": [["'x'", "'y'"]]}
+    benchmarks = {"a.time_call": benchmark, "version": 2}
+
+    def write(folder, commit, x, y):
+        machine = folder / "vm"
+        machine.mkdir(parents=True, exist_ok=True)
+        util.write_json(str(machine / "machine.json"), {"machine": "vm"}, 1)
+        util.write_json(str(folder / "benchmarks.json"), benchmarks)
+        result = Results({"machine": "vm"}, {}, commit, 0, "3", "linked", {})
+        samples = [None if one is None else [one] for one in (x, y)]
+        values = [float("nan") if one is None else one for one in (x, y)]
+        number = [None if one is None else 1 for one in (x, y)]
+        one = BenchmarkResult(values, samples, number, 0, "", None)
+        result.add_result(benchmark, one, record_samples=True)
+        result.save(str(folder))
+
+    measured, kept = tmp_path / "measured", tmp_path / "kept"
+    write(kept, "a" * 40, 1.0, 2.0)
+    write(measured, "a" * 40, None, 3.0)
+    write(measured, "b" * 40, 4.0, None)
+    assert keep(measured, kept, ["a" * 40]) == 1  # the other is a commit of no branch
+    (path,) = kept.glob("vm/aaaaaaaa-*.json")
+    assert not list(kept.glob("vm/bbbbbbbb-*.json"))
+    found = Results.load(str(path), machine_name="vm")
+    assert found.get_result_value("a.time_call", benchmark["params"]) == [1.0, 3.0]
+    assert found.get_result_samples("a.time_call", benchmark["params"]) == [[1.0], [3.0]]
+
+
+def test_rows_and_columns_that_nobody_asked_for_are_left_out(scripts):
+    tables = scripts("tables")
+    params = [["'a'", "'b'"], ["1", "2", "3"]]
+    cells = ["a1", "a2", "a3", "b1", "b2", "b3"]
+    assert tables.asked_for(cells, params, {3, 5}) == (["b1", "b3"], [["'b'"], ["1", "3"]])
+    assert tables.asked_for(cells, params, {0, 4}) == (["a1", "a2", "b1", "b2"], [["'a'", "'b'"], ["1", "2"]])
 
 
 def test_counts_are_one_or_more(scripts, capsys):
@@ -232,3 +307,19 @@ def test_a_linked_environment_has_the_versions_of_the_matrix(scripts):
         linked.Linked(None, "3.0", {}, {})
     with pytest.raises(linked.EnvironmentUnavailable, match=r"linked needs numpy 0\.1, which asv"):
         linked.Linked(None, here, {"numpy": "0.1"}, {})
+
+
+def test_a_linked_environment_leads_to_editable_backends_and_not_to_this_convhub(
+    scripts, monkeypatch, tmp_path
+):
+    site, sources = tmp_path / "site", tmp_path / "sources"
+    for name, group in (("mine", "convhub"), ("convhub", "convhub"), ("other", "pytest11")):
+        info = site / f"{name}-1.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {name}\n")
+        (info / "RECORD").write_text(f"_editable_{name}.pth,,\n{name}-1.dist-info/METADATA,,\n")
+        (site / f"_editable_{name}.pth").write_text(f"{sources / name}\n")
+    linked = scripts("linked")
+    monkeypatch.setattr(sys, "path", [str(site)])
+    assert linked._editable_backends() == [str(sources / "mine")]
