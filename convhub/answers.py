@@ -13,7 +13,7 @@ from typing import NamedTuple, get_args
 
 from .backend import Accuracy, Answer, RunOptions, always
 from .callers_code import raised_by_caller
-from .errors import BackendContractError, said, shown
+from .errors import BackendContractError, one_line, said, shown
 from .plugins import Registered
 from .problem import Problem
 
@@ -42,15 +42,15 @@ def ask(question: str, function: Callable[[], Answer]) -> Reply:
     """Return what a function of a backend answers, which must be True or a reason."""
     try:
         answer = function()
-    # A stranger's code: what it raises is its answer, and is shown wherever reasons are.
-    except Exception as error:
+    # A plugin's code: what it raises is its answer, and is shown wherever reasons are.
+    except BaseException as error:
         if raised_by_caller(error):
             raise
         return Reply(f"its {question} raised {said(error)}", fault=True)
     if answer is True:
         return Reply(None)
-    if isinstance(answer, str) and answer:
-        return Reply(answer)
+    if issubclass(type(answer), str) and one_line(answer):
+        return Reply(one_line(answer))
     wanted = "where the contract wants True or a reason"
     return Reply(f"its {question} gave {shown(answer)}, {wanted}", fault=True)
 
@@ -110,17 +110,17 @@ def algorithm_of(registered: Registered, problem: Problem, options: RunOptions) 
         return ""
     try:
         name = function(problem, options)
-    except Exception as error:
+    except BaseException as error:
         if raised_by_caller(error):
             raise
         raise BackendContractError(
             f"{registered} could not name its algorithm for {problem}: {said(error)}"
         ) from error
-    if not isinstance(name, str):
+    if not issubclass(type(name), str):
         raise BackendContractError(
             f"{registered} gave the algorithm {shown(name)} for {problem}; it must be a text"
         )
-    return name
+    return one_line(name, 200)
 
 
 def accuracy_of(registered: Registered, problem: Problem, options: RunOptions) -> Accuracy:
@@ -133,13 +133,13 @@ def accuracy_of(registered: Registered, problem: Problem, options: RunOptions) -
     """
     try:
         accuracy = registered.backend.accuracy_of(problem, options)
-    except Exception as error:
+    except BaseException as error:
         if raised_by_caller(error):
             raise
         raise BackendContractError(
             f"{registered} could not name its accuracy class for {problem}: {said(error)}"
         ) from error
-    if accuracy not in get_args(Accuracy):
+    if type(accuracy) is not str or accuracy not in get_args(Accuracy):
         raise BackendContractError(
             f"{registered} gave the accuracy class {shown(accuracy)} for {problem}; it must be one of "
             f"{', '.join(get_args(Accuracy))}"

@@ -246,12 +246,12 @@ def run_options(backend: Backend, resolved: Resolved) -> RunOptions:
             own = msgspec.convert(table, backend.options)
         except msgspec.ValidationError as error:
             raise ConfigurationError(f"{source}: [options.{backend.name}] is {table!r}: {error}") from error
-        except Exception as error:
+        except BaseException as error:
             if raised_by_caller(error):
                 raise
             raise BackendContractError(
                 f"{_registered(backend, resolved)} declares options of the type {backend.options.__name__}, "
-                f"which cannot be made from {table!r}: {said(error)}"
+                f"which cannot be made from {shown(table, 200)}: {said(error)}"
             ) from error
     return RunOptions(
         threads=resolved.threads,

@@ -20,6 +20,9 @@ from .problem import ITEM_BYTES, PRIMITIVES
 
 __all__ = ["stated_contract", "written_contract", "wrong_backend", "wrong_contract", "wrong_name"]
 
+#: Of a backend's name and of its summary, which stand in tables.
+LONGEST_NAME, LONGEST_SUMMARY = 60, 500
+
 #: The name under which a plugin states the contract that it was made for.
 NAME = "convhub_contract"
 
@@ -53,6 +56,7 @@ def written_contract(module: str) -> object:
 
 def wrong_contract(stated: object, distribution: str, convhub_version: str) -> str | None:
     """Return why a plugin that states this contract is refused, or None."""
+    written = shown(stated)
     offers = f"this convhub {convhub_version}".rstrip() + f" offers contract {CONTRACT}"
     if stated is None:
         return (
@@ -60,20 +64,22 @@ def wrong_contract(stated: object, distribution: str, convhub_version: str) -> s
             f"{NAME} = {CONTRACT} beside its hooks"
         )
     if type(stated) is not int:
-        return f"it has {NAME} = {shown(stated)}, which must be a number such as {CONTRACT}"
+        return f"it has {NAME} = {written}, which must be a number such as {CONTRACT}"
     if stated > CONTRACT:
         other = f"upgrade convhub, or install a {distribution} made for contract {CONTRACT}"
     else:
-        other = f"upgrade {distribution}, or install a convhub that offers contract {stated}"
-    return None if stated == CONTRACT else f"it was made for contract {stated}, and {offers}: {other}"
+        other = f"upgrade {distribution}, or install a convhub that offers contract {written}"
+    return None if stated == CONTRACT else f"it was made for contract {written}, and {offers}: {other}"
 
 
 # --- a backend --------------------------------------------------------------------------------------------
 
 
-def wrong_backend(backend: object) -> str | None:
+def wrong_backend(backend: Any) -> str | None:
     """Return what about a backend dispatch and tables could not work with, or None."""
-    if not isinstance(backend, Backend) or not isinstance(backend.capabilities, Capabilities):
+    if not issubclass(type(backend), Backend):
+        return f"its convhub_backends() gave {shown(backend)}, which is no convhub.backend.Backend"
+    if not issubclass(type(backend.capabilities), Capabilities):
         return f"its convhub_backends() gave {shown(backend)}, which is no convhub.backend.Backend"
     wrong = wrong_name(backend.name)
     if wrong is not None:
@@ -90,8 +96,10 @@ def wrong_name(name: object) -> str | None:
     >>> wrong_name("my-loops"), wrong_name("auto")
     (None, "'auto' means automatic choice, and is no name")
     """
-    if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
+    if type(name) is not str or not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
         return "a name has small letters, digits, - and _ only, and begins with a letter"
+    if len(name) > LONGEST_NAME:
+        return f"a name has at most {LONGEST_NAME} characters"
     return "'auto' means automatic choice, and is no name" if name == "auto" else None
 
 
@@ -99,34 +107,35 @@ def _wrong_capabilities(can: Capabilities) -> str | None:
     by_primitive = can.dtypes if isinstance(can.dtypes, Mapping) else dict.fromkeys(PRIMITIVES, can.dtypes)
     for primitive, dtypes in by_primitive.items():
         if primitive not in PRIMITIVES:
-            return f"dtypes for {primitive!r}, which is none of {', '.join(PRIMITIVES)}"
+            return f"dtypes for {shown(primitive)}, which is none of {', '.join(PRIMITIVES)}"
         if not isinstance(dtypes, tuple) or not all(name in ITEM_BYTES for name in dtypes):
-            return f"dtypes {dtypes!r}; they must be a tuple of names such as ('float32', 'float64')"
+            return f"dtypes {shown(dtypes)}; they must be a tuple of names such as ('float32', 'float64')"
     if not isinstance(can.devices, tuple) or not set(can.devices) <= {"cpu", "cuda"}:
-        return f"devices {can.devices!r}; they must be a tuple of 'cpu' and 'cuda'"
+        return f"devices {shown(can.devices)}; they must be a tuple of 'cpu' and 'cuda'"
     if can.arrays not in get_args(ArrayLibrary):
-        return f"arrays {can.arrays!r}; it must be one of {', '.join(get_args(ArrayLibrary))}"
+        return f"arrays {shown(can.arrays)}; it must be one of {', '.join(get_args(ArrayLibrary))}"
     if can.accuracy not in get_args(Accuracy):
-        return f"accuracy {can.accuracy!r}; it must be one of {', '.join(get_args(Accuracy))}"
+        return f"accuracy {shown(can.accuracy)}; it must be one of {', '.join(get_args(Accuracy))}"
     for name in _SWITCHES:
         if type(getattr(can, name)) is not bool:
-            return f"{name} {getattr(can, name)!r}; it must be True or False"
+            return f"{name} {shown(getattr(can, name))}; it must be True or False"
     return None
 
 
 def _wrong_fields(backend: Backend) -> str | None:
     order = backend.preference
     if not isinstance(order, Mapping) or not all(type(rank) is int for rank in order.values()):
-        return f"preference {order!r}; it must map device types to integers"
-    if not isinstance(backend.summary, str):
-        return f"summary {backend.summary!r}; it must be a text"
+        return f"preference {shown(order)}; it must map device types to integers"
+    summary = backend.summary
+    if type(summary) is not str or len(summary) > LONGEST_SUMMARY or len(summary.splitlines()) > 1:
+        return f"summary {shown(summary)}; it must be a text of one line, up to {LONGEST_SUMMARY} characters"
     wrong = _wrong_options(backend.options)
     if wrong is not None:
         return wrong
     for field in (*PRIMITIVES, "availability", "supports", "algorithm", "accuracy"):
         value = getattr(backend, field)
         if not callable(value) and (value is not None or field in ("availability", "supports")):
-            return f"{field} {value!r}; it must be a function"
+            return f"{field} {shown(value)}; it must be a function"
     return None
 
 
@@ -134,8 +143,8 @@ def _wrong_options(options: Any) -> str | None:
     if options is None:
         return None
     if not isinstance(options, type) or not dataclasses.is_dataclass(options):
-        return f"options {options!r}; it must be a dataclass, or None"
+        return f"options {shown(options)}; it must be a dataclass, or None"
     for field in dataclasses.fields(options):
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            return f"options whose {field.name!r} has no default; each must have one"
+            return f"options whose {shown(field.name)} has no default; each must have one"
     return None

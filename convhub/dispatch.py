@@ -227,7 +227,7 @@ def _pick(problem: Problem, candidates: list[str], registry: Registry, resolved:
     for chooser, origin in registry.choosers:
         try:
             name = chooser(problem=problem, candidates=tuple(candidates))
-        except Exception as error:
+        except BaseException as error:
             if raised_by_caller(error):
                 raise
             raise BackendContractError(
@@ -235,7 +235,7 @@ def _pick(problem: Problem, candidates: list[str], registry: Registry, resolved:
             ) from error
         if name is None:
             continue
-        if name not in candidates:
+        if type(name) is not str or name not in candidates:
             raise BackendContractError(
                 f"convhub_choose of {origin} gave {shown(name)} for {problem}; it must give one of "
                 f"{candidates}, or None"

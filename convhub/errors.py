@@ -134,15 +134,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
-def is_for_the_program(error: BaseException) -> bool:
-    """Return whether what came out of a plugin's code was not raised by it: Ctrl-C, which strikes anywhere.
-
-    So do other signals, whose handlers may raise anything. All else is the plugin's own, `SystemExit`
-    included, which would end the program without a word.
-    """
-    return raised_by_caller(error)
-
-
 _name_of_type: Any = type.__dict__["__name__"].__get__
 
 
@@ -163,7 +154,7 @@ def text_of(error: BaseException) -> str:
         return limited(str(error))
     # This is called where a fault is being reported, which a second fault must not hide.
     except BaseException as another:
-        if is_for_the_program(another):
+        if raised_by_caller(another):
             raise
         return f"(its text cannot be shown: {kind_of(another)})"
 
@@ -217,7 +208,7 @@ def shown(value: object, limit: int = VALUE_LIMIT) -> str:
     try:
         text = _Short(limit).repr(value)
     except BaseException as error:
-        if is_for_the_program(error):
+        if raised_by_caller(error):
             raise
         text = _not_shown(value, error)
     return _cut(text, limit)
@@ -258,6 +249,6 @@ class _Short(reprlib.Repr):
         try:
             return " ".join(repr(value).split())
         except BaseException as error:
-            if is_for_the_program(error):
+            if raised_by_caller(error):
                 raise
             return _not_shown(value, error)

@@ -10,7 +10,7 @@ from . import api, arguments, config, dispatch
 from .arrays import describe
 from .candidates import Verdict, automatic, current_registry, verdicts
 from .dispatch import Request
-from .errors import ArgumentTypeError, BackendError, shown
+from .errors import ArgumentTypeError, BackendError, one_line, shown
 from .parameters import mask_of_three
 from .plugins import Failure
 from .problem import Problem, with_primitive
@@ -80,7 +80,10 @@ class Explanation(NamedTuple):
                 for name, reason in part.verdicts
                 if name != part.backend
             ]
-        lines += [f"  {f.name}: could not be loaded from {f.origin}: {f.reason}" for f in self.failures]
+        lines += [
+            f"  {one_line(f.name, 60)}: could not be loaded from {f.origin}: {f.reason}"
+            for f in self.failures
+        ]
         return "\n".join(lines)
 
 

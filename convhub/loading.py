@@ -1,12 +1,14 @@
 """Importing one plugin and asking what backends it brings, whatever it does meanwhile.
 
-Nothing that a plugin raises gets out of here: it comes back as the reason for which the plugin is refused. An
-import that hangs cannot be ended; with the logger ``convhub`` at DEBUG its plugin is the last one named.
+Nothing that a plugin raises gets out of here, `SystemExit` included: it comes back as the reason for which
+the plugin is refused. An import that does not end cannot be ended, and one that ends the process (`os._exit`)
+cannot be survived; with the logger ``convhub`` at DEBUG its plugin is the last one named.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,12 +18,14 @@ import pluggy
 from . import declarations, hookspecs
 from .backend import Backend
 from .callers_code import raised_by_caller
-from .errors import did_you_mean, text_of
+from .errors import did_you_mean, kind_of, one_line, shown, text_of
 
 __all__ = ["BY_HAND", "OWN_DISTRIBUTION", "Failure", "Origin", "Source", "ask_backends", "load"]
 
 logger = logging.getLogger("convhub")
 
+#: The most backends that one plugin may bring: more are those of a generator that does not end.
+MOST_BACKENDS = 1000
 #: The distribution that holds this file.
 OWN_DISTRIBUTION = "convhub"
 #: Stands for a distribution where a plugin was registered by hand.
@@ -46,7 +50,8 @@ class Origin(NamedTuple):
     version: str
 
     def __str__(self) -> str:
-        return f"plugin {self.plugin!r} of {self.distribution} {self.version}".rstrip()
+        owner = one_line(f"{self.distribution} {self.version}".rstrip(), 100)
+        return f"plugin {shown(self.plugin)} of {owner}"
 
 
 class Failure(NamedTuple):
@@ -85,11 +90,11 @@ def load(manager: pluggy.PluginManager, source: Source, unique: str) -> str | No
             return wrong
         manager.register(plugin, name=unique)
         callers = manager.get_hookcallers(plugin) or []
-    # Whatever a stranger's module raises when imported, SystemExit included, must stop there.
-    except (Exception, SystemExit) as error:
+    # Whatever a plugin's module raises when it is imported must stop there.
+    except BaseException as error:
         if raised_by_caller(error):
             raise
-        raised = f"{type(error).__name__} when it was loaded: {text_of(error)}"
+        raised = f"{kind_of(error)} when it was loaded: {text_of(error)}"
         other = _contract_of_broken(source)
         return raised if other is None else f"{other} ({raised})"
     known = {name for name in vars(hookspecs) if name.startswith("convhub_")}
@@ -122,7 +127,7 @@ def _contract_of_broken(source: Source) -> str | None:
     try:
         written = declarations.written_contract(source.module)
     # It is broken already, and what it raised has been kept.
-    except Exception as error:
+    except BaseException as error:
         if raised_by_caller(error):
             raise
         return None
@@ -132,24 +137,30 @@ def _contract_of_broken(source: Source) -> str | None:
 def ask_backends(function: Callable[[], Any], origin: Origin) -> tuple[list[Backend], list[Failure]]:
     """Call a plugin's `convhub_backends`; return its right backends, and what is wrong with the others."""
     try:
-        answer = list(function())
-    except (Exception, SystemExit) as error:  # as above
+        answer = list(itertools.islice(function(), MOST_BACKENDS + 1))
+    except BaseException as error:
         if raised_by_caller(error):
             raise
-        reason = f"{type(error).__name__} from its convhub_backends(): {text_of(error)}"
+        reason = f"{kind_of(error)} from its convhub_backends(): {text_of(error)}"
+        return [], [Failure(origin.plugin, origin, reason)]
+    if len(answer) > MOST_BACKENDS:
+        reason = f"its convhub_backends() gave more than {MOST_BACKENDS} backends, and may have no end"
         return [], [Failure(origin.plugin, origin, reason)]
     good: list[Backend] = []
     failures: list[Failure] = []
     for backend in answer:
+        name = origin.plugin
         try:
+            if issubclass(type(backend), Backend) and type(backend.name) is str:
+                name = one_line(backend.name, 60)
             wrong = declarations.wrong_backend(backend)
-        except Exception as error:  # a declaration may hold anything, even what raises
+        # A declaration may hold anything, even what raises when it is read.
+        except BaseException as error:
             if raised_by_caller(error):
                 raise
-            wrong = f"{type(error).__name__} when the declaration of a backend was read: {text_of(error)}"
+            wrong = f"{kind_of(error)} when the declaration of a backend was read: {text_of(error)}"
         if wrong is None:
             good.append(backend)
-            continue
-        name = backend.name if isinstance(backend, Backend) else None
-        failures.append(Failure(name if isinstance(name, str) else origin.plugin, origin, wrong))
+        else:
+            failures.append(Failure(name, origin, wrong))
     return good, failures

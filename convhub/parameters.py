@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from .callers_code import raised_by_caller
 from .errors import ArgumentError, ArgumentTypeError, ConvhubError, limited, said, shown
 from .problem import Pair
 
@@ -83,6 +84,8 @@ def _read(name: str, value: Any, reader: Callable[[], T], right: str) -> T:
     except ConvhubError:
         raise
     except Exception as error:
+        if raised_by_caller(error):
+            raise
         raised = limited(said(error), 200)
         raise ArgumentTypeError(
             f"{name} is {shown(value)}, which raised {raised} when it was read; it must be {right}"

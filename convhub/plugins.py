@@ -18,6 +18,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pluggy
@@ -26,6 +27,7 @@ from . import hookspecs
 from .backend import Backend
 from .callers_code import raised_by_caller
 from .config import reload
+from .errors import shown
 from .loading import BY_HAND, OWN_DISTRIBUTION, Failure, Origin, Source, ask_backends, load
 
 __all__ = ["Failure", "Hook", "Origin", "Registered", "Registry", "register", "registry", "unregister"]
@@ -110,7 +112,7 @@ def register(plugin: Any, name: str) -> None:
     """
     with _lock:
         if name in _added:
-            raise ValueError(f"name is {name!r}; a plugin of that name is already registered")
+            raise ValueError(f"name is {shown(name)}; a plugin of that name is already registered")
         _added[name] = plugin
         _forget()
 
@@ -130,7 +132,7 @@ def unregister(name: str) -> None:
     """
     with _lock:
         if name not in _added:
-            raise ValueError(f"name is {name!r}; registered by hand are {sorted(_added)}")
+            raise ValueError(f"name is {shown(name)}; registered by hand are {sorted(_added)}")
         del _added[name]
         _forget()
 
@@ -147,7 +149,7 @@ def _sources(plugins: bool, disabled: frozenset[str]) -> list[Source]:
         if plugins or _is_own(origin):
             sources.append(Source(origin, entry.load, entry.value.partition(":")[0].strip()))
     for name, plugin in _added.items():
-        module = getattr(plugin, "__name__", "")
+        module = plugin.__name__ if isinstance(plugin, ModuleType) else ""
         sources.append(Source(Origin(name, BY_HAND, ""), functools.partial(_same, plugin), module))
     out = {_normalized(name) for name in disabled}
     return [s for s in sources if out.isdisjoint(map(_normalized, (s.origin.plugin, s.origin.distribution)))]

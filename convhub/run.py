@@ -15,7 +15,16 @@ from . import arrays, cuda_exchange, dispatch
 from .arrays import Array
 from .callers_code import raised_by_caller
 from .dispatch import Choice, Request
-from .errors import ArgumentError, BackendContractError, BackendFailedError, ConvhubError, said
+from .errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BackendContractError,
+    BackendFailedError,
+    ConvhubError,
+    kind_of,
+    said,
+    shown,
+)
 from .problem import Problem
 
 __all__ = ["CallEvent", "call", "execute", "run", "shares_memory", "watchers"]
@@ -90,7 +99,7 @@ def execute(problem: Problem, operands: Operands, wanted: Request, library: str)
         try:
             observer(event=event)
         # The result is there and right; a watcher that fails must not take it away, nor fail in silence.
-        except Exception as error:
+        except BaseException as error:
             if raised_by_caller(error):
                 raise
             logger.exception("convhub: convhub_called of %s failed at %s", origin, event.problem)
@@ -207,12 +216,27 @@ def _may_be_shared(result: np.ndarray, owner: bool, operands: Operands) -> bool:
 
 
 def _check_slowly(result: Array, choice: Choice, problem: Problem, operands: Operands) -> None:
+    try:
+        _check_every_aspect(result, choice, problem, operands)
+    except ConvhubError:
+        raise
+    # Nothing is known of what it returned, and reading that may run code of its own.
+    except Exception as error:
+        if raised_by_caller(error):
+            raise
+        raise BackendContractError(
+            f"{choice.registered} ran {problem} and returned {shown(result)} of type {kind_of(result)}, "
+            f"which raised {said(error)} when it was read"
+        ) from error
+
+
+def _check_every_aspect(result: Array, choice: Choice, problem: Problem, operands: Operands) -> None:
     where = f"{choice.registered} ran {problem} and returned "
     wants = choice.backend.capabilities.arrays
     try:
         found = arrays.facts("result", result)
-    except (ArgumentError, TypeError) as error:
-        detail = f": {error}" if isinstance(result, np.ndarray) or wants != "numpy" else ""
+    except (ArgumentError, ArgumentTypeError) as error:
+        detail = f": {error}" if issubclass(type(result), np.ndarray) or wants != "numpy" else ""
         raise BackendContractError(
             f"{where}{arrays.describe(result)}; it must be an array of {wants}{detail}"
         ) from error
@@ -244,7 +268,7 @@ def _wrong_memory(result: Array, library: str) -> str | None:
     if not result.flags.c_contiguous:
         return "a view"
     if library == "numpy" and type(result) is not np.ndarray:
-        return f"a {type(result).__name__}, a subclass of numpy.ndarray"
+        return f"a {kind_of(result)}, a subclass of numpy.ndarray"
     return "read-only memory" if library == "numpy" and not result.flags.writeable else None
 
 
