@@ -215,7 +215,7 @@ def check_options(registry: Registry, resolved: Resolved) -> None:
     known = {*registry.backends, *(failure.name for failure in registry.failures)}
     for name in sorted(resolved.settings.options.keys() - known):
         raise ConfigurationError(
-            f"{resolved.sources[f'options.{name}']}: [options.{name}] is for no backend; there are "
+            f"{resolved.place_of('options', name)}: [options.{name}] is for no backend; there are "
             f"{', '.join(registry.backends)}.{did_you_mean(name, known)}"
         )
 
@@ -233,10 +233,10 @@ def run_options(backend: Backend, resolved: Resolved) -> RunOptions:
     own: Any = None
     table = resolved.settings.options.get(backend.name, {})
     known = {field.name for field in dataclasses.fields(backend.options)} if backend.options else set()
-    source = resolved.sources.get(f"options.{backend.name}", "default")
     for word in sorted(table.keys() - known):
+        place = resolved.place_of("options", backend.name, word)
         raise ConfigurationError(
-            f"{source}: [options.{backend.name}] has {word!r}; that backend has "
+            f"{place}: [options.{backend.name}] has {word!r}; that backend has "
             f"{', '.join(sorted(known)) or 'no options'}.{did_you_mean(word, known)}"
         )
     if backend.options is not None:
@@ -245,7 +245,10 @@ def run_options(backend: Backend, resolved: Resolved) -> RunOptions:
         try:
             own = msgspec.convert(table, backend.options)
         except msgspec.ValidationError as error:
-            raise ConfigurationError(f"{source}: [options.{backend.name}] is {table!r}: {error}") from error
+            source = resolved.place_of("options", backend.name)
+            raise ConfigurationError(
+                f"{source}: [options.{backend.name}] is {shown(table)}: {error}"
+            ) from error
         except BaseException as error:
             if raised_by_caller(error):
                 raise

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pluggy
 
 from . import declarations, hookspecs
-from .backend import Backend
+from .backend import CONTRACT, Backend
 from .callers_code import raised_by_caller
 from .errors import did_you_mean, kind_of, one_line, shown, text_of
 
@@ -112,6 +112,8 @@ def load(manager: pluggy.PluginManager, source: Source, unique: str) -> str | No
 def _wrong_contract(stated: object, origin: Origin) -> str | None:
     if stated is None and origin.distribution == BY_HAND:
         return None  # written beside the convhub that it is for
+    if type(stated) is int and stated == CONTRACT:
+        return None  # and no metadata need be read for a message
     return declarations.wrong_contract(stated, origin.distribution, _own_version())
 
 

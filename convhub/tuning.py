@@ -21,6 +21,7 @@ import numpy as np
 from . import arrays
 from .callers_code import raised_by_caller
 from .config import Resolved
+from .config.files import user_folder
 from .dispatch import make_choice
 from .errors import UnsupportedProblemError
 from .plugins import Registry
@@ -39,10 +40,14 @@ PROBABLY_HOPELESS = 1000.0
 
 
 def database_path() -> Path:
-    """Return where measured choices are kept."""
-    import platformdirs
+    """Return where measured choices are kept.
 
-    return platformdirs.user_cache_path("convhub", appauthor=False) / "tuning.sqlite"
+    Raises
+    ------
+    FolderError
+        An `OSError`, if this user has no folder for caches.
+    """
+    return user_folder("cache") / "tuning.sqlite"
 
 
 def fastest(problem: Problem, candidates: Sequence[str], registry: Registry, resolved: Resolved) -> str:
@@ -184,7 +189,7 @@ def _recall(problem: str, circumstances: str) -> str | None:
     except (sqlite3.Error, OSError) as error:
         if raised_by_caller(error):
             raise
-        logger.warning("convhub: measured choices cannot be read from %s: %s", database_path(), error)
+        logger.warning("convhub: measured choices cannot be read%s: %s", _at("from"), error)
         return None
     return None if row is None else str(row[0])
 
@@ -199,4 +204,12 @@ def _keep(problem: str, circumstances: str, backend: str, seconds: float) -> Non
     except (sqlite3.Error, OSError) as error:
         if raised_by_caller(error):
             raise
-        logger.warning("convhub: a measured choice cannot be kept in %s: %s", database_path(), error)
+        logger.warning("convhub: a measured choice cannot be kept%s: %s", _at("in"), error)
+
+
+def _at(preposition: str) -> str:
+    """Return where the database lies, as part of a sentence; nothing where no place is known for it."""
+    try:
+        return f" {preposition} {database_path()}"
+    except OSError:  # which is what the message ends with
+        return ""

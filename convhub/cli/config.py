@@ -25,7 +25,8 @@ def config(as_json: JsonOption = False) -> None:
     """
     resolved = current()
     if as_json:
-        print_json({"settings": {key: _row(key, resolved) for key in KEYS}})
+        rows = {key: _row(key, resolved) for key in KEYS}
+        print_json({"settings": rows, "notes": list(resolved.notes)})
         return
     for key, (meaning, right) in KEYS.items():
         value, source = getattr(resolved.settings, key), resolved.sources[key]
@@ -36,6 +37,8 @@ def config(as_json: JsonOption = False) -> None:
             Padding(Text(meaning), (0, 0, 0, 4)),
             Padding(Text(f"may be {right}"), (0, 0, 0, 4)),
         )
+    for note in resolved.notes:
+        show(Text(f"Note: {note}"))
 
 
 def changed_settings(resolved: Resolved) -> dict[str, dict[str, Any]]:

@@ -47,7 +47,7 @@ def _examine() -> Report:
     except ConfigurationError as error:
         # Which plugins may be loaded is a setting; while settings are wrong, none is.
         trouble = Trouble(str(error), "mend that setting, then run `convhub doctor` again")
-        return Report(versions(), _system(), str(database_path()), None, None, {}, [trouble])
+        return Report(versions(), _system(), _database(), None, None, {}, [trouble])
     registry = current_registry(resolved)
     examined = {name: _examine_backend(entry, resolved) for name, entry in registry.backends.items()}
     troubles = (
@@ -58,7 +58,7 @@ def _examine() -> Report:
     )
     # One wrong setting may show on each device.
     once = list(dict.fromkeys(troubles))
-    return Report(versions(), _system(), str(database_path()), resolved, registry, examined, once)
+    return Report(versions(), _system(), _database(), resolved, registry, examined, once)
 
 
 def _examine_backend(registered: Registered, resolved: Resolved) -> Examined:
@@ -71,6 +71,13 @@ def _examine_backend(registered: Registered, resolved: Resolved) -> Examined:
         return Examined(registered, True, "available, but its options are wrong", [])
     checks = check_backend(registered, resolved)
     return Examined(registered, True, None if checks else "available, but takes no small problem", checks)
+
+
+def _database() -> str:
+    try:
+        return str(database_path())
+    except OSError as error:
+        return f"none, so that `tune` measures in each process: {error}"
 
 
 def _system() -> dict[str, str]:
@@ -90,6 +97,7 @@ def _json(report: Report) -> dict[str, Any]:
         "system": report.system,
         "tuning_database": report.database,
         "settings": changed_settings(report.resolved) if report.resolved else None,
+        "notes": list(report.resolved.notes) if report.resolved else None,
         "plugins": [origin._asdict() for origin in registry.loaded] if registry else None,
         "failures": [failure_row(failure) for failure in registry.failures] if registry else None,
         "backends": {name: _examined_row(found) for name, found in report.examined.items()},

@@ -46,10 +46,11 @@ def show_report(report: Report) -> None:
     _section("System", report.system.items())
     if report.resolved is not None and report.registry is not None:
         _section("Settings that are not the defaults", _settings(report.resolved))
+        if report.resolved.notes:
+            show(Text("Notes on configuration files", style="bold"), *report.resolved.notes, "")
         _section("Plugins", _plugins(report.registry))
         _section("Backends, each with a small problem", _backends(report.examined))
-    exists = "" if Path(report.database).exists() else " (does not exist yet)"
-    _section("Tuning", [("database", report.database + exists)])
+    _section("Tuning", [("database", report.database + _exists(report.database))])
     if not report.troubles:
         show(Text("Nothing is wrong.", style="bold green"))
         return
@@ -60,6 +61,16 @@ def show_report(report: Report) -> None:
         grid.add_row(f"{number}.", what)
         grid.add_row("", Text(f"What to do: {remedy}.", style="bold"))
     show(grid)
+
+
+def _exists(database: str) -> str:
+    path = Path(database)
+    if not path.is_absolute():  # a reason why there is none
+        return ""
+    try:
+        return "" if path.exists() else " (does not exist yet)"
+    except OSError as error:
+        return f" (cannot be looked for: {error.strerror})"
 
 
 def _settings(resolved: Resolved) -> list[tuple[str, str]]:

@@ -42,7 +42,7 @@ def setting_troubles(registry: Registry, resolved: Resolved) -> Iterator[Trouble
         except BackendContractError as error:
             yield Trouble(str(error), _mend(origin, registry))
     for name in sorted(resolved.settings.options.keys() - registry.backends.keys()):
-        source = resolved.sources[f"options.{name}"]
+        source = resolved.place_of("options", name)
         yield Trouble(
             unknown(name, f"[options.{name}] in {source}", registry), f"mend the table [options.{name}]"
         )

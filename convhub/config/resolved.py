@@ -8,10 +8,14 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from ..errors import ConfigurationError
 from .schema import KEYS, VARIABLES, Settings, parse_bytes
-from .sources import environment_layer, project_file, user_file
+from .sources import Layer, environment_layer, file_layers
 
 __all__ = ["Resolved", "available_cores", "current", "reload"]
+
+#: The setting, and the keys and indices that lead to a part of its value.
+Place = tuple[str | int, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -20,6 +24,7 @@ class Resolved:
 
     A changed setting makes a new one of these. What was decided under the old one goes with it: `choices` by
     problem, which may be cleared at any time, and `memory`, which keeps what is asked or said only once.
+    `notes` say what could not be looked for, and `places` where each part of a value stands.
     """
 
     settings: Settings
@@ -27,6 +32,8 @@ class Resolved:
     threads: int
     workspace_limit: int
     environment: tuple[object, ...]
+    places: Mapping[Place, str]
+    notes: tuple[str, ...]
     choices: dict[Any, Any] = dataclasses.field(default_factory=dict)
     memory: dict[Any, Any] = dataclasses.field(default_factory=dict)
 
@@ -35,6 +42,18 @@ class Resolved:
         configured = self.settings.backend
         name = configured if isinstance(configured, str) else configured.get(device, "auto")
         return None if name == "auto" else name
+
+    def place_of(self, *path: str | int) -> str:
+        """Return where a part of a setting stands: the file and line, the variable, or "default".
+
+        Parameters
+        ----------
+        *path : str or int
+            The setting, and the keys and indices that lead to the part.
+        """
+        while len(path) > 1 and path not in self.places:
+            path = path[:-1]
+        return self.places.get(path, "default")
 
     def priority_for(self, device: str) -> list[str]:
         """Return the configured order for a device type; empty where there is none."""
@@ -98,26 +117,51 @@ def _load() -> Resolved:
     global _resolved
     with _lock:
         environment = _environment()
+        errors: list[str] = []
+        notes: list[str] = []
         values: dict[str, Any] = {}
-        sources = dict.fromkeys(KEYS, "default")
-        for layer in (user_file(), project_file(), environment_layer()):
-            for key, (value, source) in layer.items():
-                if key == "options":
-                    sources.update({f"options.{name}": source for name in value})
-                    before = values.get(key, {})
-                    value = before | {name: before.get(name, {}) | table for name, table in value.items()}
-                values[key] = value
-                sources[key] = source
-        settings = Settings(**values)
-        resolved = Resolved(
-            settings,
-            sources,
-            available_cores() if settings.threads == "auto" else settings.threads,
-            parse_bytes(settings.workspace_limit),
-            environment,
+        places: dict[Place, str] = {}
+        for layer in (*file_layers(errors, notes), environment_layer(errors)):
+            _overlay(values, places, layer)
+        if errors:
+            raise ConfigurationError("\n".join(errors))
+        _resolved = _resolve(values, places, environment, tuple(notes), {})
+        return _resolved
+
+
+def _overlay(values: dict[str, Any], places: dict[Place, str], layer: Layer) -> None:
+    """Put the values of a stronger source over others; tables of options are united."""
+    for key, value in layer.values.items():
+        before = values.get(key, {}) if key == "options" else {}
+        values[key] = (
+            before | {name: before.get(name, {}) | table for name, table in value.items()}
+            if key == "options"
+            else value
         )
-        _resolved = resolved
-        return resolved
+        if key != "options":
+            for path in [path for path in places if path[0] == key]:
+                del places[path]
+    places.update({path: place for path, place in layer.places.items() if path and path[0] in layer.values})
+
+
+def _resolve(
+    values: dict[str, Any],
+    places: dict[Place, str],
+    environment: tuple[object, ...],
+    notes: tuple[str, ...],
+    memory: dict[Any, Any],
+) -> Resolved:
+    settings = Settings(**values)
+    return Resolved(
+        settings,
+        {key: places.get((key,), "default") for key in KEYS},
+        available_cores() if settings.threads == "auto" else settings.threads,
+        parse_bytes(settings.workspace_limit),
+        environment,
+        places,
+        notes,
+        memory=memory,
+    )
 
 
 def available_cores() -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from ..errors import ConfigurationError, did_you_mean
+from ..errors import ConfigurationError, did_you_mean, shown
 
-__all__ = ["BOOLEANS", "KEYS", "LISTS", "VARIABLES", "Key", "Settings", "checked", "parse_bytes"]
+__all__ = ["BOOLEANS", "KEYS", "LISTS", "VARIABLES", "Key", "Settings", "Where", "checked", "parse_bytes"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,36 +79,96 @@ VARIABLES = {f"CONVHUB_{key.upper()}": key for key in KEYS}
 
 BOOLEANS = {field.name for field in dataclasses.fields(Settings) if field.type == "bool"}
 LISTS = {"priority", "disable_plugins"}
+DEVICES = ("cpu", "cuda")
+#: The words that may stand for settings that are no names.
+WORDS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(BOOLEANS, ("true", "false")),
+    "accuracy": ("standard", "strict"),
+    "threads": ("auto",),
+}
+#: Tables and lists in each other, in one value; more would be no configuration, and may be too deep to print.
+DEEPEST = 32
 
+#: Returns the place of a part of a value, as a message names it.
+Where = Callable[..., str]
+
+#: In bytes.
+MOST_MEMORY = 2**62
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
-def checked(key: str, value: Any, source: str) -> Any:
-    """Return `value` as the type that `Settings` declares for `key`."""
+def checked(key: str, value: Any, where: Where, strict: bool = True) -> Any:
+    """Return `value` as the type that `Settings` declares for `key`.
+
+    Parameters
+    ----------
+    key : str
+        Of `KEYS`.
+    value : object
+        What was written there.
+    where : callable
+        Returns the place of a part of the value, which the keys and indices lead to that it is given.
+    strict : bool
+        Whether the text ``"2"`` is no number.
+
+    Raises
+    ------
+    ConfigurationError
+        If the value may not stand there; the message names the place, the value and what would be right.
+    """
     import msgspec
 
-    wrong = f"{source}: {key} is {value!r}; it must be {KEYS[key].right}."
+    wrong = f"{key} is {shown(value)}; it must be {KEYS[key].right}."
+    if _is_deep(value, DEEPEST):
+        raise ConfigurationError(f"{where()}: {wrong} No value may be nested more than {DEEPEST} times.")
     try:
-        settings = msgspec.convert({key: value}, Settings, strict=not source.startswith("environment"))
+        converted = getattr(msgspec.convert({key: value}, Settings, strict=strict), key)
     except msgspec.ValidationError as error:
-        near = (
-            did_you_mean(value, ("standard", "strict", "auto", "true", "false"))
-            if isinstance(value, str)
-            else ""
-        )
-        raise ConfigurationError(wrong + near) from error
-    converted = getattr(settings, key)
+        place = where(*_first_wrong(key, value))
+        raise ConfigurationError(f"{place}: {wrong}{_hint(key, value)}") from error
     if key == "threads" and converted != "auto" and not 1 <= converted <= 1024:
-        raise ConfigurationError(wrong)
+        raise ConfigurationError(f"{where()}: {wrong}")
     if key == "workspace_limit":
         try:
             parse_bytes(converted)
         except ConfigurationError as error:
-            raise ConfigurationError(f"{wrong} {error}") from error
+            raise ConfigurationError(f"{where()}: {wrong} {error}") from error
     if key in ("backend", "priority") and isinstance(converted, dict):
-        for device in converted.keys() - {"cpu", "cuda"}:
-            raise ConfigurationError(f"{wrong} {device!r} is no device; they are cpu and cuda.")
+        for device in sorted(converted.keys() - DEVICES):
+            near = did_you_mean(device, DEVICES)
+            raise ConfigurationError(
+                f"{where(device)}: {wrong} {shown(device)} is no device; they are cpu and cuda.{near}"
+            )
     return converted
+
+
+def _is_deep(value: Any, left: int) -> bool:
+    """Return whether tables and lists stand in each other more than `left` times."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else None
+    return inner is not None and (left == 0 or any(_is_deep(item, left - 1) for item in inner))
+
+
+def _first_wrong(key: str, value: Any) -> tuple[str | int, ...]:
+    """Return the keys and indices that lead to the first part of a value that may not stand there."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, part in parts:
+        if key == "priority" and isinstance(value, dict) and isinstance(part, list):
+            inner = _first_wrong(key, part)
+            if inner:
+                return (name, *inner)
+        elif not isinstance(part, dict if key == "options" else str):
+            return (name,)
+    return ()
+
+
+def _hint(key: str, value: Any) -> str:
+    """Return what was probably meant, as a sentence, or nothing."""
+    if not isinstance(value, str):
+        return ""
+    bare = value.strip().lower()
+    if (key in BOOLEANS and bare in ("true", "false")) or (key == "threads" and bare.isdigit()):
+        return " Write it without quotes."
+    return did_you_mean(value, WORDS.get(key, ()))
 
 
 def parse_bytes(value: int | str) -> int:
@@ -123,12 +184,15 @@ def parse_bytes(value: int | str) -> int:
     >>> parse_bytes("1.5 KiB")
     1536
     """
+    too_much = "it is more than any machine has"
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        if value > MOST_MEMORY:
+            raise ConfigurationError(f"{shown(value)} is no size; {too_much}")
         return value
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", str(value).strip())
     if match is None or match[2].lower() not in _UNITS:
-        raise ConfigurationError(f"{value!r} is no size; write bytes, or a number with KiB, MiB or GiB")
+        raise ConfigurationError(f"{shown(value)} is no size; write bytes, or a number with KiB, MiB or GiB")
     size = float(match[1]) * _UNITS[match[2].lower()]
-    if size > 2**62:
-        raise ConfigurationError(f"{str(value)[:60]!r} is no size; it is more than any machine has")
+    if size > MOST_MEMORY:
+        raise ConfigurationError(f"{shown(value)} is no size; {too_much}")
     return int(size)

@@ -1,36 +1,61 @@
-"""Where settings stand: the environment, the project's file, the user's file."""
+"""What each source sets: the environment, the project's file, the user's file."""
 
 from __future__ import annotations
 
 import os
-import re
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-from ..errors import ConfigurationError, did_you_mean
+from ..errors import ConfigurationError, did_you_mean, shown
+from . import toml_lines
+from .files import NAME, Found, find_project_file, find_user_file
+from .option_text import options_from_text
 from .schema import BOOLEANS, KEYS, LISTS, VARIABLES, checked
 
-__all__ = ["Layer", "environment_layer", "from_text", "project_file", "user_file"]
+__all__ = ["Layer", "environment_layer", "file_layers", "from_text"]
 
 _WORDS = {"on": True, "yes": True, "1": True, "off": False, "no": False, "0": False}
 
-#: The values that one source gives, each with that source.
-Layer = dict[str, tuple[Any, str]]
+
+class Layer(NamedTuple):
+    """The values that one source gives, and the place of each and of its parts.
+
+    A place has the keys and indices as its key that lead to the part: ``("options", "mine", "tile")``.
+    """
+
+    values: dict[str, Any]
+    places: dict[tuple[str | int, ...], str]
 
 
-def environment_layer() -> Layer:
-    """Return what the environment sets."""
-    layer: Layer = {}
-    for name, text in sorted(os.environ.copy().items()):  # another thread may be changing it
-        if not name.startswith("CONVHUB_") or not text:
+def environment_layer(errors: list[str]) -> Layer:
+    """Return what the environment sets; what is wrong there is added to `errors`."""
+    layer = Layer({}, {})
+    for name in sorted(name for name in os.environ if name.startswith("CONVHUB_")):
+        text = os.environ.get(name)  # another thread may have taken it away since
+        if not text:
             continue
         key = VARIABLES.get(name)
         if key is None:
             near = did_you_mean(name.removeprefix("CONVHUB_"), VARIABLES.values())
-            raise ConfigurationError(f"the environment has {name}={text!r}, which is no setting.{near}")
+            errors.append(f"the environment has {name}={shown(text)}, which is no setting.{near}")
+            continue
         source = f"environment {name}"
-        layer[key] = (checked(key, from_text(key, text), source), source)
+        try:
+            value = checked(key, from_text(key, text), lambda *_, source=source: source, strict=False)
+        except ConfigurationError as error:
+            errors.append(str(error))
+            continue
+        layer.values[key] = value
+        layer.places.update(dict.fromkeys(_paths((key,), value), source))
     return layer
+
+
+def _paths(path: tuple[str | int, ...], value: Any) -> Iterator[tuple[str | int, ...]]:
+    """Yield the way to a value, and to each part of it that is a value of a table."""
+    yield path
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _paths((*path, key), item)
 
 
 def from_text(key: str, text: str) -> Any:
@@ -38,7 +63,7 @@ def from_text(key: str, text: str) -> Any:
     if key in BOOLEANS:
         return _WORDS.get(text.strip().lower(), text.strip().lower())
     if key == "options":
-        return _options_from_text(text)
+        return options_from_text(text)
     if key in LISTS:
         return [item.strip() for item in text.split(",") if item.strip()]
     if key == "backend" and "=" in text:
@@ -47,77 +72,56 @@ def from_text(key: str, text: str) -> Any:
     return text.strip()
 
 
-def _options_from_text(text: str) -> Any:
-    """Return tables from what stands between the braces of a TOML table; what is none stays a text."""
-    import tomllib
+def file_layers(errors: list[str], notes: list[str]) -> list[Layer]:
+    """Return what the user's file and the project's set, in this order.
 
-    try:
-        return tomllib.loads(f"options = {{{text}}}")["options"]
-    except tomllib.TOMLDecodeError:
-        return text.strip()
-
-
-def project_file() -> Layer:
-    """Read the nearest convhub.toml, or pyproject.toml with [tool.convhub], from here upward."""
-    try:
-        here = Path.cwd()
-    except FileNotFoundError:  # the working directory has been removed, and its file with it
-        return {}
-    for folder in (here, *here.parents):
-        plain = folder / "convhub.toml"
-        if plain.is_file():
-            return _file_layer(plain, _read(plain))
-        pyproject = folder / "pyproject.toml"
-        if pyproject.is_file():
-            tools = _read(pyproject).get("tool")
-            table = tools.get("convhub") if isinstance(tools, dict) else None
-            if table is not None:
-                return _file_layer(pyproject, table)
-    return {}
+    Parameters
+    ----------
+    errors : list of str
+        What is wrong is added there.
+    notes : list of str
+        What could not be looked for, or is passed over, is added there.
+    """
+    layers = []
+    for find in (find_user_file, find_project_file):
+        try:
+            found = find(notes.append)
+        except ConfigurationError as error:
+            errors.append(str(error))
+            continue
+        if found is not None:
+            layers.append(_file_layer(found, errors))
+    return layers
 
 
-def user_file() -> Layer:
-    """Read convhub.toml in the user's configuration folder, if there is one."""
-    import platformdirs
-
-    path = platformdirs.user_config_path("convhub", appauthor=False) / "convhub.toml"
-    return _file_layer(path, _read(path)) if path.is_file() else {}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    import tomllib
-
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
-
-
-def _file_layer(path: Path, table: Any) -> Layer:
-    if not isinstance(table, dict):
-        raise ConfigurationError(f"{path}: convhub is {table!r}; it must be a table of settings")
-    text = path.read_text(encoding="utf-8")
-    layer: Layer = {}
-    for key, value in table.items():
-        source = f"{path}:{_line_of(key, text)}"
-        if key == "tool" and path.name == "convhub.toml":
-            raise ConfigurationError(
-                f"{source}: in convhub.toml the settings stand at the top, without [tool.convhub]"
-            )
-        if key not in KEYS:
-            raise ConfigurationError(
-                f"{source}: {key!r} is no setting; they are {', '.join(KEYS)}.{did_you_mean(key, KEYS)}"
-            )
-        layer[key] = (checked(key, value, source), source)
+def _file_layer(found: Found, errors: list[str]) -> Layer:
+    layer = Layer({}, {})
+    if not isinstance(found.table, dict):
+        errors.append(f"{found.path}: convhub is {shown(found.table)}; it must be a table of settings")
+        return layer
+    layer.places[()] = f"{found.path}:1"
+    lines = toml_lines.lines_of(found.text)
+    depth = len(found.within)
+    for path, line in lines.items():
+        if path[:depth] == found.within and len(path) > depth:
+            layer.places[path[depth:]] = f"{found.path}:{line}"
+    for key, value in found.table.items():
+        place = _nearest(layer, (key,))
+        if key == "tool" and found.path.name == NAME:
+            errors.append(f"{place}: in {NAME} the settings stand at the top, without [tool.convhub]")
+        elif key not in KEYS:
+            near = did_you_mean(key, KEYS)
+            errors.append(f"{place}: {shown(key)} is no setting; they are {', '.join(KEYS)}.{near}")
+        else:
+            try:
+                layer.values[key] = checked(key, value, lambda *path, key=key: _nearest(layer, (key, *path)))
+            except ConfigurationError as error:
+                errors.append(str(error))
     return layer
 
 
-def _line_of(key: str, text: str) -> int:
-    """Return the line on which `key` stands first, as a key or in the name of a table; tomllib tells none."""
-    pattern = re.compile(rf"""\s*["']?{re.escape(key)}["']?\s*[=.]|\s*\[.*\b{re.escape(key)}\b""")
-    lines = text.splitlines()
-    # In a pyproject.toml another tool's table may have a key of the same name further up.
-    start = next((i for i, line in enumerate(lines) if re.match(r"\s*\[tool\.convhub", line)), 0)
-    return next((i + 1 for i in range(start, len(lines)) if pattern.match(lines[i])), start + 1)
+def _nearest(layer: Layer, path: tuple[str | int, ...]) -> str:
+    """Return the place of a part, or of the least part around it that has one."""
+    while path not in layer.places:
+        path = path[:-1]
+    return layer.places[path]

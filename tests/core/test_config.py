@@ -206,7 +206,7 @@ def test_values_reach_the_backend_typed(project, monkeypatch):
         assert (options.allow_tf32, options.backend) == (True, Options(tile=8))
         project("[options.mine]\ntle = 8")
         with pytest.raises(
-            ConfigurationError, match=r"convhub.toml:1: \[options.mine\] has 'tle'.*Did you mean 'tile'"
+            ConfigurationError, match=r"convhub.toml:2: \[options.mine\] has 'tle'.*Did you mean 'tile'"
         ):
             convhub.conv2d(X, W, backend="mine")
         project('[options.mine]\ntile = "big"')
@@ -229,7 +229,7 @@ def test_options_of_two_layers_are_merged_and_blamed_rightly(project, toy):
     try:
         project("[options.toy]\nx = 3")
         assert config.current().settings.options["toy"] == {"x": 3, "y": 2}
-        with pytest.raises(ConfigurationError, match=f"{user}:1: .options.naive. has 'z'"):
+        with pytest.raises(ConfigurationError, match=f"{user}:5: .options.naive. has 'z'"):
             convhub.conv2d(X, W, backend="naive")
     finally:
         user.unlink()
@@ -240,7 +240,7 @@ def test_options_in_the_environment_stand_above_those_of_files(project, monkeypa
     monkeypatch.setenv("CONVHUB_OPTIONS", 'toy.x = 4, toy.z = "never", other.w = [1, 2]')
     options = config.current().settings.options
     assert options == {"toy": {"x": 4, "y": 2, "z": "never"}, "other": {"w": [1, 2]}}
-    assert config.current().sources["options.toy"] == "environment CONVHUB_OPTIONS"
+    assert config.current().place_of("options", "toy") == "environment CONVHUB_OPTIONS"
 
 
 def test_options_of_a_plugin_that_is_switched_off_are_no_error(project, monkeypatch):

@@ -96,7 +96,12 @@ def read(words, page):
         name, _, value = words.pop(0).partition("=")
         if name.startswith("CONVHUB_"):
             assert name in config.VARIABLES, f"{name} is no setting"
-            checked(config.VARIABLES[name], from_text(config.VARIABLES[name], value), "environment")
+            checked(
+                config.VARIABLES[name],
+                from_text(config.VARIABLES[name], value),
+                lambda *_: "environment",
+                strict=False,
+            )
     program = Path(words[0]).name
     if program == "convhub":
         return _read_convhub(words[1:])

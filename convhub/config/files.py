@@ -1,0 +1,190 @@
+"""Looking for configuration files, and reading them.
+
+A file that cannot be looked for (a home that this user may not enter, a working folder that is gone) is
+absent, and a note says so. What is there under the name of ours, and cannot be read, is an error.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from ..errors import ConfigurationError, text_of
+
+__all__ = ["FolderError", "Found", "find_project_file", "find_user_file", "user_folder"]
+
+NAME = "convhub.toml"
+SHARED = "pyproject.toml"
+
+#: More bytes than this are no configuration. It keeps a file of another kind from being read whole.
+MOST_BYTES = 2**20
+
+
+class Found(NamedTuple):
+    """A configuration file: its text, the table of settings in it, and the keys that lead to that table."""
+
+    path: Path
+    text: str
+    table: Any
+    within: tuple[str, ...]
+
+
+class FolderError(OSError):
+    """A folder of the user's cannot be told: there is no home, or a variable is no absolute path."""
+
+
+def user_folder(kind: Literal["config", "cache"]) -> Path:
+    """Return convhub's folder among the user's configurations or caches; it need not exist.
+
+    Raises
+    ------
+    FolderError
+        If there is no such place for this user.
+    """
+    import platformdirs
+
+    find = {"config": platformdirs.user_config_path, "cache": platformdirs.user_cache_path}[kind]
+    variable = f"XDG_{kind.upper()}_HOME"
+    try:
+        path = find("convhub", appauthor=False)
+    except (OSError, RuntimeError, KeyError) as error:  # no HOME, and nobody of this number in /etc/passwd
+        raise FolderError(
+            f"the user has no {kind} folder, since no home is known: {text_of(error)}"
+        ) from error
+    if not path.is_absolute():  # or it would be one below the folder that one happens to stand in
+        raise FolderError(f"the user's {kind} folder is {str(path)!r}; {variable} must be an absolute path")
+    return path
+
+
+def find_user_file(note: Callable[[str], None]) -> Found | None:
+    """Return convhub.toml of the user's configuration folder; None if there is none."""
+    try:
+        folder = user_folder("config")
+    except FolderError as error:
+        note(f"{NAME} of the user is not looked for: {error}")
+        return None
+    path = folder / NAME
+    return _read_own(path) if _is_there(path, note) else None
+
+
+def find_project_file(note: Callable[[str], None]) -> Found | None:
+    """Return the nearest convhub.toml, or pyproject.toml with [tool.convhub], from here upward."""
+    try:
+        here = Path.cwd()
+    except OSError as error:  # removed since, or below a folder that may not be read
+        note(f"{NAME} and {SHARED} of a project are not looked for: the working folder: {error.strerror}")
+        return None
+    for folder in (here, *here.parents):
+        plain = folder / NAME
+        if _is_there(plain, note):
+            return _read_own(plain)
+        found = _read_shared(folder / SHARED, note)
+        if found is not None:
+            return found
+    return None
+
+
+def _is_there(path: Path, note: Callable[[str], None]) -> bool:
+    """Return whether a file of our own name is there; what else has that name is an error."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if _is_link(path):
+            raise ConfigurationError(
+                f"{path} is a link to {os.readlink(path)}, which cannot be followed: {error.strerror}; "
+                "it must lead to a file, or be removed"
+            ) from error
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            note(f"{path} cannot be looked for, and counts as absent: {error.strerror}")
+        return False
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a device, a pipe or a socket"
+        raise ConfigurationError(f"{path} is {kind}; it must be a file of settings, or have another name")
+    return True
+
+
+def _is_link(path: Path) -> bool:
+    try:
+        return stat.S_ISLNK(path.lstat().st_mode)
+    except OSError:  # it cannot be seen at all
+        return False
+
+
+def _read_own(path: Path) -> Found:
+    try:
+        raw = _read(path)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+    text, table = _parsed(path, raw)
+    return Found(path, text, table, ())
+
+
+def _read_shared(path: Path, note: Callable[[str], None]) -> Found | None:
+    """Return a pyproject.toml that has settings of ours; one of others' alone may be as it likes."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return None
+        raw = _read(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        note(f"{path} cannot be read, and counts as absent: {error.strerror}")
+        return None
+    try:
+        text, parsed = _parsed(path, raw)
+    except ConfigurationError as error:
+        if _speaks_of_us(raw):
+            raise
+        note(f"{error}; it has no [tool.convhub], and is passed over")
+        return None
+    tools = parsed.get("tool")
+    table = tools.get("convhub") if isinstance(tools, dict) else None
+    return None if table is None else Found(path, text, table, ("tool", "convhub"))
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MOST_BYTES + 1)
+
+
+def _parsed(path: Path, raw: bytes) -> tuple[str, dict[str, Any]]:
+    import tomllib
+
+    if len(raw) > MOST_BYTES:
+        raise ConfigurationError(f"{path} has more than {MOST_BYTES} bytes, which is no configuration")
+    try:
+        text = raw.decode("utf-8-sig")
+        return text, tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(f"{path} is not valid TOML: line {line} is not UTF-8") from error
+    except RecursionError as error:
+        raise ConfigurationError(f"{path} is not valid TOML: its values are nested too deeply") from error
+    except ValueError as error:  # that of tomllib, and of a number that has too many digits for Python
+        raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
+
+
+def _speaks_of_us(raw: bytes) -> bool:
+    """Return whether text that is no TOML was to hold settings of ours.
+
+    It may be of any encoding: in UTF-16, which an editor or a shell may have written, each letter has a zero
+    beside it.
+    """
+    plain = raw.replace(b"\0", b"")
+    quote, dot = rb"[\"']?", rb"\s*\.\s*"
+    header = rb"(?m)^[^\w#\n]*" + quote + b"tool" + quote + dot + quote + b"convhub" + quote
+    inside = (
+        rb"(?ms)^[ \t]*\[[ \t]*"
+        + quote
+        + b"tool"
+        + quote
+        + rb"[ \t]*\][^\[]*?^[ \t]*"
+        + quote
+        + b"convhub"
+        + quote
+    )
+    return bool(re.search(header, plain) or re.search(inside, plain))

@@ -1,0 +1,79 @@
+"""Options of backends in one line of text: ``mine.mode=never, mine.tile=128``."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+__all__ = ["options_from_text"]
+
+_KEY = r"[A-Za-z0-9_-]+"
+_QUOTED = r'"(?:[^"\\]|\\.)*"' + r"|'[^']*'"
+#: One option, and the comma, semicolon or blank behind it.
+_ITEM = re.compile(
+    rf"""
+    \s* (?P<keys> {_KEY} (?: \s*\.\s* {_KEY} )+ ) \s*=\s*
+    (?P<value> {_QUOTED} | \[ (?: {_QUOTED} | [^\]"'] )* \] | [^\s,;"'\[\]{{}}=]+ )
+    \s* (?: [,;\s] | $ )
+    """,
+    re.VERBOSE,
+)
+
+
+def options_from_text(text: str) -> Any:
+    """Return tables of options from a text; where it is none, the text itself.
+
+    What stands between the braces of a TOML table is understood, and so is the same without quotes, divided
+    by commas, semicolons or blanks: what is no number, boolean, date or list is a text.
+
+    Parameters
+    ----------
+    text : str
+        Of the environment or the command line.
+
+    Examples
+    --------
+    >>> options_from_text("mine.mode=never; mine.tile=128")
+    {'mine': {'mode': 'never', 'tile': 128}}
+    >>> options_from_text('mine = {mode = "never"}')
+    {'mine': {'mode': 'never'}}
+    >>> options_from_text("mode")
+    'mode'
+    """
+    import tomllib
+
+    text = text.strip()
+    try:
+        return tomllib.loads(f"options = {{{text.rstrip(',;')}}}")["options"]
+    except (ValueError, RecursionError):  # the same without quotes
+        pass
+    options: dict[str, Any] = {}
+    position = 0
+    while position < len(text):
+        match = _ITEM.match(text, position)
+        if match is None or not _put(options, re.split(r"\s*\.\s*", match["keys"]), _value(match["value"])):
+            return text
+        position = match.end()
+    return options or text
+
+
+def _value(text: str) -> Any:
+    import tomllib
+
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):
+        return text
+
+
+def _put(options: dict[str, Any], keys: list[str], value: Any) -> bool:
+    """Put a value where its keys lead; return False where something is there already."""
+    table = options
+    for key in keys[:-1]:
+        table = table.setdefault(key, {})
+        if not isinstance(table, dict):
+            return False
+    if keys[-1] in table:
+        return False
+    table[keys[-1]] = value
+    return True
