@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from ..callers_code import raised_by_caller
 from ..errors import ConfigurationError, text_of
 
 __all__ = ["FolderError", "Found", "find_project_file", "find_user_file", "user_folder"]
@@ -52,6 +53,8 @@ def user_folder(kind: Literal["config", "cache"]) -> Path:
     try:
         path = find("convhub", appauthor=False)
     except (OSError, RuntimeError, KeyError) as error:  # no HOME, and nobody of this number in /etc/passwd
+        if raised_by_caller(error):
+            raise
         raise FolderError(
             f"the user has no {kind} folder, since no home is known: {text_of(error)}"
         ) from error
@@ -76,6 +79,8 @@ def find_project_file(note: Callable[[str], None]) -> Found | None:
     try:
         here = Path.cwd()
     except OSError as error:  # removed since, or below a folder that may not be read
+        if raised_by_caller(error):
+            raise
         note(f"{NAME} and {SHARED} of a project are not looked for: the working folder: {error.strerror}")
         return None
     for folder in (here, *here.parents):
@@ -93,6 +98,8 @@ def _is_there(path: Path, note: Callable[[str], None]) -> bool:
     try:
         mode = path.stat().st_mode
     except OSError as error:
+        if raised_by_caller(error):
+            raise
         if _is_link(path):
             raise ConfigurationError(
                 f"{path} is a link to {os.readlink(path)}, which cannot be followed: {error.strerror}; "
@@ -110,7 +117,9 @@ def _is_there(path: Path, note: Callable[[str], None]) -> bool:
 def _is_link(path: Path) -> bool:
     try:
         return stat.S_ISLNK(path.lstat().st_mode)
-    except OSError:  # it cannot be seen at all
+    except OSError as error:  # it cannot be seen at all
+        if raised_by_caller(error):
+            raise
         return False
 
 
@@ -118,6 +127,8 @@ def _read_own(path: Path) -> Found:
     try:
         raw = _read(path)
     except OSError as error:
+        if raised_by_caller(error):
+            raise
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
     text, table = _parsed(path, raw)
     return Found(path, text, table, ())
@@ -132,6 +143,8 @@ def _read_shared(path: Path, note: Callable[[str], None]) -> Found | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
+        if raised_by_caller(error):
+            raise
         note(f"{path} cannot be read, and counts as absent: {error.strerror}")
         return None
     try:
@@ -165,6 +178,8 @@ def _parsed(path: Path, raw: bytes) -> tuple[str, dict[str, Any]]:
     except RecursionError as error:
         raise ConfigurationError(f"{path} is not valid TOML: its values are nested too deeply") from error
     except ValueError as error:  # that of tomllib, and of a number that has too many digits for Python
+        if raised_by_caller(error):
+            raise
         raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import sys
 import tempfile
@@ -228,3 +229,30 @@ def test_a_pyproject_that_may_not_be_read_is_passed_over(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config.reload()
     assert f"{tmp_path}/pyproject.toml cannot be read, and counts as absent: Too many levels" in works()
+
+
+def test_what_a_signal_handler_raises_is_no_missing_file(tmp_path, monkeypatch):
+    """A `TimeoutError` is an `OSError`, and so would pass for a file that cannot be looked for."""
+    found = []
+
+    def handler(number, frame):
+        found.append(number)
+        raise TimeoutError("the caller's own")
+
+    before = signal.signal(signal.SIGALRM, handler)
+    stat_ = Path.stat
+    try:
+
+        def interrupted(path, **kwargs):
+            if path.name == "convhub.toml":
+                signal.raise_signal(signal.SIGALRM)
+            return stat_(path, **kwargs)
+
+        monkeypatch.setattr(Path, "stat", interrupted)
+        monkeypatch.chdir(tmp_path)
+        config.reload()
+        with pytest.raises(TimeoutError, match="the caller's own"):
+            convhub.conv2d(X, W)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert found
