@@ -8,6 +8,7 @@ from . import arguments, arrays
 from .arguments import Call
 from .arrays import Array
 from .dispatch import Request, check_name, request
+from .out_of_memory import as_memory_error
 from .parameters import mask_of_three
 from .problem import with_primitive
 from .run import run
@@ -310,5 +311,11 @@ def _gradients(
     if mask[2]:
         if not (mask[0] or mask[1]) and wanted.name is not None:
             check_name(wanted.name, wanted.source)  # nothing else would
-        grad_bias = arrays.channel_sum(grad_output)
+        try:
+            grad_bias = arrays.channel_sum(grad_output)
+        except RuntimeError as error:
+            lacking = as_memory_error(error, "the gradient of the bias could not be computed")
+            if lacking is None:
+                raise
+            raise lacking from error
     return Gradients(grad_input, grad_weight, grad_bias)

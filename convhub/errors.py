@@ -14,7 +14,7 @@
         │   └── PluginError                    … because the plugin that has it was refused
         ├── BackendUnavailableError            it is known, but cannot run on this machine
         ├── UnsupportedProblemError            it can run, but not this problem
-        ├── OutOfMemoryError (MemoryError)     a device has too little memory free for this problem
+        ├── OutOfMemoryError (MemoryError)     there is too little memory free for this problem
         ├── BackendFailedError                 it was called, and raised an error
         └── BackendContractError               it ran, and what it returned or declared is wrong
 
@@ -100,7 +100,7 @@ class UnsupportedProblemError(BackendError):
 
 
 class OutOfMemoryError(BackendError, MemoryError):
-    """A device has too little memory free for this problem; the message says how much each part takes."""
+    """There is too little memory for this problem, on a device or, as torch says it, at all."""
 
 
 class PluginError(UnknownBackendError):

@@ -25,6 +25,7 @@ from .errors import (
     said,
     shown,
 )
+from .out_of_memory import as_memory_error
 from .problem import Problem
 
 __all__ = ["CallEvent", "call", "execute", "run", "shares_memory", "watchers"]
@@ -151,13 +152,22 @@ def _called(choice: Choice, problem: Problem, operands: Operands) -> Array:
         if _comes_through(error):
             _note(error, f"raised by {choice.registered} at {problem}")
             raise
+        lacking = as_memory_error(error, f"{choice.registered} failed at {problem}")
+        if lacking is not None:
+            raise lacking from error
         raise BackendFailedError(f"{choice.registered} failed at {problem}: {said(error)}") from error
 
 
 def _call_converted(
     choice: Choice, problem: Problem, operands: Operands, library: str, convert: Callable[[Array], Array]
 ) -> Array:
-    given = tuple([None if operand is None else convert(operand) for operand in operands])
+    try:
+        given = tuple([None if operand is None else convert(operand) for operand in operands])
+    except RuntimeError as error:  # a conjugate that torch had put off
+        lacking = as_memory_error(error, f"operands of {problem} could not be converted")
+        if lacking is None:
+            raise
+        raise lacking from error
     result = _called(choice, problem, given)
     _check(result, choice, problem, given)
     back = arrays.converter(choice.backend.capabilities.arrays, library)
@@ -167,13 +177,10 @@ def _call_converted(
 def _comes_through(error: Exception) -> bool:
     """Return whether what a backend raised keeps its type, since callers may be waiting for that one.
 
-    These are convhub's own errors; that memory has run out (torch's error of that name is no `MemoryError`);
-    and what `numpy.errstate` and `warnings` make an error where the caller asks for it.
+    These are convhub's own errors; that memory has run out; and what `numpy.errstate` and `warnings` make an
+    error where the caller asks for it.
     """
-    return (
-        isinstance(error, ConvhubError | MemoryError | FloatingPointError | Warning)
-        or type(error).__name__ == "OutOfMemoryError"
-    )
+    return isinstance(error, ConvhubError | MemoryError | FloatingPointError | Warning)
 
 
 def _note(error: Exception, text: str) -> None:
