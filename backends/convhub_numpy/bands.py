@@ -10,8 +10,7 @@ The sums are those of `convhub_numpy.taps`, but for the zeros of padding, which 
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from math import prod
 from typing import NamedTuple
 
@@ -21,7 +20,8 @@ from convhub.backend import Array, Problem
 
 from .axes import Axis
 from .dtypes import sum_dtype
-from .tiles import parts, run
+from .sharing import run
+from .tiles import parts
 
 __all__ = ["BandPlan", "band_plan", "gather_by_bands", "weight_by_bands"]
 
@@ -124,8 +124,8 @@ def gather_by_bands(
         for height in parts(plan.rows.results, plan.height)
     ]
 
-    @_small_buffers()
-    def work(share: range) -> None:
+    @_with_small_buffers
+    def work(share: Iterable[int]) -> None:
         most = plan.images * plan.groups
         memory = np.empty(most * terms * prod(plan.lines(plan.height)), dtype)
         all_sums, products = np.empty((2, most * channels * plan.height * plan.pitch), dtype)
@@ -152,14 +152,18 @@ def gather_by_bands(
     run(work, len(tasks), threads)
 
 
-@contextlib.contextmanager
-def _small_buffers() -> Iterator[None]:
+def _with_small_buffers(work: Callable[[Iterable[int]], None]) -> Callable[[Iterable[int]], None]:
     """Let NumPy work on lines where they lie: those below a quarter of a buffer it would copy there."""
-    before = np.setbufsize(BUFFER_ITEMS)
-    try:
-        yield
-    finally:
-        np.setbufsize(before)
+
+    def with_small_buffers(share: Iterable[int]) -> None:
+        before = np.getbufsize()
+        try:  # entered before anything is changed, since a handler of a signal may raise between two lines
+            np.setbufsize(BUFFER_ITEMS)
+            work(share)
+        finally:
+            np.setbufsize(before)
+
+    return with_small_buffers
 
 
 def weight_by_bands(dy: Array, x: Array, dw: Array, plan: BandPlan, dtype: np.dtype, threads: int) -> None:
@@ -175,7 +179,7 @@ def weight_by_bands(dy: Array, x: Array, dw: Array, plan: BandPlan, dtype: np.dt
         for height in parts(height_of_all, plan.height)
     ]
 
-    def work(share: range) -> None:
+    def work(share: Iterable[int]) -> None:
         most = plan.images * plan.groups
         memory = np.empty(most * x.shape[2] * prod(plan.lines(plan.height)), dtype)
         gradients = np.empty(most * heads * plan.height * plan.pitch, dtype)

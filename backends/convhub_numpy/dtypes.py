@@ -14,6 +14,9 @@ _FLOATS = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 DTYPES = tuple(dict.fromkeys((*_FLOATS, *_LONG, *_INTEGERS)))
 
+#: Numbers that are looked at in one call to NumPy: no signal is heard before it ends.
+MOST_AT_ONCE = 2**24
+
 _SHORT = ("int8", "int16", "uint8", "uint16")
 
 
@@ -48,6 +51,11 @@ def all_finite(array: Array) -> bool:
         return True
     if array.size < 4096:
         return bool(np.isfinite(array).all())
+    if array.size > MOST_AT_ONCE:
+        if len(array) == 1:
+            return all_finite(array[0])
+        step = -(-len(array) * MOST_AT_ONCE // (2 * array.size))
+        return all(all_finite(array[i : i + step]) for i in range(0, len(array), step))
     with np.errstate(all="ignore"):
         total = np.add.reduce(array, axis=None, dtype=sum_dtype(array.dtype.name))
     # A sum may overflow where every number is finite, but no infinity or NaN makes a finite one.

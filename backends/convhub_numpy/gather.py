@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from convhub.backend import Array, Problem, RunOptions
@@ -11,9 +13,10 @@ from .columns import fill_columns
 from .dtypes import all_finite, store, sum_dtype, work_dtype
 from .plans import GatherPlan, Phase, gather_plan, threads_for
 from .products import multiply
+from .sharing import run
 from .small import gather_small
 from .taps import gather_by_taps
-from .tiles import Tile, run
+from .tiles import Tile
 
 __all__ = ["forward", "grad_input"]
 
@@ -125,7 +128,7 @@ def _gather_by_matrices(
     )
     in_place = whole_rows and result.dtype == dtype and phase.rows.step == 1 and phase.cols.step == 1
 
-    def work(share: range) -> None:
+    def work(share: Iterable[int]) -> None:
         columns = np.empty(0 if as_it_lies else groups * length * most, dtype)
         sums = np.empty(groups * channels * most, dtype)
         scratch = np.empty(groups * channels * most, dtype)

@@ -7,6 +7,8 @@ operands that are not finite.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from convhub.backend import Array, Problem
@@ -14,9 +16,13 @@ from convhub.backend import Array, Problem
 from .axes import clips
 from .dtypes import sum_dtype
 from .plans import Phase, WeightPlan
-from .tiles import run
+from .sharing import run
+from .tiles import parts
 
 __all__ = ["gather_by_taps", "weight_by_taps"]
+
+#: Numbers that one call to NumPy multiplies and adds: no signal is heard before it ends.
+MOST_AT_ONCE = 2**22
 
 
 def gather_by_taps(
@@ -33,7 +39,7 @@ def gather_by_taps(
     dtype = sum_dtype(problem.dtype)
     weight = weight.astype(dtype)[..., np.newaxis, np.newaxis]
 
-    def work(share: range) -> None:
+    def work(share: Iterable[int]) -> None:
         for tile in map(phase.tiles.tile, share):
             images = source[tile.image : tile.image_end]
             target = result[tile.places]
@@ -56,17 +62,24 @@ def weight_by_taps(dy: Array, x: Array, dw: Array, plan: WeightPlan, problem: Pr
     """Fill `dw`, (G, K/G, C/G, R, S), from `dy`, (N, G, K/G, P, Q), and `x`, (N, G, C/G, H, W)."""
     dtype = sum_dtype(problem.dtype)
     across = clips(plan.cols, 0, plan.cols.results)
+    batch, _, heads, height, width = dy.shape
+    together = MOST_AT_ONCE // (max(heads, x.shape[2]) * height * width) or 1
+    blocks = list(parts(plan.groups, max(1, together // batch)))
+    images = [slice(*some) for some in parts(batch, together)]
 
-    def work(groups: range) -> None:
-        some = slice(groups.start, groups.stop)
-        for r, (down, from_rows, _) in enumerate(clips(plan.rows, 0, plan.rows.results)):
-            for s, (right, from_cols, _) in enumerate(across):
-                dw[some, :, :, r, s] = np.einsum(
-                    "ngkpq,ngcpq->gkc",
-                    dy[:, some, :, down, right],
-                    x[:, some, :, from_rows, from_cols],
-                    dtype=dtype,
-                    casting="same_kind",
-                )
+    def work(share: Iterable[int]) -> None:
+        for some in (slice(*blocks[index]) for index in share):
+            for r, (down, from_rows, _) in enumerate(clips(plan.rows, 0, plan.rows.results)):
+                for s, (right, from_cols, _) in enumerate(across):
+                    total = np.zeros(dw[some, :, :, r, s].shape, dtype)
+                    for part in images:
+                        total += np.einsum(
+                            "ngkpq,ngcpq->gkc",
+                            dy[part, some, :, down, right],
+                            x[part, some, :, from_rows, from_cols],
+                            dtype=dtype,
+                            casting="same_kind",
+                        )
+                    dw[some, :, :, r, s] = total
 
-    run(work, plan.groups, threads)
+    run(work, len(blocks), threads)

@@ -1,4 +1,4 @@
-"""How a result is divided into tiles, and the tiles among threads.
+"""How a result is divided into tiles.
 
 Tiles depend on the problem and on the workspace limit alone, never on the number of threads, so that
 each number of the result is computed in the same way whoever computes it.
@@ -6,14 +6,11 @@ each number of the result is computed in the same way whoever computes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from math import ceil, prod
 from typing import NamedTuple
 
-import numpy as np
-
-__all__ = ["Tile", "Tiling", "parts", "run", "tiling"]
+__all__ = ["Tile", "Tiling", "parts", "tiling"]
 
 #: A tile takes several images only if one has fewer pixels than this: more in one matrix product pay
 #: for the copy that brings the result into its order.
@@ -93,25 +90,3 @@ def tiling(images: int, rows: int, columns: int, most_pixels: int) -> Tiling:
         ceil(columns / max(1, most_pixels)),
     )
     return Tiling((images, rows, columns), counts)
-
-
-def run(work: Callable[[range], None], count: int, threads: int) -> None:
-    """Let `work` do the items 0 to `count` - 1, on up to `threads` threads, each with a share of its own.
-
-    Like the BLAS, and as the other backends of convhub, the work warns of no overflow and no NaN.
-    """
-
-    def quietly(share: range) -> None:
-        # NumPy's error state belongs to a thread, so each share sets its own.
-        with np.errstate(all="ignore"):
-            work(share)
-
-    threads = min(threads, count)
-    if threads <= 1:
-        if count:
-            quietly(range(count))
-        return
-    shares = [range(i * count // threads, (i + 1) * count // threads) for i in range(threads)]
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(quietly, shares):
-            pass

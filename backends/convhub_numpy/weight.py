@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 
 import numpy as np
@@ -13,9 +14,9 @@ from .columns import fill_columns
 from .dtypes import all_finite, store, sum_dtype, work_dtype
 from .plans import WeightPlan, threads_for, weight_plan
 from .products import multiply
+from .sharing import run
 from .small import weight_small
 from .taps import weight_by_taps
-from .tiles import run
 
 __all__ = ["grad_weight"]
 
@@ -61,7 +62,7 @@ def _by_matrices(dy: Array, x: Array, dw: Array, plan: WeightPlan, problem: Prob
     x_as_it_lies = in_runs and plan.pointwise and _plain(x, dtype)
     most = prod(plan.tiles.largest)
 
-    def work(share: range) -> None:
+    def work(share: Iterable[int]) -> None:
         # The last block is the largest in each direction.
         g, g_end, k, k_end, c, c_end = plan.blocks[-1]
         size = (g_end - g) * (k_end - k) * (c_end - c) * height * width
