@@ -45,11 +45,13 @@ def as_memory_error(error: BaseException, where: str) -> BaseException | None:
     text = text_of(error)
     if kind_of(error) != "OutOfMemoryError" and not (isinstance(error, RuntimeError) and _SAID.search(text)):
         return None
-    return _kind_for(type(error))(f"{where}: {text}")
+    kind: Any = type(error)
+    new: BaseException = _kind_for(kind)(f"{where}: {text}")
+    return new
 
 
 @functools.cache
-def _kind_for(kind: type[BaseException]) -> type[BaseException]:
+def _kind_for(kind: Any) -> Any:
     if issubclass(OutOfMemoryError, kind) or kind.__init__ is not RuntimeError.__init__:
         return OutOfMemoryError  # which is one of that kind already, or could not be made of a text alone
     members: dict[str, Any] = {"__reduce__": _plain}
