@@ -7,13 +7,14 @@ import importlib.util
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..dispatch import check_name
 from ..errors import ArgumentError
 from ..problem import Problem
+from .choices import AccuracyChoice, MemoryChoice, PrimitiveChoice
 from .output import print_error, print_warning, show
 from .progress import progress
 
@@ -58,7 +59,7 @@ def bench(
         str | None, typer.Option(metavar="DTYPE", help="Of layers without one.  [default: float32]")
     ] = None,
     primitive: Annotated[
-        Literal["forward", "grad_input", "grad_weight", "all"] | None,
+        PrimitiveChoice | None,
         typer.Option(
             help="What of the layers to time; forward is conv_transpose2d for transposed ones.  "
             "[default: forward]"
@@ -73,15 +74,15 @@ def bench(
     ] = "cpu",
     threads: Annotated[int, typer.Option(metavar="N", min=1, max=1024, help="Of both sides.")] = 1,
     accuracy: Annotated[
-        Literal["standard", "strict"], typer.Option(help="The setting of convhub.")
-    ] = "standard",
+        AccuracyChoice, typer.Option(help="The setting of convhub.")
+    ] = AccuracyChoice.standard,
     tf32: Annotated[
         bool, typer.Option("--tf32", help="Let both sides round products of float32 to TF32, on a GPU.")
     ] = False,
     memory: Annotated[
-        Literal["both", "keep", "system"],
+        MemoryChoice,
         typer.Option(help="Let freed memory stay, or not, or each in turn."),
-    ] = "both",
+    ] = MemoryChoice.both,
     quick: Annotated[bool, typer.Option("--quick", help="Two layers of each class, three rounds.")] = False,
     every: Annotated[bool, typer.Option("--all", help="Every layer of each class.")] = False,
     layers: Annotated[
@@ -136,12 +137,15 @@ def bench(
 
     where = parse_device(device)
     # First what is written, then whether this machine can do it.
-    chosen = chosen_layers(where, problems or [], shapes, dtype, primitive, classes or [], quick, every)
+    wanted = None if primitive is None else primitive.value
+    chosen = chosen_layers(where, problems or [], shapes, dtype, wanted, classes or [], quick, every)
     dtypes = [layer.problem.dtype for layer in chosen]
     if where.type == "cpu":
-        settings = settings_on_cpu(backend, against, threads, accuracy, memory, quick, tf32)
+        settings = settings_on_cpu(backend, against, threads, accuracy.value, memory.value, quick, tf32)
     else:
-        settings = settings_on_gpu(where, backend, against, accuracy, quick, tf32, dtypes, _given(context))
+        settings = settings_on_gpu(
+            where, backend, against, accuracy.value, quick, tf32, dtypes, _given(context)
+        )
     command = _command(
         *(problems or []),
         backend=backend,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..dispatch import check_name
 from ..errors import ArgumentError
+from .choices import LevelChoice
 from .output import print_error
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ def conformance(
         File, typer.Option(metavar="FILE", help="Write there what machines read that show tests.")
     ] = None,
     level: Annotated[
-        Literal["quick", "full"], typer.Option(help="Everything, or what finds most faults in a minute.")
-    ] = "full",
+        LevelChoice, typer.Option(help="Everything, or what finds most faults in a minute.")
+    ] = LevelChoice.full,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of all random data.")] = 0,
     compare: Annotated[
         File, typer.Option(metavar="EARLIER.json", help="Say what changed since --json wrote that.")
@@ -73,7 +74,7 @@ def conformance(
         names = ", ".join(dict.fromkeys(tested.backend for tested in earlier.tested)) or "nothing"
         raise ArgumentError(f"--compare is {str(compare)!r}, a report of {names}; it must be of {backend}")
 
-    arguments = ["--convhub-backend", backend, "--convhub-level", level, "--convhub-seed", str(seed)]
+    arguments = ["--convhub-backend", backend, "--convhub-level", level.value, "--convhub-seed", str(seed)]
     for option, file in (("--convhub-xfails", xfails), ("--junitxml", junit)):
         if file is not None:
             arguments += [option, str(file.absolute())]
