@@ -13,7 +13,7 @@ import contextvars
 import inspect
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -45,7 +45,16 @@ from .errors import (
 from .plugins import Hook, Origin, Registered, Registry
 from .problem import Problem
 
-__all__ = ["Choice", "Request", "check_name", "choose", "make_choice", "named_in_context", "request"]
+__all__ = [
+    "Choice",
+    "NotMeasured",
+    "Request",
+    "check_name",
+    "choose",
+    "make_choice",
+    "named_in_context",
+    "request",
+]
 
 
 class Request(NamedTuple):
@@ -115,8 +124,13 @@ def check_name(name: str, source: str) -> None:
         raise unknown_backend(name, source, registry)
 
 
-def choose(problem: Problem, wanted: Request) -> Choice:
+def choose(problem: Problem, wanted: Request, measure: bool = True) -> Choice:
     """Return the backend that runs `problem`.
+
+    Parameters
+    ----------
+    measure : bool
+        False: where tuning would have to measure first, raise `NotMeasured`.
 
     Raises
     ------
@@ -130,14 +144,22 @@ def choose(problem: Problem, wanted: Request) -> Choice:
     resolved = config.current()
     choice = resolved.choices.get((problem, wanted))
     if choice is None:
-        choice = _decide(problem, wanted, resolved)
+        choice = _decide(problem, wanted, resolved, measure)
         if len(resolved.choices) >= 4096:  # each is small, but shapes may vary without end
             resolved.choices.clear()
         resolved.choices[problem, wanted] = choice
     return choice
 
 
-def _decide(problem: Problem, wanted: Request, resolved: Resolved) -> Choice:
+class NotMeasured(Exception):  # noqa: N818 - which is nothing wrong, and never leaves convhub
+    """A choice depends on a measurement that has not been made; `candidates` are to be measured."""
+
+    def __init__(self, candidates: Sequence[str]) -> None:
+        super().__init__(", ".join(candidates))
+        self.candidates = tuple(candidates)
+
+
+def _decide(problem: Problem, wanted: Request, resolved: Resolved, measure: bool) -> Choice:
     name, source = wanted
     if name is None:
         name = resolved.backend_for(problem.device)
@@ -147,7 +169,7 @@ def _decide(problem: Problem, wanted: Request, resolved: Resolved) -> Choice:
     registry = current_registry(resolved)
     check_options(registry, resolved)
     if name is None:
-        name, source = _pick(problem, _able(problem, registry, resolved), registry, resolved)
+        name, source = _pick(problem, _able(problem, registry, resolved), registry, resolved, measure)
         return make_choice(registry.backends[name], problem, resolved, source)
     if name not in registry.backends:
         raise unknown_backend(name, source, registry)
@@ -222,7 +244,9 @@ def make_choice(registered: Registered, problem: Problem, resolved: Resolved, so
     )
 
 
-def _pick(problem: Problem, candidates: list[str], registry: Registry, resolved: Resolved) -> tuple[str, str]:
+def _pick(
+    problem: Problem, candidates: list[str], registry: Registry, resolved: Resolved, measure: bool
+) -> tuple[str, str]:
     """Return the name that policies, measurements or the order give, and which of these it was."""
     for chooser, origin in registry.choosers:
         try:
@@ -243,9 +267,14 @@ def _pick(problem: Problem, candidates: list[str], registry: Registry, resolved:
         return name, str(origin)
     # Work on a GPU is queued, so that timing it is a matter of its own.
     if resolved.settings.tune and len(candidates) > 1 and problem.device == "cpu":
-        from .tuning import fastest
+        from . import tuning
 
-        return fastest(problem, candidates, registry, resolved), "tuned"
+        if measure:
+            return tuning.fastest(problem, candidates, registry, resolved), "tuned"
+        known = tuning.measured_before(problem, candidates, registry, resolved)
+        if known is None:
+            raise NotMeasured(candidates)
+        return known, "tuned"
     if resolved.priority_for(problem.device):
         return candidates[0], resolved.sources["priority"]
     return candidates[0], "default order"

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 from . import api, arguments, config, dispatch
 from .arrays import describe
 from .candidates import Verdict, automatic, current_registry, verdicts
-from .dispatch import Request
+from .dispatch import NotMeasured, Request
 from .errors import ArgumentTypeError, BackendError, one_line, shown
 from .parameters import mask_of_three
 from .plugins import Failure
 from .problem import Problem, with_primitive
 
-__all__ = ["Explanation", "Part", "explain", "why_not_chosen"]
+__all__ = ["Explanation", "Part", "explain", "outcome_of", "what_each_says"]
 
 
 class Part(NamedTuple):
@@ -26,15 +26,17 @@ class Part(NamedTuple):
     problem : Problem
         What is to be computed.
     backend : str
-        The name of the backend that would run it; empty where it would be refused.
+        The name of the backend that would run it; empty where it would be refused, or must be measured first.
     algorithm : str
         What that backend calls its way of doing it; may be empty.
     source : str
-        Where the choice of the backend comes from; empty where it would be refused.
+        Where the choice of the backend comes from; empty where there is none.
     verdicts : tuple of Verdict
         What each backend says.
     refusal : str
         The message of the error, where it would be refused; else empty.
+    to_measure : tuple of str
+        The backends that a call would measure first, since ``tune`` is on and the problem is new.
     """
 
     problem: Problem
@@ -43,12 +45,13 @@ class Part(NamedTuple):
     source: str
     verdicts: tuple[Verdict, ...]
     refusal: str
+    to_measure: tuple[str, ...] = ()
 
 
 class Explanation(NamedTuple):
     """What would happen in one call: a part for each primitive that it needs.
 
-    Its text, ``str(explanation)``, is a table for people.
+    It prints as a table for people.
 
     Parameters
     ----------
@@ -63,23 +66,20 @@ class Explanation(NamedTuple):
 
     @property
     def backend(self) -> str:
-        """The backend of the first part; empty where it would be refused, or nothing would run."""
+        """The backend of the first part; empty where it would be refused, measured first, or nothing runs."""
         return self.parts[0].backend if self.parts else ""
+
+    def __repr__(self) -> str:
+        """Return the table, which is what one wants to see at a prompt."""
+        return str(self)
 
     def __str__(self) -> str:
         lines: list[str] = []
         for part in self.parts:
-            lines.append(str(part.problem))
-            if part.backend:
-                algorithm = f" ({part.algorithm})" if part.algorithm else ""
-                lines.append(f"  would run on {part.backend}{algorithm}, by {part.source}")
-            else:
-                lines.append(f"  would be refused: {part.refusal.splitlines()[0]}")
-            lines += [
-                f"  {name}: {reason or why_not_chosen(name, part.problem)}"
-                for name, reason in part.verdicts
-                if name != part.backend
-            ]
+            lines += [str(part.problem), f"  {outcome_of(part)}"]
+            others = [(f"{name}:", said) for name, said in what_each_says(part) if name != part.backend]
+            width = max((len(name) for name, _ in others), default=0)
+            lines += [f"  {name:<{width}} {said}" for name, said in others]
         lines += [
             f"  {one_line(f.name, 60)}: could not be loaded from {f.origin}: {f.reason}"
             for f in self.failures
@@ -90,7 +90,8 @@ class Explanation(NamedTuple):
 def explain(what: Problem | str | Callable[..., Any], /, *args: Any, **kwargs: Any) -> Explanation:
     """Tell which backend (and algorithm) would run a call, and why each other one would not.
 
-    Nothing is computed; only where ``tune`` is on and the problem is new are the backends measured.
+    Nothing is computed or measured: where ``tune`` is on and the problem is new, this tells which backends
+    would be measured.
 
     Parameters
     ----------
@@ -151,6 +152,29 @@ def _problems(what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[
     return [what]
 
 
+def outcome_of(part: Part) -> str:
+    """Return in one line what would happen to a problem."""
+    if part.backend:
+        algorithm = f" ({part.algorithm})" if part.algorithm else ""
+        return f"would run on {part.backend}{algorithm}, by {part.source}"
+    if part.to_measure:
+        return f"would be measured first, since tune is on, on {', '.join(part.to_measure)}"
+    # What follows the first line is the reason of each backend.
+    return f"would be refused: {part.refusal.splitlines()[0].removesuffix(':')}"
+
+
+def what_each_says(part: Part) -> list[tuple[str, str]]:
+    """Return each backend with what it says to a problem, or what becomes of it."""
+    rows = []
+    for name, reason in part.verdicts:
+        if name == part.backend:
+            reason = "runs it"
+        elif name in part.to_measure:
+            reason = "would be measured; the fastest runs it"
+        rows.append((name, reason or why_not_chosen(name, part.problem)))
+    return rows
+
+
 def why_not_chosen(name: str, problem: Problem) -> str:
     """Return why a backend that can run `problem` does not."""
     tried = automatic(problem.device, current_registry(), config.current())
@@ -160,7 +184,9 @@ def why_not_chosen(name: str, problem: Problem) -> str:
 def _part(problem: Problem, wanted: Request) -> Part:
     said = verdicts(problem)
     try:
-        choice = dispatch.choose(problem, wanted)
+        choice = dispatch.choose(problem, wanted, measure=False)
+    except NotMeasured as unknown:
+        return Part(problem, "", "", "", said, "", unknown.candidates)
     except BackendError as error:
         return Part(problem, "", "", "", said, str(error))
     return Part(problem, choice.backend.name, choice.algorithm, choice.source, said, "")

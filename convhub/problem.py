@@ -97,7 +97,7 @@ def transposed_output_size(
     return (size - 1) * stride - 2 * padding + dilation * (kernel_size - 1) + output_padding + 1
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class Problem:
     """One convolution, or one of its adjoints, with every size.
 
@@ -137,6 +137,8 @@ class Problem:
     Examples
     --------
     >>> problem = Problem("forward", 1, 3, 8, (32, 32), (3, 3), padding=((1, 1), (1, 1)))
+    >>> problem
+    Problem.parse('forward_float32_n1c3h32w32_k8r3s3_pad1x1')
     >>> problem.output_size
     (32, 32)
     >>> print(problem)
@@ -250,6 +252,10 @@ class Problem:
             New values of fields, by their names.
         """
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+
+    def __repr__(self) -> str:
+        """Return Python code that makes this problem, with its text form."""
+        return f"Problem.parse({str(self)!r})"
 
     def __str__(self) -> str:
         """Return the one text form, which `parse` reads back."""

@@ -1,19 +1,16 @@
-"""Measured choices: which of the backends that can run a problem is the fastest here, kept in SQLite.
+"""Measured choices: which of the backends that can run a problem is the fastest here.
 
 With ``tune = true`` the candidates are timed once for each problem, on random data, the first time it is
 met; what was found holds for this machine, these versions and this number of threads, and for every later
-process. The file lies in the user's cache folder (``CONVHUB_TUNE=0`` ignores it; deleting it is safe).
+process: `convhub.tuning_store` keeps it. (``CONVHUB_TUNE=0`` ignores it; deleting the file is safe.)
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import platform
-import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,14 +18,14 @@ import numpy as np
 from . import arrays
 from .callers_code import raised_by_caller
 from .config import Resolved
-from .config.files import user_folder
 from .dispatch import make_choice
 from .errors import UnsupportedProblemError
 from .plugins import Registry
 from .problem import Problem
 from .run import call
+from .tuning_store import Measured, keep, recall
 
-__all__ = ["database_path", "fastest", "measure", "random_operands"]
+__all__ = ["fastest", "measure", "measured_before", "random_operands"]
 
 logger = logging.getLogger("convhub")
 
@@ -39,15 +36,12 @@ HOPELESS = 3.0
 PROBABLY_HOPELESS = 1000.0
 
 
-def database_path() -> Path:
-    """Return where measured choices are kept.
-
-    Raises
-    ------
-    FolderError
-        An `OSError`, if this user has no folder for caches.
-    """
-    return user_folder("cache") / "tuning.sqlite"
+def measured_before(
+    problem: Problem, candidates: Sequence[str], registry: Registry, resolved: Resolved
+) -> str | None:
+    """Return the candidate that was the fastest when it was measured, or None; nothing is measured now."""
+    found = recall(str(problem), _circumstances(candidates, registry, resolved))
+    return found.backend if found is not None and found.backend in candidates else None
 
 
 def fastest(problem: Problem, candidates: Sequence[str], registry: Registry, resolved: Resolved) -> str:
@@ -60,15 +54,19 @@ def fastest(problem: Problem, candidates: Sequence[str], registry: Registry, res
     candidates : sequence of str
         Names of backends, all able to run it.
     """
-    versions = ", ".join(f"{n} {registry.backends[n].origin.version}" for n in sorted(candidates))
-    circumstances = f"{platform.node()}, {resolved.threads} threads, {versions}"
-    found = _recall(str(problem), circumstances)
-    if found in candidates:
-        return str(found)
+    found = measured_before(problem, candidates, registry, resolved)
+    if found is not None:
+        return found
     times = measure(problem, candidates, registry, resolved)
     best = min(times, key=times.__getitem__)
-    _keep(str(problem), circumstances, best, times[best])
+    keep(str(problem), _circumstances(candidates, registry, resolved), Measured(best, times[best]))
     return best
+
+
+def _circumstances(candidates: Sequence[str], registry: Registry, resolved: Resolved) -> str:
+    """Return what a measurement holds for."""
+    versions = ", ".join(f"{n} {registry.backends[n].origin.version}" for n in sorted(candidates))
+    return f"{platform.node()}, {resolved.threads} threads, {versions}"
 
 
 def measure(
@@ -165,51 +163,3 @@ def _timed(
         return time.perf_counter() - start
 
     return run_once
-
-
-@contextlib.contextmanager
-def _database() -> Iterator[sqlite3.Connection]:
-    path = database_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Another process may be writing: wait for it, rather than fail.
-    with contextlib.closing(sqlite3.connect(path, timeout=10)) as connection, connection:
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS choice (problem TEXT, circumstances TEXT, backend TEXT, "
-            "seconds REAL, PRIMARY KEY (problem, circumstances))"
-        )
-        yield connection
-
-
-def _recall(problem: str, circumstances: str) -> str | None:
-    try:
-        with _database() as connection:
-            row = connection.execute(
-                "SELECT backend FROM choice WHERE problem = ? AND circumstances = ?", (problem, circumstances)
-            ).fetchone()
-    except (sqlite3.Error, OSError) as error:
-        if raised_by_caller(error):
-            raise
-        logger.warning("convhub: measured choices cannot be read%s: %s", _at("from"), error)
-        return None
-    return None if row is None else str(row[0])
-
-
-def _keep(problem: str, circumstances: str, backend: str, seconds: float) -> None:
-    try:
-        with _database() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO choice VALUES (?, ?, ?, ?)",
-                (problem, circumstances, backend, seconds),
-            )
-    except (sqlite3.Error, OSError) as error:
-        if raised_by_caller(error):
-            raise
-        logger.warning("convhub: a measured choice cannot be kept%s: %s", _at("in"), error)
-
-
-def _at(preposition: str) -> str:
-    """Return where the database lies, as part of a sentence; nothing where no place is known for it."""
-    try:
-        return f" {preposition} {database_path()}"
-    except OSError:  # which is what the message ends with
-        return ""

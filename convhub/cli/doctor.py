@@ -13,7 +13,7 @@ from ..candidates import current_registry, judge_availability, run_options
 from ..config import Resolved, available_cores, current
 from ..errors import BackendContractError, ConfigurationError
 from ..plugins import Registered
-from ..tuning import database_path
+from ..tuning_store import database_path
 from ..versions import versions
 from .config import changed_settings
 from .doctor_report import Examined, Report, show_report

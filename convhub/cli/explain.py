@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from ..dispatch import check_name
-from ..explain import Part, why_not_chosen
+from ..explain import Part, outcome_of, what_each_says
 from ..explain import explain as explanation_of
 from .failures import failure_row, show_failures
 from .output import JsonOption, new_table, print_json, show
@@ -29,7 +29,7 @@ def explain(
 ) -> None:
     """Tell which backend would run PROBLEM, and why no other one.
 
-    Nothing is computed. Exit code 1 if it would be refused.
+    Nothing is computed or measured. Exit code 1 if it would be refused.
     """
     if backend is not None:
         check_name(backend, "--backend")
@@ -41,7 +41,7 @@ def explain(
     else:
         _show(part)
         show_failures(explanation.failures)
-    if not part.backend:
+    if part.refusal:
         raise typer.Exit(1)
 
 
@@ -52,6 +52,7 @@ def _row(part: Part) -> dict[str, Any]:
         "algorithm": part.algorithm or None,
         "source": part.source or None,
         "refusal": part.refusal or None,
+        "to_measure": list(part.to_measure),
         "verdicts": [
             {"name": name, "able": reason is None, "reason": reason} for name, reason in part.verdicts
         ],
@@ -59,17 +60,8 @@ def _row(part: Part) -> dict[str, Any]:
 
 
 def _show(part: Part) -> None:
-    show(Text(str(part.problem), style="bold"))
-    if part.backend:
-        algorithm = f" ({part.algorithm})" if part.algorithm else ""
-        show(f"would run on {part.backend}{algorithm}, by {part.source}")
-    else:
-        # What follows the first line is the reason of each, which the table has.
-        show(f"would be refused: {part.refusal.splitlines()[0].removesuffix(':')}")
+    show(Text(str(part.problem), style="bold"), outcome_of(part))
     table = new_table("Backend", "What it says", flexible={"What it says": 20})
-    for name, reason in part.verdicts:
-        if name == part.backend:
-            table.add_row(Text(name, style="bold green"), "runs it")
-        else:
-            table.add_row(name, reason or why_not_chosen(name, part.problem))
+    for name, said in what_each_says(part):
+        table.add_row(Text(name, style="bold green" if name == part.backend else ""), said)
     show(table)

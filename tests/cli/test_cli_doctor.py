@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import toy_backend
 
-from convhub import tuning
+from convhub import tuning_store
 from convhub.backend import Capabilities
 
 
@@ -32,7 +32,7 @@ def test_what_a_bug_report_needs(run, run_json, toy, only_by_hand, monkeypatch):
         assert report["versions"][name] == importlib.metadata.version(name)
     assert platform.python_version() in report["system"]["python"]
     assert report["system"]["platform"] == platform.platform()
-    assert report["tuning_database"] == str(tuning.database_path())
+    assert report["tuning_database"] == str(tuning_store.database_path())
     assert report["settings"] == {
         "threads": {"value": 2, "source": "environment CONVHUB_THREADS"},
         "disable_plugins": {"value": ["convhub"], "source": "environment CONVHUB_DISABLE_PLUGINS"},
@@ -46,7 +46,7 @@ def test_what_a_bug_report_needs(run, run_json, toy, only_by_hand, monkeypatch):
     ]
     output = run("doctor").stdout
     assert "threads          2, from environment CONVHUB_THREADS\n" in output
-    assert f"{tuning.database_path()} (does not exist yet)\n" in output
+    assert f"{tuning_store.database_path()} (does not exist yet)\n" in output
 
 
 def test_a_backend_that_computes_wrongly(run, run_json, toy, wrong, only_by_hand):

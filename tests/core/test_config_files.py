@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import convhub
-from convhub import ConfigurationError, config, tuning
+from convhub import ConfigurationError, config, tuning_store
 from convhub.config.files import FolderError, user_folder
 
 X, W = np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3))
@@ -102,7 +102,7 @@ def test_a_user_without_a_home_has_no_file(monkeypatch):
     config.reload()
     assert "the user has no config folder, since no home is known" in works()
     with pytest.raises(FolderError, match="has no cache folder"):
-        tuning.database_path()
+        tuning_store.database_path()
     with pytest.raises(OSError, match="no home is known"):
         user_folder("config")
 
@@ -126,7 +126,7 @@ def test_tuning_goes_on_where_no_database_can_be(monkeypatch, caplog, toy):
     monkeypatch.setenv("CONVHUB_TUNE", "1")
     monkeypatch.setenv("CONVHUB_PRIORITY", "numpy,naive,toy")
     assert convhub.conv2d(X, W)[0, 0, 0, 0] == 9
-    assert "measured choices cannot be read: the user has no cache folder" in caplog.text
+    assert "measured choices stay in memory, since FolderError: the user has no cache folder" in caplog.text
 
 
 def test_what_has_the_name_of_our_file_and_is_none_is_an_error(tmp_path, monkeypatch):

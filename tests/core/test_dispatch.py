@@ -118,7 +118,7 @@ def test_automatic_choice_follows_preference_and_passes_over_the_unable():
         assert convhub.available_backends()[0] == "first"
         text = str(convhub.explain(convhub.conv2d, X, W))
         assert "first: no" in text
-        assert "last: could run it, but only when it is named" in text
+        assert "last:  could run it, but only when it is named" in text
 
 
 def test_nobody_can_and_everybody_says_why(monkeypatch):

@@ -16,9 +16,9 @@ def test_a_call_is_explained_without_being_made(toy, monkeypatch):
     assert (explanation.backend, part.source, part.refusal) == ("naive", "argument", "")
     text = str(explanation)
     assert "would run on naive" in text
-    assert "toy: could run it, but only when it is named" in text
-    assert "numpy: could run it, but is not chosen" in text
-    assert "cupy: runs on cuda only, not on cpu" in text
+    assert "\n  toy:   could run it, but only when it is named" in text
+    assert "\n  numpy: could run it, but is not chosen" in text
+    assert "cupy:  runs on cuda only, not on cpu" in text
 
 
 def test_gradients_have_a_part_for_each_primitive():
