@@ -6,12 +6,14 @@ Importing this module costs nothing: Numba is imported when a primitive is first
 from __future__ import annotations
 
 import functools
-import importlib.util
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal
 
-from convhub.backend import Accuracy, Answer, Array, Backend, Capabilities, Problem, RunOptions, hookimpl
+from convhub.backend import Accuracy, Array, Backend, Capabilities, Problem, RunOptions, hookimpl
+
+from . import forks
+from .availability import availability
 
 __all__ = ["Options", "backend", "convhub_backends", "convhub_contract"]
 
@@ -36,19 +38,22 @@ class Options:
     winograd: Literal["auto", "always", "never"] = "auto"
 
 
-def _availability() -> Answer:
-    """Return True, or what to install."""
-    if importlib.util.find_spec("numba") is None:
-        return "numba is not installed: pip install 'convhub[numba]'"
-    return True
-
-
 @functools.cache
 def _engine() -> ModuleType:
     """Return the module with the primitives: an import statement at each call takes longer."""
-    from . import engine
+    with forks.lock:
+        from . import engine
 
     return engine
+
+
+@functools.cache
+def _plan() -> ModuleType:
+    """Return the module with the plans."""
+    with forks.lock:
+        from . import plan
+
+    return plan
 
 
 def _forward(x: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions) -> Array:
@@ -68,16 +73,13 @@ def _grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> 
 
 def _algorithm(problem: Problem, options: RunOptions) -> str:
     """Name the algorithm that would run, and its blocks."""
-    from .plan import plan
-
-    return plan(problem, options).described
+    described: str = _plan().plan(problem, options).described
+    return described
 
 
 def _accuracy(problem: Problem, options: RunOptions) -> Accuracy:
     """Return the accuracy class of the algorithm that would run."""
-    from .plan import plan
-
-    return "normwise" if plan(problem, options).algorithm == "winograd" else "componentwise"
+    return "normwise" if _plan().plan(problem, options).algorithm == "winograd" else "componentwise"
 
 
 backend = Backend(
@@ -86,7 +88,7 @@ backend = Backend(
     _forward,
     _grad_input,
     _grad_weight,
-    availability=_availability,
+    availability=availability,
     algorithm=_algorithm,
     accuracy=_accuracy,
     options=Options,

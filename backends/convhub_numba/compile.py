@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numba
+from llvmlite.binding import ffi
 from numba import types
 from numba.core import event
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.runtime import rtsys
 
+from . import forks, kernel_cache
 from .narrow import stored_type
 
 __all__ = ["address", "compiled", "float_array", "sizes_of"]
 
 log = logging.getLogger("convhub.numba")
-_lock = threading.Lock()
 _results: dict[tuple[Any, ...], Any] = {}
 
-#: Numba's versions whose cache on disk `_from_disk` knows from inside.
+#: Numba's versions of which `_from_disk` knows what loading machine code needs.
 KNOWN_VERSIONS = ((0, 68),)
+
+# Of Numba and of llvmlite, which takes it in every call of LLVM; both are taken in this order where both are.
+forks.wait_for(global_compiler_lock, ffi.lib._lock)
 
 
 def float_array(dtype: str, dimensions: int) -> types.Array:
@@ -37,7 +40,7 @@ def sizes_of(kind: type) -> types.NamedUniTuple:
 
 
 def compiled(kernel: Any, *signature: Any) -> Callable[..., Any]:
-    """Return the machine code of `kernel` for these argument types, from Numba's cache on disk if there.
+    """Return the machine code of `kernel` for these argument types, from the disk if it is there.
 
     What is returned does not look at its arguments' types: Numba's dispatcher would, at each call, and takes
     longer over it than a small convolution.
@@ -57,7 +60,7 @@ def _result(kernel: Any, signature: tuple[Any, ...]) -> Any:
     key = (kernel, *signature)
     result = _results.get(key)
     if result is None:
-        with _lock:
+        with forks.lock:
             result = _results.get(key)
             if result is None:
                 result = _results[key] = _from_disk(kernel, signature) or _compile(kernel, signature)
@@ -65,21 +68,17 @@ def _result(kernel: Any, signature: tuple[Any, ...]) -> Any:
 
 
 def _from_disk(kernel: Any, signature: tuple[Any, ...]) -> Any | None:
-    """Return machine code that an earlier process left in Numba's cache, or None.
+    """Return machine code that an earlier process has kept, or None.
 
-    ``kernel.compile`` would find it too, but before it looks it loads whatever compiling might need, which
-    takes longer than all else in a process's first call. Code that is already machine code needs of that
-    the runtime's symbols alone.
+    Numba, before it loads any, loads whatever compiling might need, which takes longer than all else in a
+    process's first call. Code that is already machine code needs of that the runtime's symbols alone.
     """
-    if numba.version_info.short not in KNOWN_VERSIONS:
-        return None
-    context = kernel.targetctx
     with global_compiler_lock:
-        rtsys.initialize(context)
-        try:
-            return kernel._cache._load_overload(signature, context)
-        except OSError:  # what cannot be read is compiled; if that fails as well, Numba says why
-            return None
+        if numba.version_info.short in KNOWN_VERSIONS:
+            rtsys.initialize(kernel.targetctx)
+        else:
+            kernel.targetctx.refresh()
+        return kernel_cache.load(kernel, signature)
 
 
 class _Announce(event.Listener):
@@ -93,7 +92,9 @@ class _Announce(event.Listener):
         """Log one line; the functions that the kernel calls are compiled in passing, and have none."""
         if event.data["dispatcher"] is self.kernel:
             self.began = time.perf_counter()
-            log.info("compiling %s, to be kept in %s", self._name, self.kernel.stats.cache_path)
+            folder = kernel_cache.folder()
+            kept = "not to be kept" if folder is None else f"to be kept in {folder}"
+            log.info("compiling %s, %s", self._name, kept)
 
     def on_end(self, event: Any) -> None:
         """Log how long it took."""
@@ -108,4 +109,6 @@ class _Announce(event.Listener):
 def _compile(kernel: Any, signature: tuple[Any, ...]) -> Any:
     with event.install_listener("numba:compile", _Announce(kernel)):
         kernel.compile(signature)
-    return kernel.overloads[signature]
+    result = kernel.overloads[signature]
+    kernel_cache.save(kernel, signature, result)
+    return result

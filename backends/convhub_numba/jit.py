@@ -18,8 +18,8 @@ _unseen = {**_options, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 #: Of what kernels call.
 part = functools.partial(njit, **_unseen)
 
-#: Of what is called by address, and kept in Numba's cache on disk.
-kernel = functools.partial(njit, cache=True, **_unseen)
+#: Of what is called by address; `compile` keeps it on disk.
+kernel = functools.partial(njit, **_unseen)
 
-#: Of what Python calls.
-entry = functools.partial(njit, cache=True, **_options)
+#: Of what Python calls; `compile` keeps it on disk.
+entry = functools.partial(njit, **_options)

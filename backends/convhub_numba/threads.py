@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
+from .availability import thread_limit
 from .compile import address, compiled
 from .team import AWAKE, ENDED, FREE, JOB, MAILBOX_ITEMS, MOST_THREADS, conduct, lead, serve
 
@@ -137,9 +138,15 @@ if hasattr(os, "register_at_fork"):
 
 
 def usable_threads(asked: int) -> int:
-    """Return `asked`, or less where ``NUMBA_NUM_THREADS`` in the environment says so; one at least."""
-    limit = os.environ.get("NUMBA_NUM_THREADS")
-    return max(1, min(asked, int(limit)) if limit else asked)
+    """Return `asked`, or less where ``NUMBA_NUM_THREADS`` in the environment says so.
+
+    Raises
+    ------
+    ConfigurationError
+        If that variable holds no number of threads.
+    """
+    limit = thread_limit()
+    return asked if limit is None else min(asked, limit)
 
 
 def _yielding() -> int:

@@ -10,6 +10,7 @@ Multiply-adds are ``llvm.fmuladd``: fused where the machine has it.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -22,6 +23,7 @@ INT32 = ir.IntType(32)
 INT64 = ir.IntType(64)
 
 
+@functools.cache  # asking takes the lock of llvmlite, which another thread may hold for long
 def host_vector_bits() -> int:
     """Return the width in bits of this machine's widest vectors: 512, 256 or 128."""
     features = llvm.get_host_cpu_features()
