@@ -28,6 +28,7 @@ from .backend import Backend
 from .callers_code import raised_by_caller
 from .config import reload
 from .errors import shown
+from .forks import wait_for_imports
 from .loading import BY_HAND, OWN_DISTRIBUTION, Failure, Origin, Source, ask_backends, load
 
 __all__ = ["Failure", "Hook", "Origin", "Registered", "Registry", "register", "registry", "unregister"]
@@ -272,4 +273,4 @@ def _fresh_lock() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_fresh_lock)
+    os.register_at_fork(before=wait_for_imports, after_in_child=_fresh_lock)
