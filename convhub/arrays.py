@@ -26,6 +26,7 @@ __all__ = [
     "facts",
     "look",
     "numpy_dtype",
+    "numpy_lacks",
 ]
 
 Array = Any
@@ -291,9 +292,29 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
     Raises
     ------
     DtypeError
-        If that is bfloat16 and ml_dtypes is not installed.
+        If NumPy has none here: bfloat16 without ml_dtypes, or a long double that the platform lacks.
     """
-    return _numpy_bfloat16() if name == "bfloat16" else np.dtype(name)
+    if name == "bfloat16":
+        return _numpy_bfloat16()
+    try:
+        return np.dtype(name)
+    except TypeError as error:
+        raise DtypeError(f"dtype is {name}, which NumPy does not have on this platform") from error
+
+
+def numpy_lacks(name: str) -> str | None:
+    """Return in one line why NumPy has no dtype of that name here, and what helps; None where it has one.
+
+    Examples
+    --------
+    >>> numpy_lacks("float32") is None
+    True
+    """
+    try:
+        numpy_dtype(name)
+    except DtypeError as error:
+        return str(error)
+    return None
 
 
 def _numpy_bfloat16() -> np.dtype[Any]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from . import config, plugins
 from .answers import Reply, accuracy_of, ask, ask_availability
+from .arrays import numpy_lacks
 from .backend import Backend, RunOptions
 from .callers_code import raised_by_caller
 from .config import Resolved
@@ -156,6 +157,10 @@ def judge(backend: Backend, problem: Problem, resolved: Resolved) -> Reply:
             return Reply(f"has no {problem.primitive}; it offers {offered}")
     if declined is not None:
         return Reply(declined)
+    # What a backend declares it can run where NumPy has the type: bfloat16 takes a library more.
+    lacking = numpy_lacks(problem.dtype) if backend.capabilities.arrays == "numpy" else None
+    if lacking is not None:
+        return Reply(lacking)
     if resolved.settings.accuracy == "strict" and backend.capabilities.accuracy != "componentwise":
         loose = _too_loose(backend, problem, resolved)
         if loose.reason is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import config
-from ..arrays import numpy_dtype
+from ..arrays import numpy_dtype, numpy_lacks
 from ..candidates import current_registry, verdicts
 from ..dispatch import Request
 from ..errors import ConfigurationError, UnknownBackendError
@@ -48,9 +48,13 @@ def registered(name: str) -> Registered:
 
 
 def refused(backend: str, problem: Problem) -> str | None:
-    """Return why `backend` does not run `problem`, by its own declaration, or None."""
+    """Return why `backend` does not run `problem`, by its own declaration, or None.
+
+    Operands and right results are NumPy's, so what NumPy has no type for is not tried on any backend.
+    """
     registered(backend)
-    return next(verdict.reason for verdict in verdicts(problem) if verdict.name == backend)
+    reason = next(verdict.reason for verdict in verdicts(problem) if verdict.name == backend)
+    return numpy_lacks(problem.dtype) if reason is None else reason
 
 
 def refuse_fallback() -> None:

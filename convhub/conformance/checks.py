@@ -61,7 +61,9 @@ def exact_integers(trial: Trial) -> float:
             given.second * second,
             None if given.bias is None else given.bias * (first * second),
         )
-        what = f"small integers times {first.real:.3g}, which makes them subnormal, and {second.real:.3g}"
+        # By `item`, since ml_dtypes 0.5.0 does not format its numbers.
+        tiny, large = first.real.item(), second.real.item()
+        what = f"small integers times {tiny:.3g}, which makes them subnormal, and {large:.3g}"
         _compare_exactly(trial, compute(trial, given), expected * (first * second), what)
     return 0.0
 

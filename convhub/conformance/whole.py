@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from .. import api, config
-from ..arrays import numpy_dtype
 from ..callers_code import raised_by_caller
 from ..candidates import run_options
-from ..problem import PRIMITIVES, Problem
+from ..problem import ITEM_BYTES, PRIMITIVES, Problem
 from .calls import refuse_fallback, refused, registered
 from .cases import declared_problem
 from .subjects import Subject
@@ -54,7 +53,8 @@ def declaration(subject: Subject, seed: int) -> None:
         if not dtypes:
             raise Broken(f"backend {subject.backend!r} offers {primitive}, and declares no dtype for it")
         for dtype in dtypes:
-            numpy_dtype(dtype)  # raises where there is none
+            if dtype not in ITEM_BYTES:
+                raise Broken(f"{primitive} declares the dtype {dtype!r}, which convhub does not know")
 
 
 def answers(subject: Subject, seed: int) -> None:
