@@ -2,7 +2,8 @@
 
 from .api import Gradients, conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
 from .candidates import available_backends
-from .context import use_backend
+from .config import reload_settings
+from .context import settings, use_backend
 from .errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -48,5 +49,7 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose2d_backward",
     "explain",
+    "reload_settings",
+    "settings",
     "use_backend",
 ]

@@ -1,27 +1,113 @@
-"""`use_backend`: name a backend for a block, a function or a task."""
+"""`settings` and `use_backend`: set something for a block, a function or a task."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
+from . import config
 from .arrays import describe
-from .dispatch import check_name, named_in_context
+from .candidates import check_options, check_priority, current_registry, run_options
+from .config import Resolved
+from .config.overrides import Frame, Values, checked_values, enter, leave
+from .dispatch import check_name
 from .errors import ArgumentTypeError
 
-__all__ = ["use_backend"]
+__all__ = ["settings", "use_backend"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class use_backend:  # noqa: N801 - used as a function is, like `contextlib.suppress`
+class settings:  # noqa: N801 - used as a function is, like `contextlib.suppress`
+    """Set any settings for the calls in a ``with`` block, or in a decorated function.
+
+    Only the current thread and task are concerned, and tasks that start from there. Blocks nest: what an
+    inner one does not set stays as it is outside. They stand above the environment and files; ``backend=``
+    of a call stands above them. The gradients of a torch tensor are computed under the settings of the block
+    around the call that made it, in whatever thread; if there was none, under those where they are computed.
+
+    Parameters
+    ----------
+    **values : settings
+        Each by its name: ``threads=1``, ``accuracy="strict"``, ``options={"numba": {"winograd": "never"}}``.
+        ``backend="numpy"`` does what `convhub.use_backend` does. Tables of options are united with those
+        outside, anything else is replaced.
+
+    Raises
+    ------
+    ConfigurationError
+        At once, if there is no such setting or it may not have that value; when the block is entered, if
+        it names options or plugins that there are not.
+    UnknownBackendError
+        When the block is entered, if there is no backend of a name in `backend` or `priority`.
+
+    Examples
+    --------
+    >>> import numpy as np, convhub
+    >>> with convhub.settings(threads=1, accuracy="strict"):
+    ...     convhub.conv2d(np.ones((1, 2, 2)), np.ones((1, 1, 2, 2)))
+    array([[[4.]]])
+    >>> @convhub.settings(backend="numpy", check=True)
+    ... def blur(image):
+    ...     return convhub.conv2d(image, np.full((1, 1, 3, 3), 1 / 9), padding="same")
+    >>> convhub.settings(accuracy="strickt")
+    Traceback (most recent call last):
+    ...
+    convhub.errors.ConfigurationError: settings(accuracy=...): accuracy is 'strickt'; it must be "standard" \
+or "strict". Did you mean 'strict'?
+    """
+
+    def __init__(self, **values: Unpack[Values]) -> None:
+        # One object may be entered again, and by several threads at once, so that it keeps nothing else.
+        self._frame = Frame(checked_values(values))
+
+    def __enter__(self) -> None:
+        enter(self._frame)
+        try:
+            if not _NAMING.isdisjoint(self._frame.values):
+                _check_names(self._frame, config.current())
+        except BaseException:
+            leave(self._frame)
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        leave(self._frame)
+
+    def __call__(self, function: F) -> F:
+        """Return `function`, or coroutine function, that runs under these settings."""
+        return _inside(self, function)
+
+
+#: The settings whose values are names of backends, options or plugins, of which there may be none.
+_NAMING = {"backend", "priority", "options"}
+
+
+def _check_names(frame: Frame, resolved: Resolved) -> None:
+    """Refuse names of what there is not, in what a block sets."""
+    values, registry = frame.values, current_registry(resolved)
+    backend = values.get("backend", {})
+    for name in [backend] if isinstance(backend, str) else backend.values():
+        check_name(name, "context")
+    if "priority" in values:
+        for device in ("cpu", "cuda"):
+            check_priority(device, registry, resolved)
+    if "options" in values:
+        check_options(registry, resolved)
+        for name in values["options"].keys() & registry.backends.keys():
+            run_options(registry.backends[name].backend, resolved)
+
+
+class use_backend:  # noqa: N801 - as above
     """Name the backend of every call in a ``with`` block, or in a decorated function.
 
     Only the current thread and task are concerned, and tasks that start from there. An argument
-    ``backend=`` of a call is stronger; configuration is weaker.
+    ``backend=`` of a call is stronger; configuration is weaker. `convhub.settings` sets this and more.
 
     Parameters
     ----------
@@ -47,43 +133,44 @@ class use_backend:  # noqa: N801 - used as a function is, like `contextlib.suppr
     """
 
     def __init__(self, name: str) -> None:
-        if not issubclass(type(name), str):
+        if not isinstance(name, str):
             raise ArgumentTypeError(f"name is {describe(name)}; it must be the name of a backend")
-        self.name = str.__str__(name)  # a plain one, whatever a subclass makes of comparing names
+        self.name = name
+        self._frame = Frame({"backend": name})
 
     def __enter__(self) -> None:
         check_name(self.name, "context")
-        # A stack in an immutable tuple, and no token kept on self: one object may be entered again, and
-        # by several threads at once.
-        named_in_context.set((*named_in_context.get(), self.name))
+        enter(self._frame)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        names = list(named_in_context.get())
-        # Its own, wherever it is: a generator may leave in another order than it entered.
-        del names[len(names) - 1 - names[::-1].index(self.name)]
-        named_in_context.set(tuple(names))
+        leave(self._frame)
 
     def __call__(self, function: F) -> F:
         """Return `function`, or coroutine function, that runs inside this context."""
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise ArgumentTypeError(
-                f"function is the generator {function.__qualname__}; put the with block inside it, since "
-                "a generator runs in the contexts of those that advance it"
-            )
-        if inspect.iscoroutinefunction(function):
+        return _inside(self, function)
 
-            @functools.wraps(function)
-            async def awaited(*args: Any, **kwargs: Any) -> Any:
-                with self:
-                    return await function(*args, **kwargs)
 
-            return awaited  # type: ignore[return-value]
+def _inside(context: AbstractContextManager[None], function: F) -> F:
+    """Return a function that enters a context each time it is called."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ArgumentTypeError(
+            f"function is the generator {function.__qualname__}; put the with block inside it, since "
+            "a generator runs in the contexts of those that advance it"
+        )
+    if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
-        def called(*args: Any, **kwargs: Any) -> Any:
-            with self:
-                return function(*args, **kwargs)
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            with context:
+                return await function(*args, **kwargs)
 
-        return called  # type: ignore[return-value]
+        return awaited  # type: ignore[return-value]
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        with context:
+            return function(*args, **kwargs)
+
+    return called  # type: ignore[return-value]

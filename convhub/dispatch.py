@@ -9,7 +9,6 @@ A choice is remembered until a setting changes: see `convhub.config.Resolved`.
 
 from __future__ import annotations
 
-import contextvars
 import inspect
 import re
 import warnings
@@ -34,6 +33,7 @@ from .candidates import (
     verdicts,
 )
 from .config import Resolved
+from .config.overrides import Overrides, in_context
 from .errors import (
     ArgumentTypeError,
     BackendContractError,
@@ -52,16 +52,20 @@ __all__ = [
     "check_name",
     "choose",
     "make_choice",
-    "named_in_context",
     "request",
 ]
 
 
 class Request(NamedTuple):
-    """The backend that somebody named, and where: "argument" or "context". None: see the configuration."""
+    """The backend that somebody named, and where: "argument" or "context". None: see the configuration.
+
+    `overrides` are what the blocks of `convhub.settings` around the call set; None: those around the code
+    that makes the choice. A backward pass may run in another thread, where the blocks are not in force.
+    """
 
     name: str | None
     source: str
+    overrides: Overrides | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +93,8 @@ class Choice:
         return Registered(self.backend, self.origin)
 
 
-named_in_context: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar(
-    "convhub_backend", default=()
-)
-
-
 def request(backend: str | None) -> Request:
-    """Return who is asked for: the `backend` argument of a call, or else the innermost `use_backend`.
+    """Return who is asked for: the `backend` argument of a call, or else the innermost block's.
 
     The name ``"auto"`` asks for automatic choice, whatever is configured.
 
@@ -104,14 +103,17 @@ def request(backend: str | None) -> Request:
     ArgumentTypeError
         If `backend` is neither a text nor None.
     """
+    overrides = in_context.get()
     if backend is None:
-        names = named_in_context.get()
-        return Request(names[-1], "context") if names else _NOBODY
+        if overrides is None:
+            return _NOBODY
+        name = overrides.backend
+        return Request(name, "default" if name is None else "context", overrides)
     if type(backend) is not str:
         raise ArgumentTypeError(
             f"backend is {describe(backend)}; it must be the name of a backend, as a plain str, or None"
         )
-    return Request(backend, "argument")
+    return Request(backend, "argument", overrides)
 
 
 _NOBODY = Request(None, "default")
@@ -141,13 +143,14 @@ def choose(problem: Problem, wanted: Request, measure: bool = True) -> Choice:
     UnsupportedProblemError
         If the named backend, or every backend, declines the problem; with the reason of each.
     """
-    resolved = config.current()
-    choice = resolved.choices.get((problem, wanted))
+    name, source, overrides = wanted
+    resolved = config.current(overrides)
+    choice = resolved.choices.get((problem, name, source))
     if choice is None:
         choice = _decide(problem, wanted, resolved, measure)
-        if len(resolved.choices) >= 4096:  # each is small, but shapes may vary without end
+        if len(resolved.choices) >= resolved.room:  # each is small, but shapes may vary without end
             resolved.choices.clear()
-        resolved.choices[problem, wanted] = choice
+        resolved.choices[problem, name, source] = choice
     return choice
 
 
@@ -160,10 +163,10 @@ class NotMeasured(Exception):  # noqa: N818 - which is nothing wrong, and never 
 
 
 def _decide(problem: Problem, wanted: Request, resolved: Resolved, measure: bool) -> Choice:
-    name, source = wanted
+    name, source, _ = wanted
     if name is None:
         name = resolved.backend_for(problem.device)
-        source = resolved.sources["backend"]
+        source = resolved.place_of("backend", problem.device)
     elif name == "auto":
         name = None
     registry = current_registry(resolved)

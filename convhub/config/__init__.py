@@ -1,15 +1,15 @@
 """Layered settings: environment, project file, user file, defaults; each value knows where it came from.
 
-Strongest first: the environment (``CONVHUB_`` and the key in capitals); ``convhub.toml``, or
-``[tool.convhub]`` in pyproject.toml, in the working directory or the nearest folder above it that has
-one; ``convhub.toml`` in the user's configuration folder; the defaults. An argument of a call and
-`convhub.use_backend` stand above all of them (`convhub.dispatch`).
+Strongest first: blocks of `convhub.settings`; the environment (``CONVHUB_`` and the key in capitals);
+``convhub.toml``, or ``[tool.convhub]`` in pyproject.toml, in the working directory or the nearest folder
+above it that has one; ``convhub.toml`` in the user's configuration folder; the defaults. An argument of a
+call stands above all of them (`convhub.dispatch`).
 
 The environment is looked at again at every call, so a change counts from the next call on. Files are read
-once, and again after `reload`. Configuration holds names and values only: nothing here loads code.
+once, and again after `reload_settings`. Configuration holds names and values only: nothing here loads code.
 """
 
-from .resolved import Resolved, available_cores, current, reload
+from .resolved import Resolved, available_cores, current, reload, reload_settings
 from .schema import KEYS, VARIABLES, Key, Settings, parse_bytes
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "current",
     "parse_bytes",
     "reload",
+    "reload_settings",
 ]

@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigurationError
-from .schema import KEYS, VARIABLES, Settings, parse_bytes
-from .sources import Layer, environment_layer, file_layers
+from .overrides import CONTEXT, Overrides, in_context, united
+from .schema import KEYS, VARIABLES, Layer, Settings, parse_bytes
 
-__all__ = ["Resolved", "available_cores", "current", "reload"]
+__all__ = ["Resolved", "available_cores", "current", "reload", "reload_settings"]
+
+#: So many different sets of values of blocks are kept.
+MOST_BLOCKS = 32
 
 #: The setting, and the keys and indices that lead to a part of its value.
 Place = tuple[str | int, ...]
@@ -23,8 +26,10 @@ class Resolved:
     """The settings in force, where each came from, and what was decided under them.
 
     A changed setting makes a new one of these. What was decided under the old one goes with it: `choices` by
-    problem, which may be cleared at any time, and `memory`, which keeps what is asked or said only once.
-    `notes` say what could not be looked for, and `places` where each part of a value stands.
+    problem, at most `room` of them, which may be cleared at any time, and `memory`, which keeps what is asked
+    or said only once.
+    `notes` say what could not be looked for, and `places` where each part of a value stands; `within` has the
+    settings inside of blocks of `convhub.settings`, by the text of what these set.
     """
 
     settings: Settings
@@ -34,8 +39,10 @@ class Resolved:
     environment: tuple[object, ...]
     places: Mapping[Place, str]
     notes: tuple[str, ...]
+    room: int
     choices: dict[Any, Any] = dataclasses.field(default_factory=dict)
     memory: dict[Any, Any] = dataclasses.field(default_factory=dict)
+    within: dict[str, Resolved] = dataclasses.field(default_factory=dict)
 
     def backend_for(self, device: str) -> str | None:
         """Return the backend that is configured for a device type, or None for automatic choice."""
@@ -65,8 +72,13 @@ _lock = threading.Lock()
 _resolved: Resolved | None = None
 
 
-def current() -> Resolved:
+def current(overrides: Overrides | None = None) -> Resolved:
     """Return the settings in force now.
+
+    Parameters
+    ----------
+    overrides : Overrides, optional
+        What blocks set that were around the code in question; by default those around this call.
 
     Raises
     ------
@@ -75,17 +87,37 @@ def current() -> Resolved:
         nearest right word.
     """
     resolved = _resolved
-    if resolved is not None:
+    if resolved is None:
+        resolved = _load()
+    else:
         environment = _environment()
-        if resolved.environment is environment or resolved.environment == environment:
+        if resolved.environment is not environment and resolved.environment != environment:
+            resolved = _load()
+    if overrides is None:
+        overrides = in_context.get()
+        if overrides is None:
             return resolved
-    return _load()
+    return resolved.within.get(overrides.text) or _within(resolved, overrides)
 
 
-def reload() -> None:
-    """Forget what was read and decided; files are read again when settings are next asked for."""
+def reload_settings() -> None:
+    """Forget the settings that were read, and what was decided under them.
+
+    Files are read once in a process, when settings are first needed. After this they are read again at the
+    next call; so is the folder looked up in which they are searched, after `os.chdir` for instance. Variables
+    of the environment need nothing: they are looked at in every call.
+
+    Examples
+    --------
+    >>> import convhub
+    >>> convhub.reload_settings()
+    """
     global _resolved
     _resolved = None
+
+
+#: The same, as other modules of convhub call it.
+reload = reload_settings
 
 
 def _fresh_lock() -> None:
@@ -115,6 +147,8 @@ _NOTHING_SET = (None,) * len(VARIABLES)
 
 def _load() -> Resolved:
     global _resolved
+    from .sources import environment_layer, file_layers  # which `import convhub` need not wait for
+
     with _lock:
         environment = _environment()
         errors: list[str] = []
@@ -125,22 +159,19 @@ def _load() -> Resolved:
             _overlay(values, places, layer)
         if errors:
             raise ConfigurationError("\n".join(errors))
-        _resolved = _resolve(values, places, environment, tuple(notes), {})
+        _resolved = _resolve(values, places, environment, tuple(notes), {}, 4096)
         return _resolved
 
 
 def _overlay(values: dict[str, Any], places: dict[Place, str], layer: Layer) -> None:
     """Put the values of a stronger source over others; tables of options are united."""
     for key, value in layer.values.items():
-        before = values.get(key, {}) if key == "options" else {}
-        values[key] = (
-            before | {name: before.get(name, {}) | table for name, table in value.items()}
-            if key == "options"
-            else value
-        )
-        if key != "options":
-            for path in [path for path in places if path[0] == key]:
-                del places[path]
+        if key == "options":
+            values[key] = united(values.get(key, {}), value)
+            continue
+        values[key] = value
+        for path in [path for path in places if path[0] == key]:
+            del places[path]
     places.update({path: place for path, place in layer.places.items() if path and path[0] in layer.values})
 
 
@@ -150,6 +181,7 @@ def _resolve(
     environment: tuple[object, ...],
     notes: tuple[str, ...],
     memory: dict[Any, Any],
+    room: int,
 ) -> Resolved:
     settings = Settings(**values)
     return Resolved(
@@ -160,8 +192,25 @@ def _resolve(
         environment,
         places,
         notes,
+        room,
         memory=memory,
     )
+
+
+def _within(base: Resolved, overrides: Overrides) -> Resolved:
+    """Return the settings inside of blocks that set some; kept, so that entering one again costs nothing."""
+    values = {key: getattr(base.settings, key) for key in KEYS}
+    places = dict(base.places)
+    paths: dict[Place, str] = {(key,): CONTEXT for key in overrides.values}
+    for name, table in overrides.values.get("options", {}).items():
+        paths |= {("options", name): CONTEXT} | {("options", name, word): CONTEXT for word in table}
+    _overlay(values, places, Layer(dict(overrides.values), paths))
+    # What is asked or said once is so for all blocks; what is chosen depends on the settings.
+    resolved = _resolve(values, places, base.environment, base.notes, base.memory, 512)
+    if len(base.within) >= MOST_BLOCKS:  # values may vary without end
+        base.within.clear()
+    base.within[overrides.text] = resolved
+    return resolved
 
 
 def available_cores() -> int:

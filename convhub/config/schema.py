@@ -9,7 +9,18 @@ from typing import Any, Literal, NamedTuple
 
 from ..errors import ConfigurationError, did_you_mean, shown
 
-__all__ = ["BOOLEANS", "KEYS", "LISTS", "VARIABLES", "Key", "Settings", "Where", "checked", "parse_bytes"]
+__all__ = [
+    "BOOLEANS",
+    "KEYS",
+    "LISTS",
+    "VARIABLES",
+    "Key",
+    "Layer",
+    "Settings",
+    "Where",
+    "checked",
+    "parse_bytes",
+]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -95,6 +106,16 @@ Where = Callable[..., str]
 #: In bytes.
 MOST_MEMORY = 2**62
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+class Layer(NamedTuple):
+    """The values that one source gives, and the place of each and of its parts.
+
+    A place has the keys and indices as its key that lead to the part: ``("options", "mine", "tile")``.
+    """
+
+    values: dict[str, Any]
+    places: dict[tuple[str | int, ...], str]
 
 
 def checked(key: str, value: Any, where: Where, strict: bool = True) -> Any:

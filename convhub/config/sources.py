@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..errors import ConfigurationError, did_you_mean, shown
-from . import toml_lines
 from .files import NAME, Found, find_project_file, find_user_file
-from .option_text import options_from_text
-from .schema import BOOLEANS, KEYS, LISTS, VARIABLES, checked
+from .schema import BOOLEANS, KEYS, LISTS, VARIABLES, Layer, checked
 
-__all__ = ["Layer", "environment_layer", "file_layers", "from_text"]
+__all__ = ["environment_layer", "file_layers", "from_text"]
 
 _WORDS = {"on": True, "yes": True, "1": True, "off": False, "no": False, "0": False}
-
-
-class Layer(NamedTuple):
-    """The values that one source gives, and the place of each and of its parts.
-
-    A place has the keys and indices as its key that lead to the part: ``("options", "mine", "tile")``.
-    """
-
-    values: dict[str, Any]
-    places: dict[tuple[str | int, ...], str]
 
 
 def environment_layer(errors: list[str]) -> Layer:
@@ -63,6 +51,8 @@ def from_text(key: str, text: str) -> Any:
     if key in BOOLEANS:
         return _WORDS.get(text.strip().lower(), text.strip().lower())
     if key == "options":
+        from .option_text import options_from_text
+
         return options_from_text(text)
     if key in LISTS:
         return [item.strip() for item in text.split(",") if item.strip()]
@@ -95,12 +85,14 @@ def file_layers(errors: list[str], notes: list[str]) -> list[Layer]:
 
 
 def _file_layer(found: Found, errors: list[str]) -> Layer:
+    from .toml_lines import lines_of  # its patterns take a while to compile, and most processes have no file
+
     layer = Layer({}, {})
     if not isinstance(found.table, dict):
         errors.append(f"{found.path}: convhub is {shown(found.table)}; it must be a table of settings")
         return layer
     layer.places[()] = f"{found.path}:1"
-    lines = toml_lines.lines_of(found.text)
+    lines = lines_of(found.text)
     depth = len(found.within)
     for path, line in lines.items():
         if path[:depth] == found.within and len(path) > depth:
