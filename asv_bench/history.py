@@ -260,8 +260,8 @@ def table(rows: Sequence[Row]) -> str:
     lines = [
         f"Torch's time over {BACKENDS[0]}'s, {' / '.join(PRIMITIVES)}, one thread, {_setting(rows)}.",
         "",
-        f"| Revision | {' | '.join(LAYERS)} | What changed |",
-        f"| --- | {' | '.join('---:' for _ in LAYERS)} | --- |",
+        f"| Date | Revision | {' | '.join(LAYERS)} | What changed |",
+        f"| ---: | --- | {' | '.join('---:' for _ in LAYERS)} | --- |",
     ]
     for one in _revisions(rows):
         cells = [
@@ -269,7 +269,7 @@ def table(rows: Sequence[Row]) -> str:
             for layer in LAYERS
         ]
         subject = textwrap.shorten(one.subject, 80, placeholder=" …").replace("|", "\\|")
-        lines.append(f"| `{one.revision[:7]}` | {' | '.join(cells)} | {subject} |")
+        lines.append(f"| {one.date[:10]} | `{one.revision[:7]}` | {' | '.join(cells)} | {subject} |")
     return "\n".join(lines) + "\n"
 
 
@@ -279,8 +279,10 @@ def _cell(ratio: float | None) -> str:
 
 def draw(rows: Sequence[Row], path: Path) -> None:
     """Save the ratios as a figure: a row of axes for each backend, a column for each primitive."""
-    order = [one.revision for one in _revisions(rows)]
-    edges = {"left": 0.055, "right": 0.985, "top": 0.87, "bottom": 0.1, "hspace": 0.2, "wspace": 0.06}
+    shown = _revisions(rows)
+    order = [one.revision for one in shown]
+    labels = [f"{one.date[:10]}  {one.revision[:7]}" for one in shown]
+    edges = {"left": 0.055, "right": 0.985, "top": 0.87, "bottom": 0.17, "hspace": 0.2, "wspace": 0.06}
     with canvas(path, 12.5, 7.4) as figure:
         figure.text(
             0.012, 0.963, "Torch's time over ours, revision by revision", fontsize=14, fontweight="bold"
@@ -293,7 +295,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
             _lines(axes, [row for row in rows if (row.backend, row.primitive) == (backend, primitive)], order)
             heading(axes, f"{backend}: {primitive}")
         for axes in grid[-1]:
-            axes.set_xticks(range(len(order)), [one[:7] for one in order], rotation=90, fontsize=8)
+            axes.set_xticks(range(len(order)), labels, rotation=90, fontsize=8)
         for axes in grid[:, 0]:
             axes.set_ylabel("torch's time / ours")
         lines = grid[0, 0].get_lines()[: len(LAYERS)]

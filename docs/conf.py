@@ -33,6 +33,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.viewcode",
     "backend_table",
+    "command_examples",
     "command_reference",
     "mathml",
     "public_names",

@@ -1,4 +1,4 @@
-"""The directive ``settings``: every setting and its environment variable, from the configuration's schema.
+"""The directive ``settings``: every setting, its environment variable and an example, from the schema.
 
 ``{backend-options}`` describes the options that convhub's own backends have.
 """
@@ -19,9 +19,32 @@ from convhub import plugins
 from convhub.cli.config import as_toml
 from convhub.config import KEYS, VARIABLES, Settings
 
+LAYER = "forward_n8c64h56w56_k64r3s3_pad1x1"
+SMALL = "forward_n1c1h4w4_k1r3s3"
+
+#: For each setting a command that shows what it does; its output comes from the build.
+EXAMPLES = {
+    "backend": f"CONVHUB_BACKEND=numpy convhub explain {SMALL}",
+    "priority": f"CONVHUB_PRIORITY=naive,numpy convhub explain {SMALL}",
+    "fallback": "CONVHUB_BACKEND=numba CONVHUB_FALLBACK=true convhub explain forward_int64_n1c1h4w4_k1r3s3",
+    "accuracy": f"CONVHUB_ACCURACY=strict convhub explain {LAYER} --backend numba | grep run",
+    "threads": f"CONVHUB_THREADS=1 convhub explain {LAYER} --backend numba | grep run",
+    "workspace_limit": f"CONVHUB_WORKSPACE_LIMIT='128 KiB' convhub explain {LAYER} | grep run",
+    "allow_tf32": "CONVHUB_ALLOW_TF32=true convhub config | grep tf32",
+    "tune": "CONVHUB_TUNE=true convhub config | grep tune",
+    "verbose": (
+        "CONVHUB_VERBOSE=true CONVHUB_BACKEND=numpy python -c "
+        "'import numpy, convhub; convhub.conv2d(numpy.ones((1, 4, 4)), numpy.ones((1, 1, 3, 3)))'"
+    ),
+    "check": "CONVHUB_CHECK=true convhub config | grep check",
+    "plugins": "CONVHUB_PLUGINS=false convhub config | grep plugins",
+    "disable_plugins": "CONVHUB_DISABLE_PLUGINS=cupy,torch convhub backends",
+    "options": f"CONVHUB_OPTIONS=numba.winograd=never convhub explain {LAYER} --backend numba | grep run",
+}
+
 
 class SettingsReference(SphinxDirective):
-    """Each setting, with type, default, variable and meaning."""
+    """Each setting, with what may stand there, default, meaning, variable and an example."""
 
     def run(self) -> list[nodes.Node]:
         """Return them as nodes of Sphinx."""
@@ -37,12 +60,13 @@ class BackendOptions(SphinxDirective):
 
 
 def _settings() -> Iterator[str]:
-    defaults, types = Settings(), get_type_hints(Settings)
+    defaults = Settings()
     variables = {key: variable for variable, key in VARIABLES.items()}
     for key, (meaning, right) in KEYS.items():
-        yield from _head(key, types[key], getattr(defaults, key))
-        yield from (f"{meaning[0].upper()}{meaning[1:]}.", "", f"May be {right}.", "")
-        yield from (f":::{{envvar}} {variables[key]}", "The same, from the environment.", ":::", "::::", "")
+        yield from _head(key, right, getattr(defaults, key))
+        yield from (f"{meaning[0].upper()}{meaning[1:]}.", "")
+        yield from (f":::{{envvar}} {variables[key]}", "The same, from the environment.", ":::", "")
+        yield from (":::{example}", EXAMPLES[key], ":::", "::::", "")
 
 
 def _options() -> Iterator[str]:
@@ -52,13 +76,14 @@ def _options() -> Iterator[str]:
         described = {found.name: found.desc for found in ClassDoc(backend.options)["Parameters"]}
         types = get_type_hints(backend.options)
         for field in dataclasses.fields(backend.options):
-            yield from _head(f"options.{name}.{field.name}", types[field.name], field.default)
+            kind = _written(types[field.name])
+            yield from _head(f"options.{name}.{field.name}", kind, field.default)
             yield from (" ".join(described[field.name]).replace("``", "`"), "::::", "")
 
 
-def _head(key: str, kind: Any, default: Any) -> Iterator[str]:
+def _head(key: str, kind: str, default: Any) -> Iterator[str]:
     yield f"::::{{confval}} {key}"
-    yield f":type: {json.dumps(_written(kind))}"
+    yield f":type: {json.dumps(kind, ensure_ascii=False)}"
     yield f":default: {json.dumps(f'`{as_toml(default)}`')}"
     yield ""
 

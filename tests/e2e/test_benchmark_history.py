@@ -205,7 +205,7 @@ def test_what_is_written_can_be_read(history, tmp_path):
     before, table, after = history.split_page(page.read_text())
     assert (before, after) == (f"before\n{history.BEGIN}", f"{history.END}after\n")
     assert table.splitlines()[-1] == (
-        '| `0123456` | – / – | – / – | 2.00 / 0.50 | – / – | Panels \\| of pixels, "turned" |'
+        '| 2026-11-24 | `0123456` | – / – | – / – | 2.00 / 0.50 | – / – | Panels \\| of pixels, "turned" |'
     )
     with pytest.raises(ValueError, match="must have one place for the table"):
         history.split_page("none")
