@@ -9,12 +9,16 @@ CUDA ?= 13
 GPU_VENV := .venv-cuda$(CUDA)
 RUN_GPU := PYTHONPATH=tests $(GPU_VENV)/bin/python -m gpu.run
 
+# The lowest versions that pyproject.toml allows, chosen by uv, whose resolver has such a mode. It reads UV_DEFAULT_INDEX
+# where pip reads PIP_INDEX_URL.
+OLDEST_VENV := .venv-oldest
+
 # For bench-compare: what is compared with BASE, and how often.
 HEAD ?= HEAD
 TIMES ?= 1
 
 .PHONY: help demo bench bench-compare bench-compare-proof check-base bench-history bench-publish docs linkcheck test \
-	lint format conformance test-gpu bench-gpu sanitize-gpu gpu-device check-python clean
+	test-oldest lint format conformance test-gpu bench-gpu sanitize-gpu gpu-device check-python clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 21
@@ -47,6 +51,11 @@ test: lint  ## check style and types, then run every test and the conformance su
 	$(BIN)/python -m pytest -m timing tests/e2e
 	PYTHONPATH=tests:tests/emulated_cupy $(BIN)/python -m pytest --numprocesses auto --dist worksteal \
 		convhub/conformance --convhub-backend cupy-emulated
+
+test-oldest: $(OLDEST_VENV)/.installed  ## core, command line and conformance suite on the lowest versions allowed (minutes)
+	$(OLDEST_VENV)/bin/python -m pytest --numprocesses auto --dist worksteal tests/core tests/cli
+	$(OLDEST_VENV)/bin/python -m pytest --numprocesses auto --dist worksteal convhub/conformance \
+		--convhub-backend naive --convhub-backend numpy --convhub-backend numba --convhub-level quick
 
 lint: $(VENV)/.installed  ## check style and types
 	$(BIN)/ruff check .
@@ -89,7 +98,7 @@ check-python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "convhub needs Python 3.11 or newer, and PYTHON=$(PYTHON) is %d.%d" % v[:2])'
 
 clean:  ## remove the environments and what the targets made
-	rm -rf $(VENV) .venv-cuda* demo-output bench-output asv_bench/.asv docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST_VENV) .venv-cuda* demo-output bench-output asv_bench/.asv docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find backends -name '*.nb[ic]' -delete
 
 # The group is installed whole by every target, so that no target leaves the environment half done.
@@ -97,6 +106,17 @@ $(VENV)/.installed: pyproject.toml constraints.txt | check-python
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP_INSTALL) --upgrade pip
 	$(PIP_INSTALL) --group dev --editable .
+	touch $@
+
+# No constraints here. Each extra is named, since uv takes what an extra of an extra needs for indirect, and so newest.
+# Wheels alone, since the oldest sources do not build on every machine. torch is left out: its builds of that age are
+# gigabytes of CUDA.
+$(OLDEST_VENV)/.installed: pyproject.toml | check-python
+	test -x $(OLDEST_VENV)/bin/python || $(PYTHON) -m venv $(OLDEST_VENV)
+	$(OLDEST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.7"
+	$(OLDEST_VENV)/bin/uv pip install --quiet --python $(OLDEST_VENV)/bin/python --resolution lowest-direct \
+		--only-binary :all: --group oldest --editable '.[conformance,demo,numba]'
+	$(OLDEST_VENV)/bin/uv pip list --python $(OLDEST_VENV)/bin/python
 	touch $@
 
 # torch's builds with CUDA say themselves which of NVIDIA's libraries they need.
