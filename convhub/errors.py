@@ -23,7 +23,6 @@ A message names the argument, the value with its shape, and what would be right,
 
 from __future__ import annotations
 
-import difflib
 import math
 import reprlib
 from collections.abc import Iterable
@@ -118,6 +117,9 @@ class BackendContractError(BackendError):
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'numba'?"`` for the known word nearest to `word`, or nothing.
 
+    The nearest is what the fewest slips lead to (`slips`), or what one begins with the other; where several
+    are equally near, up to three are told.
+
     Parameters
     ----------
     word : str
@@ -129,9 +131,49 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     --------
     >>> did_you_mean("nunba", ["numba", "numpy"])
     " Did you mean 'numba'?"
+    >>> did_you_mean("grad", ["forward", "grad_input", "grad_weight"])
+    " Did you mean 'grad_input' or 'grad_weight'?"
     """
-    near = difflib.get_close_matches(word.lower(), sorted(known), n=1, cutoff=0.5)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    plain = word.strip().lower().replace("-", "_")
+    if not 2 <= len(plain) <= 60:
+        return ""
+    near: dict[str, int] = {}
+    for candidate in known:
+        other = candidate.lower().replace("-", "_")
+        count = slips(plain, other)
+        if min(len(plain), len(other)) >= 3 and (plain.startswith(other) or other.startswith(plain)):
+            count = min(count, 1)
+        if count <= (max(len(plain), len(other)) + 1) // 3:
+            near[candidate] = count
+    if not near:
+        return ""
+    best = [candidate for candidate, count in near.items() if count == min(near.values())]
+    best = sorted(best, key=lambda candidate: (len(candidate), candidate))[:3]
+    names = ", ".join(map(repr, best[:-1])) + " or " * (len(best) > 1) + repr(best[-1])
+    return f" Did you mean {names}?"
+
+
+def slips(one: str, other: str) -> int:
+    """Return how many letters must be added, left out, changed or exchanged with the next, one after another.
+
+    That is the optimal string alignment distance, which counts an exchange as one slip where Levenshtein's
+    counts two.
+
+    Examples
+    --------
+    >>> slips("grad_inptu", "grad_input"), slips("float33", "float64")
+    (1, 2)
+    """
+    before: list[int] = []
+    row = [*range(len(other) + 1)]
+    for i, letter in enumerate(one, 1):
+        before, last, row = row, before, [i]
+        for j, wanted in enumerate(other, 1):
+            count = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != wanted))
+            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == wanted:
+                count = min(count, last[j - 2] + 1)
+            row.append(count)
+    return row[-1]
 
 
 _name_of_type: Any = type.__dict__["__name__"].__get__

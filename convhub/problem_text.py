@@ -6,6 +6,7 @@ parameters that differ from their default. `Problem.parse` documents the form fo
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ def print_problem(problem: Problem) -> str:
     return "_".join(parts)
 
 
+_DIGITS = "0123456789x-"
 _SIZES = re.compile(r"([nchwkrs])(\d+)")
 _PADDING = re.compile(r"(\d+)(?:-(\d+))?(?:x(\d+)(?:-(\d+))?)?")
 _PAIR = re.compile(r"(\d+)(?:x(\d+))?")
@@ -73,7 +75,8 @@ def parse_fields(text: str) -> dict[str, Any]:
         if found:
             _once("primitive", seen, text)
             fields["primitive"] = primitive
-    for part in filter(None, remaining.split("_")):
+    parts = [*filter(None, remaining.split("_")), ""]
+    for part, following in itertools.pairwise(parts):
         if part in ITEM_BYTES:
             _once("dtype", seen, text)
             fields["dtype"] = part
@@ -85,7 +88,9 @@ def parse_fields(text: str) -> dict[str, Any]:
                 _once(_LETTERS[letter], seen, text)
                 sizes[letter] = _number(digits, part, text)
         else:
-            word = part.rstrip("0123456789x-")
+            word = part.rstrip(_DIGITS)
+            if word not in _NAMED:
+                raise _not_understood(part, following, text)
             name, value = _parse_named(word, part[len(word) :], part, text)
             _once(name, seen, text)
             fields[name] = value
@@ -112,13 +117,21 @@ _NAMED = {
 }
 
 
+def _not_understood(part: str, following: str, text: str) -> ArgumentError:
+    """Return the error for a part of a text that is none, with what was probably meant."""
+    # The divider stands within the names of two primitives, so that one of these may be two parts.
+    two = f"{part}_{following}"
+    word = "cuda" if part == "gpu" else part
+    split = [name for name in PRIMITIVES if "_" in name]
+    known = [*PRIMITIVES, *ITEM_BYTES, "cpu", "cuda"]
+    near = did_you_mean(two, split) or did_you_mean(word, known) or did_you_mean(part.rstrip(_DIGITS), _NAMED)
+    return ArgumentError(
+        f"problem {_shown(text)} has the part {shown(two if did_you_mean(two, split) else part)}, which is "
+        f"not understood; a whole one is '{_EXAMPLE}'.{near}"
+    )
+
+
 def _parse_named(word: str, numbers: str, part: str, text: str) -> tuple[str, object]:
-    if word not in _NAMED:
-        known = [*_NAMED, *PRIMITIVES, *ITEM_BYTES]
-        raise ArgumentError(
-            f"problem {_shown(text)} has the part {shown(part)}, which is not understood; "
-            f"a whole one is '{_EXAMPLE}'." + did_you_mean(word[:60], known)
-        )
     if word == "groups" and numbers.isdigit():
         return "groups", _number(numbers, part, text)
     pattern = _PADDING if word == "pad" else _PAIR

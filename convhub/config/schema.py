@@ -156,7 +156,7 @@ def checked(key: str, value: Any, where: Where, strict: bool = True) -> Any:
             raise ConfigurationError(f"{where()}: {wrong} {error}") from error
     if key in ("backend", "priority") and isinstance(converted, dict):
         for device in sorted(converted.keys() - DEVICES):
-            near = did_you_mean(device, DEVICES)
+            near = did_you_mean("cuda" if device.lower() == "gpu" else device, DEVICES)
             raise ConfigurationError(
                 f"{where(device)}: {wrong} {shown(device)} is no device; they are cpu and cuda.{near}"
             )
