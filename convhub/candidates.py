@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from . import config, plugins
+from . import config
 from .answers import Reply, accuracy_of, ask, ask_availability
 from .arrays import numpy_lacks
-from .backend import Backend, RunOptions
-from .callers_code import raised_by_caller
+from .backend import Backend
 from .config import Resolved
-from .errors import (
-    ArgumentTypeError,
-    BackendContractError,
-    ConfigurationError,
-    PluginError,
-    UnknownBackendError,
-    did_you_mean,
-    said,
-    shown,
-)
-from .plugins import Origin, Registered, Registry
+from .configured import current_registry, registered_as, run_options
+from .errors import ArgumentTypeError, BackendContractError, shown
+from .plugins import Registry
 from .problem import Problem
 
 __all__ = [
@@ -29,15 +19,11 @@ __all__ = [
     "automatic",
     "availability",
     "available_backends",
-    "check_options",
-    "check_priority",
     "current_registry",
     "judge",
     "judge_availability",
     "reason_against",
     "run_options",
-    "unknown",
-    "unknown_backend",
     "verdicts",
 ]
 
@@ -55,12 +41,6 @@ class Verdict(NamedTuple):
 
     name: str
     reason: str | None
-
-
-def current_registry(resolved: Resolved | None = None) -> Registry:
-    """Return the plugins' backends under the settings in force."""
-    settings = (resolved or config.current()).settings
-    return plugins.registry(settings.plugins, settings.disable_plugins)
 
 
 def available_backends(device: str | None = None) -> list[str]:
@@ -171,7 +151,7 @@ def judge(backend: Backend, problem: Problem, resolved: Resolved) -> Reply:
 
 def _too_loose(backend: Backend, problem: Problem, resolved: Resolved) -> Reply:
     try:
-        accuracy = accuracy_of(_registered(backend, resolved), problem, run_options(backend, resolved))
+        accuracy = accuracy_of(registered_as(backend, resolved), problem, run_options(backend, resolved))
     except BackendContractError as error:
         return Reply(str(error), fault=True)
     if accuracy == "componentwise":
@@ -183,107 +163,4 @@ def _with_owner(answer: Reply, backend: Backend, resolved: Resolved) -> Reply:
     """Return an answer, whose reason names the plugin and its distribution where they are at fault."""
     if not answer.fault:
         return answer
-    return Reply(f"{answer.reason} ({_registered(backend, resolved).origin})", fault=True)
-
-
-def _registered(backend: Backend, resolved: Resolved) -> Registered:
-    found = current_registry(resolved).backends.get(backend.name)
-    if found is not None and found.backend is backend:
-        return found
-    return Registered(backend, Origin("unknown", "no distribution that is registered", ""))
-
-
-def check_priority(device: str, registry: Registry, resolved: Resolved) -> None:
-    """Refuse a configured order with a name in it that no backend has.
-
-    Raises
-    ------
-    UnknownBackendError
-        With the nearest right name. What is named by a call does not ask for the order, and goes on.
-    """
-    for name in resolved.priority_for(device):
-        if name not in registry.backends:
-            raise unknown_backend(name, resolved.sources["priority"], registry)
-
-
-def check_options(registry: Registry, resolved: Resolved) -> None:
-    """Refuse a table of options for a backend that does not exist.
-
-    Raises
-    ------
-    ConfigurationError
-        If ``[options.NAME]`` has a name that no plugin has.
-    """
-    settings = resolved.settings
-    if settings.disable_plugins or not settings.plugins:
-        return  # whose options they are cannot be known of a plugin that is not loaded
-    known = {*registry.backends, *(failure.name for failure in registry.failures)}
-    for name in sorted(resolved.settings.options.keys() - known):
-        raise ConfigurationError(
-            f"{resolved.place_of('options', name)}: [options.{name}] is for no backend; there are "
-            f"{', '.join(registry.backends)}.{did_you_mean(name, known)}"
-        )
-
-
-def run_options(backend: Backend, resolved: Resolved) -> RunOptions:
-    """Return the settings that concern the arithmetic of `backend`, with its own options typed by it.
-
-    Raises
-    ------
-    ConfigurationError
-        If ``[options.NAME]`` holds what the backend does not know.
-    BackendContractError
-        If the type that the backend declares for its options cannot be made.
-    """
-    own: Any = None
-    table = resolved.settings.options.get(backend.name, {})
-    known = {field.name for field in dataclasses.fields(backend.options)} if backend.options else set()
-    for word in sorted(table.keys() - known):
-        place = resolved.place_of("options", backend.name, word)
-        raise ConfigurationError(
-            f"{place}: [options.{backend.name}] has {word!r}; that backend has "
-            f"{', '.join(sorted(known)) or 'no options'}.{did_you_mean(word, known)}"
-        )
-    if backend.options is not None:
-        import msgspec
-
-        try:
-            own = msgspec.convert(table, backend.options)
-        except msgspec.ValidationError as error:
-            source = resolved.place_of("options", backend.name)
-            raise ConfigurationError(
-                f"{source}: [options.{backend.name}] is {shown(table)}: {error}"
-            ) from error
-        except BaseException as error:
-            if raised_by_caller(error):
-                raise
-            raise BackendContractError(
-                f"{_registered(backend, resolved)} declares options of the type {backend.options.__name__}, "
-                f"which cannot be made from {shown(table, 200)}: {said(error)}"
-            ) from error
-    return RunOptions(
-        threads=resolved.threads,
-        workspace_limit=resolved.workspace_limit,
-        accuracy=resolved.settings.accuracy,
-        allow_tf32=resolved.settings.allow_tf32,
-        backend=own,
-    )
-
-
-def unknown(name: str, source: str, registry: Registry) -> str:
-    """Return the message for a name that no backend has, with the reason if its plugin failed."""
-    return str(unknown_backend(name, source, registry))
-
-
-def unknown_backend(name: str, source: str, registry: Registry) -> UnknownBackendError:
-    """Return the error for a name that no backend has: a `PluginError` if its plugin failed."""
-    for failure in registry.failures:
-        if failure.name == name or failure.origin.plugin == name:
-            return PluginError(
-                f"backend {shown(name)} (from {source}): {failure.origin} could not be loaded: "
-                f"{failure.reason}"
-            )
-    return UnknownBackendError(
-        f"backend is {shown(name)} (from {source}); registered are {', '.join(registry.backends) or 'none'}."
-        + did_you_mean(name[:60], registry.backends)
-    )
+    return Reply(f"{answer.reason} ({registered_as(backend, resolved).origin})", fault=True)

@@ -11,9 +11,9 @@ from typing import Any, TypeVar, Unpack
 
 from . import config
 from .arrays import describe
-from .candidates import check_options, check_priority, current_registry, run_options
 from .config import Resolved
 from .config.overrides import Frame, Values, checked_values, enter, leave
+from .configured import check_disabled, check_options, check_priority, current_registry, run_options
 from .dispatch import check_name
 from .errors import ArgumentTypeError
 
@@ -85,7 +85,7 @@ or "strict". Did you mean 'strict'?
 
 
 #: The settings whose values are names of backends, options or plugins, of which there may be none.
-_NAMING = {"backend", "priority", "options"}
+_NAMING = {"backend", "priority", "disable_plugins", "options"}
 
 
 def _check_names(frame: Frame, resolved: Resolved) -> None:
@@ -97,6 +97,8 @@ def _check_names(frame: Frame, resolved: Resolved) -> None:
     if "priority" in values:
         for device in ("cpu", "cuda"):
             check_priority(device, registry, resolved)
+    if "disable_plugins" in values:
+        check_disabled(registry, resolved)
     if "options" in values:
         check_options(registry, resolved)
         for name in values["options"].keys() & registry.backends.keys():

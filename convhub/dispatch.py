@@ -21,19 +21,17 @@ from .answers import algorithm_of
 from .arrays import describe
 from .backend import Backend, RunOptions
 from .callers_code import raised_by_caller
-from .candidates import (
-    automatic,
-    availability,
+from .candidates import automatic, availability, judge, verdicts
+from .config import Resolved
+from .config.overrides import Overrides, in_context
+from .configured import (
+    check_disabled,
     check_options,
     check_priority,
     current_registry,
-    judge,
     run_options,
     unknown_backend,
-    verdicts,
 )
-from .config import Resolved
-from .config.overrides import Overrides, in_context
 from .errors import (
     ArgumentTypeError,
     BackendContractError,
@@ -175,7 +173,7 @@ def _decide(problem: Problem, wanted: Request, resolved: Resolved, measure: bool
         name, source = _pick(problem, _able(problem, registry, resolved), registry, resolved, measure)
         return make_choice(registry.backends[name], problem, resolved, source)
     if name not in registry.backends:
-        raise unknown_backend(name, source, registry)
+        raise unknown_backend(name, source, registry, resolved)
     # Only the named one is asked: another may need a driver to answer, and takes its time.
     backend = registry.backends[name].backend
     reason, fault = judge(backend, problem, resolved)
@@ -204,6 +202,7 @@ def _able(problem: Problem, registry: Registry, resolved: Resolved) -> list[str]
     UnsupportedProblemError
         If there are none, with what each backend says.
     """
+    check_disabled(registry, resolved)
     check_priority(problem.device, registry, resolved)
     tried = automatic(problem.device, registry, resolved)
     first_is_enough = not (registry.choosers or resolved.settings.tune)

@@ -165,7 +165,7 @@ def slips(one: str, other: str) -> int:
     (1, 2)
     """
     before: list[int] = []
-    row = [*range(len(other) + 1)]
+    row: list[int] = [*range(len(other) + 1)]
     for i, letter in enumerate(one, 1):
         before, last, row = row, before, [i]
         for j, wanted in enumerate(other, 1):

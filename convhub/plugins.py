@@ -31,7 +31,19 @@ from .errors import shown
 from .forks import wait_for_imports
 from .loading import BY_HAND, OWN_DISTRIBUTION, Failure, Origin, Source, ask_backends, load
 
-__all__ = ["Failure", "Hook", "Origin", "Registered", "Registry", "register", "registry", "unregister"]
+__all__ = [
+    "BY_HAND",
+    "Failure",
+    "Hook",
+    "LeftOut",
+    "Origin",
+    "Registered",
+    "Registry",
+    "normalized",
+    "register",
+    "registry",
+    "unregister",
+]
 
 GROUP = "convhub"
 
@@ -46,6 +58,26 @@ class Registered(NamedTuple):
         return f"backend {self.backend.name!r} ({self.origin})"
 
 
+class LeftOut(NamedTuple):
+    """A plugin that a setting leaves out.
+
+    Parameters
+    ----------
+    origin : Origin
+        Where it would come from.
+    by : str or None
+        The name in ``disable_plugins``, as it stands there; None: it is ``plugins = false``.
+    """
+
+    origin: Origin
+    by: str | None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is one of convhub's, each of which brings one backend, of its own name."""
+        return _is_own(self.origin)
+
+
 class Hook(NamedTuple):
     """A plugin's implementation of a hook; of the hook's arguments, given by name, it gets those it takes."""
 
@@ -55,13 +87,19 @@ class Hook(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Everything that the plugins brought; `loaded` are those that were imported and have right hooks."""
+    """Everything that the plugins brought.
+
+    `loaded` are the plugins that were imported and have right hooks, `left_out` those that a setting keeps
+    from being loaded; `unknown` are the names that were to be disabled and that none of them has.
+    """
 
     loaded: tuple[Origin, ...]
     backends: dict[str, Registered]
     failures: tuple[Failure, ...]
     choosers: tuple[Hook, ...]
     observers: tuple[Hook, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    unknown: tuple[str, ...] = ()
 
     def remedy(self, origin: Origin) -> str:
         """Return the setting that leaves a plugin out, and no other one that was met."""
@@ -143,17 +181,27 @@ def _forget() -> None:
     reload()
 
 
-def _sources(plugins: bool, disabled: frozenset[str]) -> list[Source]:
+def _sources() -> list[Source]:
+    """Return every plugin that there is, none of which is loaded for it."""
     sources = []
     for entry in importlib.metadata.entry_points(group=GROUP):
         origin = Origin(entry.name, *_owner(entry))
-        if plugins or _is_own(origin):
-            sources.append(Source(origin, entry.load, entry.value.partition(":")[0].strip()))
+        sources.append(Source(origin, entry.load, entry.value.partition(":")[0].strip()))
     for name, plugin in _added.items():
         module = plugin.__name__ if isinstance(plugin, ModuleType) else ""
         sources.append(Source(Origin(name, BY_HAND, ""), functools.partial(_same, plugin), module))
-    out = {_normalized(name) for name in disabled}
-    return [s for s in sources if out.isdisjoint(map(_normalized, (s.origin.plugin, s.origin.distribution)))]
+    return sources
+
+
+def _left_out(sources: list[Source], plugins: bool, disabled: frozenset[str]) -> list[LeftOut]:
+    by_name = {normalized(name): name for name in sorted(disabled)}
+    found = []
+    for origin in (source.origin for source in sources):
+        names = [by_name.get(normalized(name)) for name in (origin.plugin, origin.distribution)]
+        named = next((name for name in names if name is not None), None)
+        if named is not None or not (plugins or _is_own(origin) or origin.distribution == BY_HAND):
+            found.append(LeftOut(origin, named))
+    return found
 
 
 def _owner(entry: importlib.metadata.EntryPoint) -> tuple[str, str]:
@@ -169,11 +217,17 @@ def _owner(entry: importlib.metadata.EntryPoint) -> tuple[str, str]:
 
 
 def _is_own(origin: Origin) -> bool:
-    return _normalized(origin.distribution) == OWN_DISTRIBUTION
+    return normalized(origin.distribution) == OWN_DISTRIBUTION
 
 
-def _normalized(name: str) -> str:
-    """Return a name as PEP 503 compares names: case, and which of - _ . stands there, do not matter."""
+def normalized(name: str) -> str:
+    """Return a name as PEP 503 compares names: case, and which of - _ . stands there, do not matter.
+
+    Examples
+    --------
+    >>> normalized("Convhub_FFT")
+    'convhub-fft'
+    """
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -186,7 +240,11 @@ def _build(plugins: bool, disabled: frozenset[str]) -> Registry:
     manager.add_hookspecs(hookspecs)
     failures: list[Failure] = []
     origins: dict[str, Origin] = {}
-    for source in _sources(plugins, disabled):
+    sources = _sources()
+    left_out = _left_out(sources, plugins, disabled)
+    for source in sources:
+        if any(out.origin == source.origin for out in left_out):
+            continue
         unique = f"{source.origin.distribution}:{source.origin.plugin}"
         reason = load(manager, source, unique)
         if reason is None:
@@ -210,7 +268,15 @@ def _build(plugins: bool, disabled: frozenset[str]) -> Registry:
         (*failures, *refused),
         _implementations(manager.hook.convhub_choose, origins),
         _implementations(manager.hook.convhub_called, origins),
+        tuple(left_out),
+        _unknown(sources, disabled),
     )
+
+
+def _unknown(sources: list[Source], disabled: frozenset[str]) -> tuple[str, ...]:
+    """Return the names that are to be disabled and that nothing has."""
+    there = {normalized(name) for source in sources for name in source.origin[:2]}
+    return tuple(sorted(name for name in disabled if normalized(name) not in there))
 
 
 def _brought_by(implementation: Any, origin: Origin) -> tuple[list[Backend], list[Failure]]:

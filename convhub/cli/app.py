@@ -21,6 +21,7 @@ from .doctor import doctor
 from .explain import explain
 from .new_backend import new_backend
 from .output import exit_code, print_error, print_warning
+from .settings_check import settings_checked
 from .verify import verify
 
 __all__ = ["app", "main"]
@@ -70,14 +71,14 @@ def _without_command(
     (n c h w) and weight (k r s), and the parameters that are not the usual ones.
 
     Exit code 0: all is well. 1: something is wrong with a backend, a plugin or this machine. 2: what was
-    written is wrong, on the command line or in the configuration.
+    written is wrong, on the command line or in the configuration, all of which each command checks.
     """
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
 
 for command in (backends, explain, verify, conformance, bench, config, doctor, demo, new_backend):
-    app.command()(command)
+    app.command()(settings_checked(command))
 
 
 def main() -> None:

@@ -11,12 +11,11 @@ from rich.text import Text
 
 from .. import config
 from ..backend import Backend, Capabilities
-from ..candidates import automatic, availability, check_priority, current_registry
-from ..errors import UnknownBackendError
+from ..candidates import automatic, availability, current_registry
 from ..plugins import Registered, Registry
 from ..problem import PRIMITIVES
 from .failures import failure_row, show_failures
-from .output import JsonOption, listed, new_table, print_json, print_warning, show
+from .output import JsonOption, listed, new_table, print_json, show
 
 __all__ = ["backends"]
 
@@ -59,12 +58,6 @@ def backends(as_json: JsonOption = False) -> None:
 
 def _order(registry: Registry, resolved: config.Resolved) -> dict[str, list[str]]:
     """Return for each device type the names that are tried where none is asked for, in order."""
-    for device in DEVICES:
-        try:
-            check_priority(device, registry, resolved)
-        except UnknownBackendError as error:  # this is where one looks for the right name
-            print_warning(error)
-            break
     return {device: automatic(device, registry, resolved) for device in DEVICES}
 
 

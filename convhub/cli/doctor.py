@@ -9,8 +9,9 @@ from typing import Any
 
 import typer
 
-from ..candidates import current_registry, judge_availability, run_options
+from ..candidates import judge_availability
 from ..config import Resolved, available_cores, current
+from ..configured import check_options, current_registry, run_options
 from ..errors import BackendContractError, ConfigurationError
 from ..plugins import Registered
 from ..tuning_store import database_path
@@ -46,8 +47,9 @@ def _examine() -> Report:
         resolved = current()
     except ConfigurationError as error:
         # Which plugins may be loaded is a setting; while settings are wrong, none is.
-        trouble = Trouble(str(error), "mend that setting, then run `convhub doctor` again")
-        return Report(versions(), _system(), _database(), None, None, {}, [trouble])
+        remedy = "fix that setting, then run `convhub doctor` again"
+        wrong = [Trouble(line, remedy) for line in str(error).splitlines()]
+        return Report(versions(), _system(), _database(), None, None, {}, wrong)
     registry = current_registry(resolved)
     examined = {name: _examine_backend(entry, resolved) for name, entry in registry.backends.items()}
     troubles = (
@@ -66,8 +68,12 @@ def _examine_backend(registered: Registered, resolved: Resolved) -> Examined:
     if missing is not None:
         return Examined(registered, False, f"not available: {missing}", [])
     try:
+        check_options(current_registry(resolved), resolved)
+    except ConfigurationError:  # every call would be refused for it, and it is among the troubles already
+        return Examined(registered, True, "available, but settings are wrong", [])
+    try:
         run_options(registered.backend, resolved)
-    except (ConfigurationError, BackendContractError):  # which is among the troubles already
+    except (ConfigurationError, BackendContractError):  # as above
         return Examined(registered, True, "available, but its options are wrong", [])
     checks = check_backend(registered, resolved)
     return Examined(registered, True, None if checks else "available, but takes no small problem", checks)

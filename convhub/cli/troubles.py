@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..candidates import availability, check_priority, judge_availability, run_options, unknown
+from ..backend import Backend
+from ..candidates import availability, judge_availability
 from ..config import Resolved
-from ..errors import BackendContractError, ConfigurationError, UnknownBackendError
+from ..configured import run_options, wrong_settings
+from ..errors import BackendContractError, ConfigurationError
 from ..plugins import Origin, Registry
+from .config import as_toml
 
 if TYPE_CHECKING:
     from .doctor_report import Examined
@@ -24,46 +27,80 @@ class Trouble(NamedTuple):
 
 
 def setting_troubles(registry: Registry, resolved: Resolved) -> Iterator[Trouble]:
-    """Find names in the settings that no backend has, and options that a backend does not know."""
-    configured = resolved.settings.backend
-    for name in [configured] if isinstance(configured, str) else configured.values():
-        if name != "auto":
-            yield from _named_backend(name, isinstance(configured, str), registry, resolved)
-    for device in ("cpu", "cuda"):
-        try:
-            check_priority(device, registry, resolved)
-        except UnknownBackendError as error:
-            yield Trouble(str(error), f"mend the setting priority, {resolved.sources['priority']}")
-    for name, (backend, origin) in registry.backends.items():
+    """Find what the settings name and there is not, and settings that leave nothing to run."""
+    for error in wrong_settings(registry, resolved):
+        if not isinstance(error, BackendContractError):
+            yield Trouble(str(error), "fix that setting; `convhub config` shows where each one is from")
+    for backend, origin in registry.backends.values():
         try:
             run_options(backend, resolved)
-        except ConfigurationError as error:
-            yield Trouble(str(error), f"mend the table [options.{name}]")
-        except BackendContractError as error:
-            yield Trouble(str(error), _mend(origin, registry))
-    for name in sorted(resolved.settings.options.keys() - registry.backends.keys()):
-        source = resolved.place_of("options", name)
+        except BackendContractError as error:  # the options that it declares cannot be made
+            yield Trouble(str(error), _remedy(origin, registry))
+        except ConfigurationError:  # as above
+            pass
+    configured = resolved.settings.backend
+    if isinstance(configured, str) and configured in registry.backends:
+        yield from _not_available(configured, registry, resolved)
+    yield from _nothing_left(registry, resolved)
+    yield from _useless_order(registry, resolved)
+
+
+def _not_available(name: str, registry: Registry, resolved: Resolved) -> Iterator[Trouble]:
+    # One that is named for a device only may rest in a configuration that machines without it share.
+    missing = availability(registry.backends[name].backend, resolved)
+    if missing is not None and not resolved.settings.fallback:
+        source = resolved.sources["backend"]
         yield Trouble(
-            unknown(name, f"[options.{name}] in {source}", registry), f"mend the table [options.{name}]"
+            f"backend {name!r} (from {source}) is not available: {missing}",
+            f"fix the setting backend, {source}",
         )
 
 
-def _named_backend(name: str, for_all: bool, registry: Registry, resolved: Resolved) -> Iterator[Trouble]:
-    source = resolved.sources["backend"]
-    remedy = f"mend the setting backend, {source}"
-    if name not in registry.backends:
-        yield Trouble(unknown(name, source, registry), remedy)
+def _nothing_left(registry: Registry, resolved: Resolved) -> Iterator[Trouble]:
+    """Find that no backend is left that could run anything."""
+    able = [
+        name for name, (backend, _) in registry.backends.items() if availability(backend, resolved) is None
+    ]
+    if able:
         return
-    missing = availability(registry.backends[name].backend, resolved)
-    # One that is named for a device only may rest in a configuration that machines without it share.
-    if missing is not None and for_all and not resolved.settings.fallback:
-        yield Trouble(f"backend {name!r} (from {source}) is not available: {missing}", remedy)
+    left = f", of {', '.join(registry.backends)} none" if registry.backends else ""
+    causes = []
+    for key in ("disable_plugins", "plugins"):
+        by_this = [out for out in registry.left_out if (out.by is None) == (key == "plugins")]
+        if by_this:
+            value = as_toml(getattr(resolved.settings, key))
+            names = ", ".join(out.origin.plugin for out in by_this)
+            causes.append(f"{key} = {value} in {resolved.sources[key]} leaves out {names}")
+    yield Trouble(
+        f"no backend is left that is available here{left}{'; ' * bool(causes)}{'; '.join(causes)}",
+        "fix that setting" if causes else "install convhub again, which brings backends of its own",
+    )
+
+
+def _useless_order(registry: Registry, resolved: Resolved) -> Iterator[Trouble]:
+    """Find an order of backends none of which can run on a CPU, which every machine has."""
+    order = [name for name in resolved.priority_for("cpu") if name in registry.backends]
+    reasons = {name: _not_on_cpu(registry.backends[name].backend, resolved) for name in order}
+    if order and all(reasons.values()):
+        source = resolved.place_of("priority", "cpu")
+        said = "; ".join(f"{name} {reason}" for name, reason in reasons.items())
+        yield Trouble(
+            f"priority (from {source}) names no backend that can run on a CPU here: {said}",
+            f"add one to the setting priority, {source}: `convhub backends` shows them",
+        )
+
+
+def _not_on_cpu(backend: Backend, resolved: Resolved) -> str | None:
+    if "cpu" not in backend.capabilities.devices:
+        return f"runs on {' and '.join(backend.capabilities.devices)} only"
+    missing = availability(backend, resolved)
+    return None if missing is None else f"is not available: {missing}"
 
 
 def plugin_troubles(registry: Registry) -> Iterator[Trouble]:
     """Find the plugins that failed."""
     for _, origin, reason in registry.failures:
-        yield Trouble(f"{origin}: {reason}", _mend(origin, registry))
+        yield Trouble(f"{origin}: {reason}", _remedy(origin, registry))
 
 
 def answer_troubles(registry: Registry, resolved: Resolved) -> Iterator[Trouble]:
@@ -71,11 +108,11 @@ def answer_troubles(registry: Registry, resolved: Resolved) -> Iterator[Trouble]
     for name, (backend, origin) in registry.backends.items():
         answer = judge_availability(backend, resolved)
         if answer.fault:
-            yield Trouble(f"backend {name!r}: {answer.reason}", _mend(origin, registry))
+            yield Trouble(f"backend {name!r}: {answer.reason}", _remedy(origin, registry))
 
 
-def _mend(origin: Origin, registry: Registry) -> str:
-    return f"mend or uninstall it, or leave it out: {registry.remedy(origin)}"
+def _remedy(origin: Origin, registry: Registry) -> str:
+    return f"fix or uninstall it, or leave it out: {registry.remedy(origin)}"
 
 
 def computing_troubles(examined: Mapping[str, Examined]) -> Iterator[Trouble]:

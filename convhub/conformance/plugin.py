@@ -103,7 +103,7 @@ def pytest_collection(session: pytest.Session) -> None:
     if not asked and file is None and device is None:
         return
     from .. import config
-    from ..candidates import current_registry, run_options, unknown
+    from ..configured import current_registry, run_options, unknown_backend
     from ..errors import ArgumentError, ConfigurationError
     from .calls import settings
     from .suite import NAMES
@@ -112,7 +112,7 @@ def pytest_collection(session: pytest.Session) -> None:
     registry = current_registry()
     for name, source in asked.items():
         if name not in registry.backends:
-            raise pytest.UsageError(unknown(name, source, registry))
+            raise pytest.UsageError(str(unknown_backend(name, source, registry)))
         devices = registry.backends[name].backend.capabilities.devices
         if source == OPTION and device not in (None, *devices):
             raise pytest.UsageError(f"{DEVICE} is {device!r}; {name} runs on {' and '.join(devices)} only")

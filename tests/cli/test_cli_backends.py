@@ -108,7 +108,7 @@ def test_two_plugins_of_one_name_are_both_shown(run, plugin, toy, only_by_hand):
 def test_a_priority_that_does_not_exist_is_said_beside_those_that_do(run, toy, monkeypatch):
     monkeypatch.setenv("CONVHUB_PRIORITY", "toi")
     result = run("backends")
-    assert result.exit_code == 0
+    assert result.exit_code == 2
     assert "toy" in result.stdout
     assert "backend is 'toi' (from environment CONVHUB_PRIORITY)" in result.stderr
     assert "Did you mean 'toy'?" in result.stderr

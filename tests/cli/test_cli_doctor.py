@@ -150,7 +150,7 @@ def test_a_backend_that_takes_no_small_problem_says_so(run_json, plugin, only_by
 
 
 def test_what_is_not_available_is_nothing_wrong_unless_it_is_named(
-    run_json, absent, only_by_hand, monkeypatch
+    run_json, absent, toy, only_by_hand, monkeypatch
 ):
     report, code = run_json("doctor")
     assert (code, report["troubles"]) == (0, [])
@@ -202,6 +202,6 @@ def test_settings_that_name_what_there_is_not(run_json, plugin, only_by_hand, tm
     assert len(what) == 4
     assert "backend is 'typd'" in what[0]
     assert "backend is 'toi'" in what[1]
-    assert "[options.typed] has 'tyle'; that backend has tile. Did you mean 'tile'?" in what[2]
-    assert "'other' (from [options.other]" in what[3]
-    assert report["backends"]["typed"]["not_run"] == "available, but its options are wrong"
+    assert f"{tmp_path}/convhub.toml:5: [options.other] is for no backend; there are typed" in what[2]
+    assert f"{tmp_path}/convhub.toml:4: [options.typed] has 'tyle'; that backend has tile. Did you" in what[3]
+    assert report["backends"]["typed"]["not_run"] == "available, but settings are wrong"

@@ -77,7 +77,7 @@ def test_a_name_that_is_taken(install, run, run_json, monkeypatch):
     report, code = run_json("doctor")
     assert code == 1
     assert [trouble["remedy"] for trouble in report["troubles"]] == [
-        "mend or uninstall it, or leave it out: CONVHUB_DISABLE_PLUGINS=convhub-rogue"
+        "fix or uninstall it, or leave it out: CONVHUB_DISABLE_PLUGINS=convhub-rogue"
     ]
 
 

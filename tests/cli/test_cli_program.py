@@ -83,8 +83,9 @@ def test_a_reader_that_stops_early_is_no_error(tmp_path):
 def test_any_character_can_be_printed_anywhere(program, tmp_path):
     (tmp_path / "convhub.toml").write_text('backend = "größe"\n', encoding="utf-8")
     done = program("config", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
-    assert done.returncode == 0
+    assert done.returncode == 2  # there is none of that name
     assert 'backend = "gr\\xf6\\xdfe"' in done.stdout
+    assert "backend is 'gr\\xf6\\xdfe'" in done.stderr
 
 
 def test_a_terminal_gets_its_own_width(terminal):

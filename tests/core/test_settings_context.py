@@ -273,35 +273,6 @@ def test_one_block_may_be_entered_again():
     assert now("threads")[1] == "default"
 
 
-def test_gradients_are_computed_under_the_settings_of_their_call(typed):
-    torch = pytest.importorskip("torch")
-    threads = []
-
-    def grad_input(*args):
-        threads.append(args[-1].threads)
-        return toy_backend.grad_input(*args)
-
-    watched = dataclasses.replace(toy_backend.toy, name="watched", grad_input=grad_input)
-    plugin = type(
-        "Plugin", (), {"convhub_backends": staticmethod(convhub.backend.hookimpl(lambda: [watched]))}
-    )
-    plugins.register(plugin, "watched")
-    try:
-        x = torch.ones(1, 1, 4, 4, requires_grad=True)
-        with convhub.settings(threads=3):
-            first = convhub.conv2d(x, torch.ones(1, 1, 3, 3), backend="watched")
-        second = convhub.conv2d(x, torch.ones(1, 1, 3, 3), backend="watched")
-        # A thread knows nothing of the block, as those of the autograd engine on a GPU do not.
-        thread = threading.Thread(target=first.sum().backward)
-        thread.start()
-        thread.join()
-        with convhub.settings(threads=2):
-            second.sum().backward()
-    finally:
-        plugins.unregister("watched")
-    assert threads == [3, 2]
-
-
 def test_blocks_with_many_values_keep_no_more_than_a_few():
     for count in range(1, 101):
         with convhub.settings(threads=count):

@@ -1,0 +1,61 @@
+"""Each command checks all settings before it does anything."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import typer
+
+from ..config import current
+from ..configured import current_registry, wrong_settings
+from ..errors import BackendContractError, ConfigurationError, PluginError
+from .output import print_error
+
+__all__ = ["settings_checked"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+#: The commands that show what there is before what is wrong: which names would be right, and what is set.
+SHOW_FIRST = ("backends", "config")
+#: The command that reports what is wrong itself, settings and all else.
+REPORTS = "doctor"
+
+
+def settings_checked(command: Command) -> Command:
+    """Return a command that tells what is wrong with the settings, and then ends with the exit code 2.
+
+    It does nothing else then, except that some show first what there is (`SHOW_FIRST`).
+    """
+    name = command.__name__
+    if name == REPORTS:
+        return command
+
+    @functools.wraps(command)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        if name not in SHOW_FIRST:
+            _refuse_wrong_settings()
+            return command(*args, **kwargs)
+        command(*args, **kwargs)
+        return _refuse_wrong_settings()
+
+    return checked  # type: ignore[return-value]
+
+
+def _refuse_wrong_settings() -> None:
+    errors = _wrong()
+    for error in errors:
+        print_error(error)
+    if errors:
+        raise typer.Exit(2)
+
+
+def _wrong() -> list[str]:
+    """Return what is wrong with the settings; a plugin that is broken is nothing that was written there."""
+    try:
+        resolved = current()
+    except ConfigurationError as error:
+        return str(error).splitlines()
+    found = wrong_settings(current_registry(resolved), resolved)
+    return [str(error) for error in found if not isinstance(error, PluginError | BackendContractError)]
