@@ -70,8 +70,9 @@ def wrong_settings(registry: Registry, resolved: Resolved) -> list[Configuration
     }.values()
     errors += [_no_plugin(name, registry, resolved) for name in registry.unknown]
     errors += _no_backends(registry, resolved)
-    for registered in registry.backends.values():
-        errors += _wrong_options(registered.backend, resolved)
+    for name, registered in registry.backends.items():
+        if resolved.settings.options.get(name):  # the defaults may take a library to make
+            errors += _wrong_options(registered.backend, resolved)
     return errors
 
 

@@ -6,8 +6,8 @@ import dataclasses
 import threading
 import types
 
-import toy_backend
 import torch
+import toy_backend
 
 import convhub
 from convhub import plugins
