@@ -58,11 +58,9 @@ def _not_available(name: str, registry: Registry, resolved: Resolved) -> Iterato
 
 def _nothing_left(registry: Registry, resolved: Resolved) -> Iterator[Trouble]:
     """Find that no backend is left that could run anything."""
-    able = [
-        name for name, (backend, _) in registry.backends.items() if availability(backend, resolved) is None
-    ]
-    if able:
-        return
+    answers = [judge_availability(backend, resolved) for backend, _ in registry.backends.values()]
+    if any(answer.reason is None or answer.fault for answer in answers):
+        return  # a fault is told as such
     left = f", of {', '.join(registry.backends)} none" if registry.backends else ""
     causes = []
     for key in ("disable_plugins", "plugins"):
