@@ -7,15 +7,17 @@ the square root of the number of terms even where all are alike.
 from __future__ import annotations
 
 from . import jit
+from .interrupts import told_to_stop
 from .narrow import narrowed, widened
 
 __all__ = ["correlate", "grad_weight"]
 
 RUN = 128
+LOOK_EVERY = 64  # elements, or rows of them: whether to stop
 
 
 @jit.kernel()
-def correlate(first, last, out, source, weight, bias, row_taps, column_taps, sizes):  # type: ignore[no-untyped-def]
+def correlate(first, last, watch, out, source, weight, bias, row_taps, column_taps, sizes):  # type: ignore[no-untyped-def]
     """Compute channels `first` to `last` of all images' channels, ``n * channels + channel``.
 
     `weight` is (groups, M, C, R, S); the taps of each axis have rows (kernel index, shift); `sizes` is
@@ -29,6 +31,8 @@ def correlate(first, last, out, source, weight, bias, row_taps, column_taps, siz
         g, m = channel // M, channel % M
         for a in range(sizes[2]):
             for b in range(sizes[5]):
+                if b % LOOK_EVERY == 0 and told_to_stop(watch):
+                    return
                 total = bias[channel]
                 part = zero
                 terms = 0
@@ -53,7 +57,7 @@ def correlate(first, last, out, source, weight, bias, row_taps, column_taps, siz
 
 
 @jit.kernel()
-def grad_weight(first, last, dw, dy, x, shifts, sizes):  # type: ignore[no-untyped-def]
+def grad_weight(first, last, watch, dw, dy, x, shifts, sizes):  # type: ignore[no-untyped-def]
     """Compute rows `first` to `last` of ``dw`` seen as (K * C, R, S).
 
     `sizes` is (stride_h, stride_w, dilation_h, dilation_w); `shifts` is (top, left).
@@ -72,6 +76,8 @@ def grad_weight(first, last, dw, dy, x, shifts, sizes):  # type: ignore[no-untyp
                 terms = 0
                 for n in range(N):
                     for p in range(P):
+                        if p % LOOK_EVERY == 0 and told_to_stop(watch):
+                            return
                         h = p * sizes[0] + r * sizes[2] - shifts[0]
                         if 0 <= h < H:
                             for q in range(Q):

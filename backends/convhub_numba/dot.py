@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import jit
+from .interrupts import told_to_stop
 from .narrow import narrowed
 from .pack import load_planes
 from .tiles import dot_rows
@@ -20,7 +21,7 @@ WHOLE = np.zeros((1, 2), np.int64)  # the one phase of an array that is not spli
 
 @jit.kernel()
 def correlate(
-    first, last, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, z, dy_in_place, x_in_place,
+    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, z, dy_in_place, x_in_place,
     height, width, lanes,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Compute groups `first` to `last` of ``dw``; the arguments are those of `grad_weight.correlate`."""
@@ -57,6 +58,8 @@ def correlate(
                         if not x_in_place:
                             offsets[j] = taps[tap, 2] * plane + taps[tap, 3] * pitch + taps[tap, 4]
                     for m in range(M):
+                        if told_to_stop(watch):
+                            return
                         left_at, left_row = 0, columns
                         if dy_in_place:
                             left_row = z.columns

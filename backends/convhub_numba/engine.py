@@ -62,13 +62,13 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions, vect
     dw = np.empty(ready.result_shape, dy.dtype)
     stored_dw, dy, x = (as_stored(array, problem.dtype) for array in (dw, dy, x))
     if made.algorithm == "direct":
-        _grad_weight_direct(stored_dw, dy, x, problem, made)
+        _grad_weight_direct(stored_dw, dy, x, problem, ready)
         return dw
     if made.algorithm == "winograd":
-        _grad_weight_winograd(stored_dw, dy, x, problem, made)
+        _grad_weight_winograd(stored_dw, dy, x, problem, ready)
         return dw
     if made.algorithm == "implicit_gemm":
-        _grad_weight_implicit(stored_dw, dy, x, problem, made)
+        _grad_weight_implicit(stored_dw, dy, x, problem, ready)
         return dw
     (stage,) = made.stages
     kernel = ready.kernel
@@ -79,16 +79,24 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions, vect
     flat_dy = dy.reshape(-1) if dy_in_place else nothing
     flat_x = x.reshape(-1) if x_in_place else nothing
     _share(
-        kernel, stage, stage.tasks, made.threads, nothing.dtype,
+        kernel, stage, stage.tasks, ready, nothing.dtype,
         flat_dw, dy, flat_dy, x, flat_x, stage.taps, stage.phases, stage.sizes, dy_in_place, x_in_place,
         made.tile.height, made.tile.vectors, made.tile.lanes,
     )  # fmt: skip
     return dw
 
 
-def _share(kernel: Kernel, stage: Stage, tasks: int, count: int, sums: Any, *arguments: object) -> None:
-    """Run a kernel's tasks on so many threads, with the scratch memory that a stage needs on each."""
-    threads.run(kernel, tasks, count, scratch(stage.items, stage.integers, sums, count), arguments)
+def _share(kernel: Kernel, stage: Stage, tasks: int, ready: Prepared, sums: Any, *arguments: object) -> None:
+    """Run a kernel's tasks on several threads, with the scratch memory that a stage needs on each."""
+    count = ready.made.threads
+    memory = scratch(stage.items, stage.integers, sums, count)
+    threads.run(kernel, tasks, count, memory, arguments, ready.ranges)
+
+
+def _share_plain(kernel: Kernel, tasks: int, problem: Problem, ready: Prepared, *arguments: object) -> None:
+    """Run the tasks of a kernel without scratch memory, whose sums take many times as long."""
+    count = ready.made.threads
+    threads.run(kernel, tasks, count, (), arguments, threads.ranges_for(8 * problem.macs, count))
 
 
 class Prepared(NamedTuple):
@@ -100,6 +108,7 @@ class Prepared(NamedTuple):
     grouped_weight: tuple[int, ...]  # (groups, K / groups, C / groups, R, S)
     reads_in_place: bool  # some stage does, if the source is contiguous
     fills: bool  # there are pixels that no tap of the kernel reaches
+    ranges: int  # of each thread's tasks, of one stage
     matrix: Problem | None  # the same one pixel large, where the kernel is as large as the image
 
 
@@ -129,6 +138,7 @@ def _prepare(problem: Problem, options: RunOptions, vector_bits: int) -> Prepare
         (problem.groups, problem.out_channels // problem.groups, *problem.weight_shape[1:]),
         any(stage.source_in_place for stage in made.stages),
         made.algorithm in ("gemm", "indirect") and _covered(made) < math.prod(problem.result_shape[2:]),
+        threads.ranges_for(problem.macs // max(1, len(made.stages)), made.threads),
         _as_matrix(problem) if made.algorithm == "gemm" else None,
     )
 
@@ -145,13 +155,13 @@ def _correlate(source: Array, weight: Array, bias: Array | None, problem: Proble
     constants = np.zeros(out.shape[1], sums) if bias is None else np.ascontiguousarray(bias, sums)
     stored, source, weight = (as_stored(array, problem.dtype) for array in (out, source, weight))
     if made.algorithm == "direct":
-        _correlate_direct(stored, source, weight, constants, problem, made)
+        _correlate_direct(stored, source, weight, constants, problem, ready)
         return out
     if made.algorithm == "winograd":
-        _correlate_winograd(stored, source, weight, constants, problem, made)
+        _correlate_winograd(stored, source, weight, constants, problem, ready)
         return out
     if made.algorithm == "implicit_gemm":
-        _correlate_implicit(stored, source, weight, constants, problem, made)
+        _correlate_implicit(stored, source, weight, constants, problem, ready)
         return out
     if made.algorithm == "depthwise":
         weight = weight.swapaxes(0, 1)  # channels where an image has them
@@ -166,7 +176,7 @@ def _correlate(source: Array, weight: Array, bias: Array | None, problem: Proble
 
     for stage in made.stages:
         _share(
-            kernel, stage, stage.tasks, made.threads, sums,
+            kernel, stage, stage.tasks, ready, sums,
             flat_out, source, flat_source, weight, flat_weight, constants, stage.taps, stage.phases,
             stage.sizes, plain_source and stage.source_in_place, plain_weight and stage.weight_in_place,
             *made.tile.literals,
@@ -175,9 +185,10 @@ def _correlate(source: Array, weight: Array, bias: Array | None, problem: Proble
 
 
 def _correlate_winograd(
-    out: Array, source: Array, weight: Array, bias: Array, problem: Problem, made: Plan
+    out: Array, source: Array, weight: Array, bias: Array, problem: Problem, ready: Prepared
 ) -> None:
     """Transform the weight once for all threads, then run the tiles, then mend what is not finite."""
+    made = ready.made
     (stage,) = made.stages
     tile = made.tile
     transform, kernel = winograd_kernels(problem.dtype, tile)
@@ -186,52 +197,54 @@ def _correlate_winograd(
     transformed, flags = shared_scratch(stage.shared_items, sums), np.zeros(1, np.int64)
     panels = -(-stage.sizes.out_channels // tile.width)
     _share(
-        transform, stage, problem.groups * panels * stage.sizes.channel_blocks, made.threads, sums,
+        transform, stage, problem.groups * panels * stage.sizes.channel_blocks, ready, sums,
         transformed, weight, stage.sizes, codes.kernel, tile.vectors, tile.lanes,
     )  # fmt: skip
     _share(
-        kernel, stage, stage.tasks, made.threads, sums,
+        kernel, stage, stage.tasks, ready, sums,
         out.reshape(-1), flags, source, transformed, bias, stage.sizes, codes.source, codes.output,
         tile.height, tile.vectors, tile.lanes,
     )  # fmt: skip
     if flags[0]:
         arguments = (out, source, weight, bias, _geometry(problem))
-        threads.run(mending_kernel(problem.dtype), out.shape[0] * out.shape[1], made.threads, (), arguments)
+        _share_plain(mending_kernel(problem.dtype), out.shape[0] * out.shape[1], problem, ready, *arguments)
 
 
 def _correlate_implicit(
-    out: Array, source: Array, weight: Array, bias: Array, problem: Problem, made: Plan
+    out: Array, source: Array, weight: Array, bias: Array, problem: Problem, ready: Prepared
 ) -> None:
     """Pack the weight once for all threads, then run the tiles."""
+    made = ready.made
     (stage,) = made.stages
     tile, sums = made.tile, sum_dtype(problem.dtype)
     pack, kernel = implicit_kernels(problem.dtype, tile)
     packed = shared_scratch(stage.shared_items, sums)
     _share(
-        pack, stage, problem.groups * -(-stage.sizes.out_channels // tile.width), made.threads, sums,
+        pack, stage, problem.groups * -(-stage.sizes.out_channels // tile.width), ready, sums,
         packed, weight, stage.taps, stage.phases, stage.sizes, tile.vectors, tile.lanes,
     )  # fmt: skip
     _share(
-        kernel, stage, stage.tasks, made.threads, sums,
+        kernel, stage, stage.tasks, ready, sums,
         out.reshape(-1), source, packed, bias, stage.taps, stage.phases, stage.sizes, tile.height,
         tile.vectors, tile.lanes,
     )  # fmt: skip
 
 
-def _grad_weight_winograd(dw: Array, dy: Array, x: Array, problem: Problem, made: Plan) -> None:
+def _grad_weight_winograd(dw: Array, dy: Array, x: Array, problem: Problem, ready: Prepared) -> None:
+    made = ready.made
     (stage,) = made.stages
     tile, sums = made.tile, sum_dtype(problem.dtype)
     kernel = winograd_weight_kernel(problem.dtype, tile)
     codes, flags = weight_transform_codes(sums.name, made.schemes, tile.lanes), np.zeros(1, np.int64)
     _share(
-        kernel, stage, stage.tasks, made.threads, sums,
+        kernel, stage, stage.tasks, ready, sums,
         dw.reshape(-1), flags, dy, x, math.prod(problem.kernel_size), stage.sizes,
         codes.source, codes.gradient, codes.kernel, tile.height, tile.vectors, tile.lanes,
     )  # fmt: skip
     if flags[0]:
         arguments = (dw, dy, x, _geometry(problem))
-        threads.run(
-            mending_weight_kernel(problem.dtype), dw.shape[0] * dw.shape[1], made.threads, (), arguments
+        _share_plain(
+            mending_weight_kernel(problem.dtype), dw.shape[0] * dw.shape[1], problem, ready, *arguments
         )
 
 
@@ -242,11 +255,12 @@ def _geometry(problem: Problem) -> Geometry:
     )
 
 
-def _grad_weight_implicit(dw: Array, dy: Array, x: Array, problem: Problem, made: Plan) -> None:
+def _grad_weight_implicit(dw: Array, dy: Array, x: Array, problem: Problem, ready: Prepared) -> None:
+    made = ready.made
     (stage,) = made.stages
     tile, sums = made.tile, sum_dtype(problem.dtype)
     _share(
-        implicit_weight_kernel(problem.dtype, tile), stage, stage.tasks, made.threads, sums,
+        implicit_weight_kernel(problem.dtype, tile), stage, stage.tasks, ready, sums,
         dw.reshape(-1), dy, x, stage.sizes, tile.height, tile.vectors, tile.lanes,
     )  # fmt: skip
 
@@ -273,7 +287,7 @@ def _covered(made: Plan) -> int:
 
 
 def _correlate_direct(
-    out: Array, source: Array, weight: Array, bias: Array, problem: Problem, made: Plan
+    out: Array, source: Array, weight: Array, bias: Array, problem: Problem, ready: Prepared
 ) -> None:
     kernel = direct_kernel(problem.dtype)
     for part in correlations(problem):
@@ -282,11 +296,11 @@ def _correlate_direct(
         column_taps = np.array(columns.taps, np.int64).reshape(-1, 2)
         sizes = np.array((*rows[:3], *columns[:3], rows.source_step, columns.source_step))
         arguments = (out, source, weight, bias, row_taps, column_taps, sizes)
-        threads.run(kernel, out.shape[0] * out.shape[1], made.threads, (), arguments)
+        _share_plain(kernel, out.shape[0] * out.shape[1], problem, ready, *arguments)
 
 
-def _grad_weight_direct(dw: Array, dy: Array, x: Array, problem: Problem, made: Plan) -> None:
+def _grad_weight_direct(dw: Array, dy: Array, x: Array, problem: Problem, ready: Prepared) -> None:
     kernel = direct_weight_kernel(problem.dtype)
     shifts = np.array([problem.padding[0][0], problem.padding[1][0]])
     sizes = np.array([*problem.stride, *problem.dilation])
-    threads.run(kernel, dw.shape[0] * dw.shape[1], made.threads, (), (dw, dy, x, shifts, sizes))
+    _share_plain(kernel, dw.shape[0] * dw.shape[1], problem, ready, dw, dy, x, shifts, sizes)

@@ -11,6 +11,7 @@ depend on how tasks are shared out.
 from __future__ import annotations
 
 from . import jit
+from .interrupts import told_to_stop
 from .moves import copy_spread
 from .narrow import is_narrow, narrowed, widened
 from .pack import copy_run, list_runs, load_planes, pack_panel
@@ -96,7 +97,7 @@ def list_places(places, first, last, z, rows, columns):  # type: ignore[no-untyp
 
 @jit.kernel()
 def correlate(
-    first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, phases, z,
+    first, last, watch, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, phases, z,
     source_in_place, weight_in_place, height_limit, vectors, lanes,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Compute tasks `first` to `last` of a correlation; a task is a tile of pixels by a block of channels.
@@ -150,6 +151,8 @@ def correlate(
                     a0 + z.shift_h, pad_rows, b0 + z.shift_w, pad_columns, lanes,
                 )  # fmt: skip
             for tap0 in range(0, T, z.block_taps):
+                if told_to_stop(watch):
+                    return
                 tap1 = min(T, tap0 + z.block_taps)
                 count = (c1 - c0) * (tap1 - tap0)
                 t, reach = 0, 0

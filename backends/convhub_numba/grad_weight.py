@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from . import jit
+from .interrupts import told_to_stop
 from .moves import transpose_square
 from .narrow import widened
 from .pack import copy_run, list_runs, load_planes
@@ -93,7 +94,7 @@ def load_rows(left, dy, n, k0, k1, row0, column0, columns, pixel, count, lanes):
 
 @jit.kernel()
 def correlate(
-    first, last, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, z, dy_in_place, x_in_place,
+    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, z, dy_in_place, x_in_place,
     height_limit, vectors, lanes,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Compute tasks `first` to `last`; a task is a block of rows by a block of columns of one group's ``dw``.
@@ -152,6 +153,8 @@ def correlate(
                             offsets[j] = ((c - c0) * phases.shape[0] + taps[tap, 2]) * plane
                             offsets[j] += taps[tap, 3] * pitch + taps[tap, 4]
                     for pixel in range(0, rows * columns, z.block_pixels):
+                        if told_to_stop(watch):
+                            return
                         count = min(z.block_pixels, rows * columns - pixel)
                         run_count = list_runs(runs, pixel, pixel + count, rows, columns, pitch, 0, lanes)
                         if dy_in_place:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from . import jit
 from .depthwise_weight import list_places
+from .interrupts import told_to_stop
 from .narrow import narrowed
 from .pixels import clear, load_listed
 from .weight_tiles import weight_tile
@@ -69,7 +70,7 @@ def store(dw, sums, g, z, row_groups, column_groups, height, vectors, lanes):  #
 
 @jit.kernel()
 def correlate(
-    first, last, scratch, table, dw, dy, flat_dy, x, flat_x, row_groups, column_groups, z, dy_in_place,
+    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, row_groups, column_groups, z, dy_in_place,
     x_in_place, height, vectors, lanes,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Compute the weights of groups `first` to `last`; the arguments are those of `depthwise_weight`.
@@ -87,6 +88,8 @@ def correlate(
         sums[:] = 0
         for n in range(z.images):
             for p0 in range(0, z.rows, z.tile_rows):
+                if told_to_stop(watch):
+                    return
                 p1 = min(z.rows, p0 + z.tile_rows)
                 h0 = max(-z.top, p0 * z.step_h - z.shift_h)
                 h1 = (p1 - 1) * z.step_h + (z.row_taps - 1) * z.dilation_h - z.shift_h + 1

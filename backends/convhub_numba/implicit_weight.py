@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from . import jit
+from .interrupts import told_to_stop
 from .moves import copy_vector
 from .pack_channels import store_kernels
 from .pixel_tiles import listed_tile
@@ -67,7 +68,7 @@ def load_gradient(
 
 
 @jit.kernel()
-def correlate(first, last, scratch, table, dw, dy, x, z, height, vectors, lanes):  # type: ignore[no-untyped-def]
+def correlate(first, last, watch, scratch, table, dw, dy, x, z, height, vectors, lanes):  # type: ignore[no-untyped-def]
     """Compute tasks `first` to `last`; a task is all of one group's ``dw`` for a block of output channels."""
     M, C, T = z.out_channels, z.in_channels, z.taps_h * z.taps_w
     width = vectors * lanes
@@ -89,6 +90,8 @@ def correlate(first, last, scratch, table, dw, dy, x, z, height, vectors, lanes)
             for p0 in range(0, z.rows, z.block_rows):
                 rows = min(z.rows - p0, z.block_rows)
                 for q0 in range(0, z.columns, z.block_columns):
+                    if told_to_stop(watch):
+                        return
                     columns = min(z.columns - q0, z.block_columns)
                     high = (rows - 1) * z.stride_h + (z.taps_h - 1) * z.dilation_h + 1
                     wide = (columns - 1) * z.stride_w + (z.taps_w - 1) * z.dilation_w + 1

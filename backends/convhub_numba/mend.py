@@ -11,11 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from . import jit
+from .interrupts import told_to_stop
 from .narrow import narrowed, widened
 
 __all__ = ["Geometry", "mend", "mend_weight"]
 
 RUN = 128  # terms that are summed at once
+LOOK_EVERY = 64  # elements, or rows of them: whether to stop
 
 
 class Geometry(NamedTuple):
@@ -31,7 +33,7 @@ class Geometry(NamedTuple):
 
 
 @jit.kernel()
-def mend(first, last, out, source, weight, bias, z):  # type: ignore[no-untyped-def]
+def mend(first, last, watch, out, source, weight, bias, z):  # type: ignore[no-untyped-def]
     """Compute what is not finite in the planes `first` to `last` of ``out``.
 
     `weight` is (groups, M, C, R, S).
@@ -41,6 +43,8 @@ def mend(first, last, out, source, weight, bias, z):  # type: ignore[no-untyped-
         n, channel = plane // out.shape[1], plane % out.shape[1]
         for a in range(out.shape[2]):
             for b in range(out.shape[3]):
+                if b % LOOK_EVERY == 0 and told_to_stop(watch):
+                    return
                 if not np.isfinite(out[n, channel, a, b]):
                     total = bias[channel] + plain_sum(source, weight, z, n, channel // M, channel % M, a, b)
                     out[n, channel, a, b] = narrowed(total, out)
@@ -73,7 +77,7 @@ def plain_sum(source, weight, z, n, g, m, a, b):  # type: ignore[no-untyped-def]
 
 
 @jit.kernel()
-def mend_weight(first, last, dw, dy, x, z):  # type: ignore[no-untyped-def]
+def mend_weight(first, last, watch, dw, dy, x, z):  # type: ignore[no-untyped-def]
     """Compute what is not finite in the kernels `first` to `last`, output channel by input channel."""
     K, C = dw.shape[0], dw.shape[1]
     M = K * C // x.shape[1]
@@ -82,17 +86,19 @@ def mend_weight(first, last, dw, dy, x, z):  # type: ignore[no-untyped-def]
         for r in range(dw.shape[2]):
             for s in range(dw.shape[3]):
                 if not np.isfinite(dw[k, c, r, s]):
-                    dw[k, c, r, s] = narrowed(plain_weight_sum(dy, x, z, k, k // M * C + c, r, s), dw)
+                    dw[k, c, r, s] = narrowed(plain_weight_sum(watch, dy, x, z, k, k // M * C + c, r, s), dw)
 
 
 @jit.part()
-def plain_weight_sum(dy, x, z, k, channel, r, s):  # type: ignore[no-untyped-def]
+def plain_weight_sum(watch, dy, x, z, k, channel, r, s):  # type: ignore[no-untyped-def]
     """Return one element of ``dw``, as sums of runs of terms."""
     total = widened(dy.dtype.type(0))
     part, terms = total, 0
     zero = total
     for n in range(dy.shape[0]):
         for p in range(dy.shape[2]):
+            if p % LOOK_EVERY == 0 and told_to_stop(watch):
+                return total
             h = p * z.stride_h + r * z.dilation_h - z.top
             if not 0 <= h < x.shape[2]:
                 continue

@@ -12,6 +12,7 @@ import numpy as np
 from . import jit
 from .dot_tiles import dot_totals
 from .grad_weight import GROUP
+from .interrupts import told_to_stop
 from .narrow import narrowed
 from .pack import load_planes
 
@@ -22,7 +23,7 @@ WHOLE = np.zeros((1, 2), np.int64)  # the one phase of an array that is not spli
 
 @jit.kernel()
 def correlate(
-    first, last, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, z, dy_in_place, x_in_place,
+    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, z, dy_in_place, x_in_place,
     height, width, lanes,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Compute tasks `first` to `last`; a task is a block of channels of ``x``, with all those of ``dy``.
@@ -63,6 +64,8 @@ def correlate(
                 for j in range(across * width):
                     offsets[j] = start + min(j, c1 - c0 - 1) * plane
                 for m in range(0, M, height):
+                    if told_to_stop(watch):
+                        return
                     channels = min(height, M - m)
                     left_at, left_channel = 0, pixels
                     if dy_in_place:

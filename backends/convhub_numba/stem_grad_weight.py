@@ -15,6 +15,7 @@ import numpy as np
 from . import jit
 from .dot_tiles import add_across, dot_tile
 from .grad_weight import GROUP
+from .interrupts import told_to_stop
 from .narrow import narrowed
 from .pack import load_planes
 
@@ -45,7 +46,7 @@ def add_block(
 
 @jit.kernel()
 def correlate(
-    first, last, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, z, dy_in_place, x_in_place,
+    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, z, dy_in_place, x_in_place,
     height, width, lanes,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Compute tasks `first` to `last`; a task is a block of channels of ``dy``, all rows of ``dw`` for them.
@@ -93,6 +94,8 @@ def correlate(
                             offsets[j] = (c * phases.shape[0] + taps[tap, 2]) * plane
                             offsets[j] += taps[tap, 3] * pitch + taps[tap, 4]
                     for m in range(m0, m1, height):
+                        if told_to_stop(watch):
+                            return
                         channels = min(height, m1 - m)
                         left_at, left_row, left_channel = 0, columns, rows * columns
                         if dy_in_place:

@@ -9,26 +9,23 @@ then sleeps.
 from __future__ import annotations
 
 import atexit
-import ctypes
 import functools
 import os
-import threading
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
 from numba import types
 
 from .availability import thread_limit
 from .compile import address, compiled
-from .team import AWAKE, ENDED, FREE, JOB, MAILBOX_ITEMS, MOST_THREADS, conduct, lead, serve
+from .helpers import Serve, Team, cores
+from .interrupts import check, system
+from .team import FEWEST_RANGES, conduct, lead, serve
 
-__all__ = ["Kernel", "end_helpers", "kernel", "run", "usable_threads"]
+__all__ = ["Kernel", "end_helpers", "kernel", "ranges_for", "run", "usable_threads"]
 
-MOST_HELPERS = MOST_THREADS - 1
-PATIENCE = 200e-6  # seconds that a helper spins: a few times what waking one takes
-TRIAL_LOOKS = 4000
+#: Multiply-accumulates of a range at most, if it has more tasks than one: a few milliseconds.
+RANGE_WORK = 2**25
 
 INT = types.int64
 
@@ -38,101 +35,49 @@ class Kernel(NamedTuple):
 
     address: int
     lead: Callable[..., bool]
+    own: tuple[int, ...]  # what stands before its scratch memory: a 0 if it asks whether to stop
 
 
 def kernel(function: Any, own: tuple[Any, ...], *arguments: Any) -> Kernel:
     """Compile a kernel that takes (first, last, the arrays `own`, `arguments`), each of these types.
 
-    `own` are one-dimensional arrays of scratch memory, of which no two threads see the same.
+    `own` are one-dimensional arrays of scratch memory, of which no two threads see the same. A kernel whose
+    third parameter is named `watch` gets what it can ask whether to stop; see `interrupts.told_to_stop`.
     """
+    names = function.py_func.__code__.co_varnames
+    watching: tuple[int, ...] = (0,) if names[2] == "watch" else ()
+    own = (INT,) * len(watching) + own
     taken = types.Tuple(tuple(map(types.unliteral, arguments)))
-    sharing = compiled(lead, *[INT] * 7, types.Tuple(own), taken)
-    return Kernel(address(function, INT, INT, *own, *arguments), sharing)
+    sharing = compiled(lead, *[INT] * 9, types.Tuple(own), taken)
+    return Kernel(address(function, INT, INT, *own, *arguments), sharing, watching)
 
 
-class _Team:
-    """Helpers, each with a mailbox: a row of int64."""
-
-    def __init__(self) -> None:
-        self.mailboxes = np.zeros((MOST_HELPERS, MAILBOX_ITEMS), np.int64)
-        self.address = self.mailboxes.ctypes.data
-        self.lock = threading.Lock()
-        self.threads: list[threading.Thread] = []
-        self.asleep: dict[int, threading.Semaphore] = {}  # by number, of those that must be woken
-        self.calls: list[None] = []  # one for each caller that has work for helpers, or will have at once
-
-    def call_up(self, wanted: int) -> int:
-        """See that so many helpers are awake, start them if need be, and return how many there are."""
-        if len(self.threads) - len(self.asleep) < wanted:
-            with self.lock:
-                while len(self.threads) < min(wanted, MOST_HELPERS):
-                    index = len(self.threads)
-                    self.mailboxes[index, AWAKE] = 1
-                    name = f"convhub-numba-{index}"
-                    self.threads.append(
-                        threading.Thread(target=self._help, args=(index,), name=name, daemon=True)
-                    )
-                    self.threads[-1].start()
-                missing = wanted - (len(self.threads) - len(self.asleep))
-                for index in sorted(self.asleep)[: max(0, missing)]:
-                    self.mailboxes[index, AWAKE] = 1
-                    self.asleep.pop(index).release()
-        return len(self.threads)
-
-    def _help(self, index: int) -> None:
-        mailbox, woken = self.mailboxes[index], threading.Semaphore(0)
-        serving, address = compiled(serve, INT, INT), mailbox.ctypes.data
-        spins = index + 1 < _cores()  # else it would take a core from those who work
-        looks = _looks(serving) if spins else 1
-        while not mailbox[ENDED]:
-            serving(address, looks)
-            with self.lock:
-                if mailbox[JOB] != FREE or mailbox[ENDED] or (spins and self.calls):
-                    continue
-                mailbox[AWAKE] = 0
-                self.asleep[index] = woken
-            woken.acquire()
-
-    def end(self) -> None:
-        """Let all helpers finish what they do, and end."""
-        self.mailboxes[:, ENDED] = 1
-        with self.lock:
-            for woken in self.asleep.values():
-                woken.release()
-            self.asleep.clear()
-        for thread in self.threads:
-            thread.join()
+def ranges_for(work: int, threads: int) -> int:
+    """Return into how many ranges each thread's tasks are cut, for so many multiply-accumulates in all."""
+    return max(FEWEST_RANGES, work // (threads * RANGE_WORK))
 
 
-def _looks(serving: Callable[[int, int], None]) -> int:
-    """Return how often a helper looks into its mailbox before it sleeps."""
-    nobody = np.zeros(MAILBOX_ITEMS, np.int64)
-    start = time.perf_counter()
-    serving(nobody.ctypes.data, TRIAL_LOOKS)
-    return max(1, int(PATIENCE * TRIAL_LOOKS / (time.perf_counter() - start)))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-_team = _Team()
+_team = Team()
 
 
 def _new_team() -> None:
     global _team
-    _team = _Team()
+    _team = Team()
 
 
 def end_helpers() -> None:
     """Let all helpers finish what they do, and end; later calls start others."""
     team = _team
     _new_team()
-    team.end()
+    team.end(closed=False)
 
 
-# They must not look into mailboxes that the interpreter has cleared away.
-atexit.register(end_helpers)
+def _close() -> None:
+    _team.end(closed=True)
+
+
+# They must not look into mailboxes that the interpreter has cleared away. Who calls later works alone.
+atexit.register(_close)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_new_team)  # a child has none of its parent's threads
 
@@ -149,21 +94,28 @@ def usable_threads(asked: int) -> int:
     return asked if limit is None else min(asked, limit)
 
 
-def _yielding() -> int:
-    """Return the address of the system's function that lets other threads run."""
-    function = ctypes.windll.kernel32.SwitchToThread if os.name == "nt" else ctypes.CDLL(None).sched_yield
-    return ctypes.cast(function, ctypes.c_void_p).value or 0
-
-
-_yield_address = _yielding()
+@functools.cache
+def _conductor() -> tuple[int, int]:
+    """Return the addresses of `conduct` and `check`."""
+    return address(conduct, *[INT] * 8), address(check, INT)
 
 
 @functools.cache
-def _conductor() -> int:
-    return address(conduct, *[INT] * 6)
+def _serving() -> Serve:
+    return compiled(serve, INT, INT)
 
 
-def run(kernel: Kernel, tasks: int, threads: int, own: tuple[Any, ...], arguments: tuple[Any, ...]) -> None:
+_system: int = system.ctypes.data
+
+
+def run(
+    kernel: Kernel,
+    tasks: int,
+    threads: int,
+    own: tuple[Any, ...],
+    arguments: tuple[Any, ...],
+    ranges: int = FEWEST_RANGES,
+) -> None:
     """Call the kernel for ranges that together cover ``range(tasks)``, on several threads.
 
     Parameters
@@ -178,30 +130,36 @@ def run(kernel: Kernel, tasks: int, threads: int, own: tuple[Any, ...], argument
         Scratch memory: each is cut into `threads` rows of equal length, of which each thread has one.
     arguments : tuple
         What the kernel takes beyond.
+    ranges : int
+        Into how many ranges each thread's tasks are cut; see `ranges_for`. More than the fewest: the call
+        is long enough for signals to be heard meanwhile.
 
     Raises
     ------
     RuntimeError
         If the kernel raised an error.
+    BaseException
+        What a signal's handler raises meanwhile.
     """
     team, helpers = _team, 0
     if threads > 1:
-        team.calls.append(None)
-        helpers = team.call_up(threads - 1)
-    try:
-        failed = kernel.lead(
-            _conductor(),
-            kernel.address,
-            tasks,
-            threads,
-            team.address,
-            helpers,
-            _yield_address,
-            own,
-            arguments,
-        )
-    finally:
-        if threads > 1:
-            team.calls.pop()
+        # More threads than cores would take turns.
+        helpers = team.call_up(min(threads, cores()) - 1, _serving)
+    conducting, checking = _conductor()
+    failed = kernel.lead(
+        conducting,
+        kernel.address,
+        tasks,
+        threads,
+        ranges,
+        team.address,
+        helpers,
+        _system,
+        checking,
+        kernel.own + own,
+        arguments,
+    )
+    if threads > 1:
+        team.come_back()
     if failed:
         raise RuntimeError("a compiled kernel raised an error, which is a defect: kernels have none to raise")

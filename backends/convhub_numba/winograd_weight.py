@@ -16,6 +16,7 @@ import numpy as np
 
 from . import jit
 from .calls import call
+from .interrupts import told_to_stop
 from .pack_channels import store_kernels
 from .tiles import gemm_tile
 from .winograd_tiles import list_tiles, load_tiles
@@ -69,8 +70,8 @@ def multiply_tiles(
 
 @jit.kernel()
 def correlate(
-    first, last, scratch, table, dw, flags, dy, x, T, z, source_code, gradient_code, kernel_code, height,
-    vectors, lanes,
+    first, last, watch, scratch, table, dw, flags, dy, x, T, z, source_code, gradient_code, kernel_code,
+    height, vectors, lanes,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Compute tasks `first` to `last`; a task is all of one group's ``dw`` for a block of output channels.
 
@@ -98,6 +99,8 @@ def correlate(
             for a0 in range(0, z.tiles_h, z.block_h):
                 tile_rows = min(z.tiles_h - a0, z.block_h)
                 for b0 in range(0, z.tiles_w, z.block_w):
+                    if told_to_stop(watch):
+                        return
                     tile_columns = min(z.tiles_w - b0, z.block_w)
                     count = images * tile_rows * z.dilation_h * tile_columns * z.dilation_w
                     source_points = channel_blocks * count * lanes + lanes

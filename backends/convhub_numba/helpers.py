@@ -1,0 +1,130 @@
+"""The threads that help: starting them, waking them, letting them sleep, ending them.
+
+Whatever strikes a caller between two instructions (Ctrl-C, a signal handler that raises) leaves nothing
+behind, since there is nothing to put back: a helper is started and counted by one call into C, takes its
+number itself, notes itself that it sleeps, and is woken by one call into C. One wake-up too many costs a
+look; one that is lost is made up for by the next call. There is no lock that such an exception, a fork or a
+handler that calls convhub itself could meet locked.
+"""
+
+from __future__ import annotations
+
+import _thread
+import itertools
+import os
+import sys
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+
+import numpy as np
+
+from .team import AWAKE, ENDED, FREE, JOB, MAILBOX_ITEMS, MOST_THREADS, WOKEN
+
+__all__ = ["Team", "cores"]
+
+MOST_HELPERS = MOST_THREADS - 1
+PATIENCE = 200e-6  # seconds that a helper spins: a few times what waking one takes
+TRIAL_LOOKS = 4000
+CALL = 0.05  # seconds in which a caller has surely posted what it wants to be done
+RETRY = 1.0  # seconds until another thread is asked for, once the system has refused one
+
+Serve = Callable[[int, int], bool]
+
+
+class Team:
+    """Helpers, each with a mailbox: a row of int64."""
+
+    def __init__(self) -> None:
+        self.mailboxes = np.zeros((MOST_HELPERS, MAILBOX_ITEMS), np.int64)
+        self.address: int = self.mailboxes.ctypes.data
+        self.started: list[int] = []  # one for each helper that there ever was
+        self.asleep: dict[int, SimpleQueue[None]] = {}  # by number: what wakes those that must be woken
+        self.called = float("-inf")  # when a caller began that has not come back yet
+        self.closed = False
+        self._numbers = itertools.count()
+        self._ended: SimpleQueue[None] = SimpleQueue()
+        self._refused = float("-inf")
+
+    def call_up(self, wanted: int, serving: Callable[[], Serve]) -> int:
+        """See that so many helpers are awake, start them if need be, and return how many there are.
+
+        There are fewer where no thread can be started; then those that there are do the work.
+        """
+        self.called = time.monotonic()
+        if len(self.started) - len(self.asleep) < wanted:
+            self._start(min(wanted, MOST_HELPERS), serving)
+            self._wake(wanted - (len(self.started) - len(self.asleep)))
+        return 0 if self.closed else len(self.started)
+
+    def come_back(self) -> None:
+        """Note that a caller needs nobody any more; where one is kept from that, `CALL` says so in time."""
+        self.called = float("-inf")
+
+    def _start(self, wanted: int, serving: Callable[[], Serve]) -> None:
+        if len(self.started) >= wanted or self.closed or sys.is_finalizing():
+            return
+        if time.monotonic() - self._refused < RETRY:
+            return
+        serve = serving()
+        while len(self.started) < wanted:
+            # A mailbox that is looked at before its helper is there keeps a job until that is over.
+            self.mailboxes[len(self.started), WOKEN] = 1
+            try:
+                # One call into C starts the thread and counts it: no handler of a signal can come between.
+                self.started.extend(map(_thread.start_new_thread, (self._help,), ((serve,),)))
+            except RuntimeError:  # no more threads are to be had: in a container at its limit, or at exit
+                self._refused = time.monotonic()
+                return
+
+    def _wake(self, missing: int) -> None:
+        for index, wake in sorted(self.asleep.items())[: max(0, missing)]:
+            self.mailboxes[index, WOKEN] = 1
+            wake.put(None)
+
+    def _help(self, serve: Serve) -> None:
+        index = next(self._numbers)
+        try:
+            if index < MOST_HELPERS:
+                self._serve(index, serve)
+        finally:
+            self._ended.put(None)
+
+    def _serve(self, index: int, serve: Serve) -> None:
+        mailbox, wake = self.mailboxes[index], SimpleQueue[None]()
+        address = mailbox.ctypes.data
+        spins = index + 1 < cores()  # else it would take a core from those who work
+        looks = _looks(serve) if spins else 1
+        mailbox[AWAKE], mailbox[WOKEN] = 1, 0
+        while not mailbox[ENDED]:
+            serve(address, looks)
+            self.asleep[index] = wake
+            # A caller that saw it awake before may have posted something by now, or be about to.
+            if not (serve(address, 1) or (spins and time.monotonic() - self.called < CALL)):
+                mailbox[AWAKE] = 0
+                if mailbox[JOB] == FREE and not mailbox[ENDED]:
+                    wake.get()
+                mailbox[AWAKE], mailbox[WOKEN] = 1, 0
+            del self.asleep[index]
+
+    def end(self, closed: bool) -> None:
+        """Let all helpers finish what they do, and end; where `closed`, none is started any more."""
+        self.closed = closed
+        self.mailboxes[:, ENDED] = 1
+        for wake in list(self.asleep.values()):
+            wake.put(None)
+        for _ in range(len(self.started)):
+            self._ended.get()
+
+
+def _looks(serve: Serve) -> int:
+    """Return how often a helper looks into its mailbox before it sleeps."""
+    nobody = np.zeros(MAILBOX_ITEMS, np.int64)
+    start = time.perf_counter()
+    serve(nobody.ctypes.data, TRIAL_LOOKS)
+    return max(1, int(PATIENCE * TRIAL_LOOKS / (time.perf_counter() - start)))
+
+
+def cores() -> int:
+    """Return how many cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
