@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import warnings
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from ..errors import ConvhubError
+from ..errors import ConvhubError, did_you_mean
 from ..versions import version_of
 from .backends import backends
 from .bench import bench
@@ -27,12 +29,28 @@ from .verify import verify
 __all__ = ["app", "main"]
 
 
+#: Of click, or of the copy of it that newer versions of typer have.
+_UsageError: Any = typer.BadParameter.__base__
+
+
+def _nearest(message: str, commands: Iterable[str]) -> str:
+    """Return the word that was probably meant, as a sentence, where the parser's message tells none."""
+    choice = re.search(r"'(.*)' is not one of (.*)\.", message)
+    if choice is not None:
+        return did_you_mean(choice[1], re.findall(r"'([^']*)'", choice[2]))
+    command = re.fullmatch(r"No such command '(.*)'\.", message)
+    return "" if command is None else did_you_mean(command[1], commands)
+
+
 class _Commands(TyperGroup):
     """The commands; an error of convhub's own ends any of them with its message instead of a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except _UsageError as error:
+            error.message += _nearest(error.message, self.commands)
+            raise
         except ConvhubError as error:
             print_error(error)
             raise typer.Exit(exit_code(error)) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-__all__ = ["options_from_text"]
+__all__ = ["options_from_text", "text_of_options"]
 
 _KEY = r"[A-Za-z0-9_-]+"
 _QUOTED = r'"(?:[^"\\]|\\.)*"' + r"|'[^']*'"
@@ -55,6 +55,29 @@ def options_from_text(text: str) -> Any:
             return text
         position = match.end()
     return options or text
+
+
+def text_of_options(options: dict[str, dict[str, Any]]) -> str:
+    """Return tables of options as the shortest text that `options_from_text` reads so, without blanks.
+
+    Examples
+    --------
+    >>> text_of_options({"mine": {"mode": "never", "tile": 128, "name": "two words"}})
+    'mine.mode=never,mine.tile=128,mine.name="two words"'
+    """
+    return ",".join(
+        f"{backend}.{word}={_written(value)}"
+        for backend, table in options.items()
+        for word, value in table.items()
+    )
+
+
+def _written(value: Any) -> str:
+    import json
+
+    if isinstance(value, str) and re.fullmatch(r"[\w./:+-]+", value) and _value(value) == value:
+        return value
+    return json.dumps(value, default=str, separators=(",", ":"))
 
 
 def _value(text: str) -> Any:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ..config.option_text import options_from_text, text_of_options
 from .author import LEVELS, MARKER, Wanted
 from .gathering import ATTRIBUTE, Gatherer
 
@@ -43,7 +44,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         metavar="NAME.KEY=VALUE",
         dest="convhub_options",
-        help="check backend NAME once more under this option of its own, at level quick; may be repeated",
+        help="check backend NAME once more under this option of its own, or several with commas, at level "
+        "quick; may be repeated",
     )
     group.addoption(
         DEVICE,
@@ -87,8 +89,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def option_texts(config: pytest.Config) -> dict[str, str]:
     """Return the options under which backends are checked once more: the backend's name by the text."""
-    texts = config.getoption("convhub_options", None) or config.getini("convhub_options")
-    named = {text.replace(" ", ""): text.partition(".")[0].strip() for text in texts}
+    named = {}
+    for text in config.getoption("convhub_options", None) or config.getini("convhub_options"):
+        options = options_from_text(text)
+        if isinstance(options, dict) and all(isinstance(table, dict) and table for table in options.values()):
+            if len(options) != 1:
+                raise pytest.UsageError(
+                    f"{OPTIONS} is {text!r}, of {' and '.join(options)}; give one for each"
+                )
+            named[text_of_options(options)] = next(iter(options))
+        else:  # which is refused as soon as it is to be in force
+            named[text] = text.partition(".")[0].strip()
     asked = config.getoption("convhub_backend", None)
     return {text: name for text, name in named.items() if not asked or name in asked}
 

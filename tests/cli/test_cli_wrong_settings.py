@@ -248,3 +248,19 @@ def test_a_call_refuses_what_looks_like_a_misspelled_plugin(run, monkeypatch):
     monkeypatch.setenv("CONVHUB_DISABLE_PLUGINS", "of-another-machine")
     assert convhub.conv2d(x, w)[0, 0, 0, 0] == 9
     assert run("config").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["confg"], "config"),
+        (["bench", "--accuracy", "stric"], "strict"),
+        (["conformance", "toy", "--level", "quik"], "quick"),
+        (["explain", PROBLEM, "--backend", "tpyed"], "typed"),
+        (["explain", f"grad_inptu_{PROBLEM[8:]}"], "grad_input"),
+    ],
+)
+def test_wrong_words_on_the_command_line_suggest_the_nearest(run, arguments, meant):
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.rstrip().endswith(f"Did you mean '{meant}'?")

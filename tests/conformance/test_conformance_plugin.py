@@ -126,7 +126,7 @@ def test_a_backend_is_checked_once_more_under_each_of_its_options(tmp_path):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-plugin\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[convhub]\noptional = toy_plugin\n")
     arguments = ["--pyargs", "convhub.conformance", "--convhub-backend", "optional", "-k", "k4r6s7"]
-    options = ["--convhub-options", "optional.wrong = 1", "--convhub-options", "optional.wrong=0"]
+    options = ["--convhub-options", "optional.wrong = 1 ;", "--convhub-options", "optional.wrong=0"]
     ran = run_pytest(tmp_path, "-p", "convhub.conformance.plugin", *arguments, *options)
     assert ran.returncode == 1
     lines = ran.stdout.splitlines()
@@ -141,6 +141,14 @@ def test_a_backend_is_checked_once_more_under_each_of_its_options(tmp_path):
     assert (
         "--convhub-options optional.rong=1: environment CONVHUB_OPTIONS: [options.optional] has 'rong'"
         in (ran.stderr + ran.stdout)
+    )
+
+
+def test_options_of_two_backends_in_one_text_are_refused(tmp_path):
+    ran = run_pytest(tmp_path, str(FOLDER), "--convhub-options", "numba.winograd=never numpy.x=1")
+    assert ran.returncode == 4
+    assert (
+        "--convhub-options is 'numba.winograd=never numpy.x=1', of numba and numpy" in ran.stderr + ran.stdout
     )
 
 

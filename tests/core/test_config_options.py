@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from convhub.config.option_text import options_from_text
+from convhub.config.option_text import options_from_text, text_of_options
 
 NEVER_AND_128 = {"mine": {"mode": "never", "tile": 128}}
 
@@ -65,3 +65,16 @@ def test_values(text, value):
 )
 def test_what_is_none_stays_a_text(text):
     assert options_from_text(text) == text.strip()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mine": {"mode": "never", "tile": 128, "on": True}},
+        {"mine": {"a": "128", "b": "true", "c": "two words", "d": "a,b;c", "e": 'x"y', "f": "", "g": "1e3"}},
+        {"mine": {"a": [1, 2], "b": -0.5}, "other": {"x": "y"}},
+    ],
+)
+def test_options_as_a_text_are_read_as_they_were(options):
+    assert options_from_text(text_of_options(options)) == options
+    assert " " not in text_of_options({"mine": {"mode": "never", "tile": [1, 2]}})
