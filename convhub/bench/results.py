@@ -12,7 +12,7 @@ from ..errors import ArgumentError
 from ..machine import Machine
 from .peak import Peak
 
-__all__ = ["FORMAT", "Memory", "Report", "Row", "Settings", "read_report", "write_report"]
+__all__ = ["FORMAT", "Memory", "Report", "Row", "Settings", "read_report", "report_json", "write_report"]
 
 #: Of the JSON file; one that is read must have the same.
 FORMAT = 1
@@ -138,9 +138,14 @@ class Report:
     format: int = FORMAT
 
 
+def report_json(report: Report) -> str:
+    """Return a report as JSON."""
+    return msgspec.json.format(msgspec.json.encode(report)).decode() + "\n"
+
+
 def write_report(report: Report, path: Path) -> None:
     """Write a report as JSON."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    path.write_text(report_json(report), encoding="utf-8")
 
 
 def read_report(path: Path) -> Report:
@@ -157,7 +162,7 @@ def read_report(path: Path) -> Report:
         if found is None or bytes(found) != str(FORMAT).encode():
             raise ArgumentError(f"from is {str(path)!r}, which is no report of format {FORMAT}")
         return msgspec.json.decode(text, type=Report)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, RecursionError) as error:
         raise ArgumentError(
             f"from is {str(path)!r}, which is no report of `convhub bench`: {error}"
         ) from error

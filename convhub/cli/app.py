@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 import warnings
@@ -21,8 +22,9 @@ from .conformance import conformance
 from .demo import demo
 from .doctor import doctor
 from .explain import explain
+from .json_output import CommandWithJson
 from .new_backend import new_backend
-from .output import exit_code, print_error, print_warning
+from .output import FULL, drop_output, exit_code, print_error, print_warning, words_of
 from .settings_check import settings_checked
 from .verify import verify
 
@@ -43,7 +45,16 @@ def _nearest(message: str, commands: Iterable[str]) -> str:
 
 
 class _Commands(TyperGroup):
-    """The commands; an error of convhub's own ends any of them with its message instead of a traceback."""
+    """The commands; what is no fault of convhub ends any of them with a message instead of a traceback."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command, or print help or the version; nothing may be left to write afterwards."""
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            drop_output()
+            print_error(words_of(error))
+            sys.exit(2 if error.filename is not None and error.errno not in FULL else 1)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -96,11 +107,16 @@ def _without_command(
 
 
 for command in (backends, explain, verify, conformance, bench, config, doctor, demo, new_backend):
-    app.command()(settings_checked(command))
+    app.command(cls=CommandWithJson)(settings_checked(command))
 
 
 def main() -> None:
     """Run the command line; this is the program ``convhub``."""
+    if sys.stderr is None:  # closed, as by `2>&-`
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - to the end of the program
+    if sys.stdout is None:
+        print_error("standard output is closed")
+        sys.exit(1)
     for stream in (sys.stdout, sys.stderr):
         # A plugin's reason may hold any character; it must not become a UnicodeEncodeError here.
         if isinstance(stream, io.TextIOWrapper):

@@ -15,7 +15,8 @@ from ..candidates import automatic, availability, current_registry
 from ..plugins import Registered, Registry
 from ..problem import PRIMITIVES
 from .failures import failure_row, show_failures
-from .output import JsonOption, listed, new_table, print_json, show
+from .json_output import STDOUT, JsonOption, write_json
+from .output import listed, new_table, show
 
 __all__ = ["backends"]
 
@@ -25,7 +26,7 @@ DEVICES = ("cpu", "cuda")
 _ALWAYS = next(field.default for field in dataclasses.fields(Backend) if field.name == "supports")
 
 
-def backends(as_json: JsonOption = False) -> None:
+def backends(json_file: JsonOption = None) -> None:
     """List the backends, and the plugins that failed to load.
 
     First come those that are tried where none is named, in that order.
@@ -36,10 +37,11 @@ def backends(as_json: JsonOption = False) -> None:
     missing = {
         name: availability(registry.backends[name].backend, resolved) for name in _ranked(registry, order)
     }
-    if as_json:
+    if json_file is not None:
         rows = [_row(registry.backends[name], reason) for name, reason in missing.items()]
         failures = [failure_row(failure) for failure in registry.failures]
-        print_json({"backends": rows, "order": order, "failures": failures})
+        write_json({"backends": rows, "order": order, "failures": failures}, json_file)
+    if json_file == STDOUT:
         return
     if missing:
         show(_table(registry, missing))

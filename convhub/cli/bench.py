@@ -15,6 +15,7 @@ from ..dispatch import check_name
 from ..errors import ArgumentError
 from ..problem import Problem
 from .choices import AccuracyChoice, MemoryChoice, PrimitiveChoice
+from .json_output import STDOUT, JsonOption, check_writable, write_text
 from .output import print_error, print_warning, show
 from .progress import progress
 
@@ -88,7 +89,7 @@ def bench(
     layers: Annotated[
         bool, typer.Option("--layers", "--verbose", help="List each layer, not only classes.")
     ] = False,
-    json_file: Annotated[File, typer.Option("--json", metavar="FILE", help="Write everything there.")] = None,
+    json_file: JsonOption = None,
     plot: Annotated[File, typer.Option(metavar="FILE", help="Draw a figure: .png, .svg …")] = None,
     markdown: Annotated[File, typer.Option(metavar="FILE", help="Write tables for the docs there.")] = None,
     save_to: Annotated[
@@ -109,6 +110,9 @@ def bench(
     Both sides get the same numbers and as many threads, in one process, in turns. Exit code 1 if they do not
     agree on a result. Nothing else should run on the machine meanwhile.
     """
+    for option, file in (("--plot", plot), ("--markdown", markdown)):
+        if file is not None:
+            check_writable(option, file)
     if start:
         _check_only(context, STARTING, "--start times one PROBLEM at most, and no layers")
         _started(backend, problems or [], json_file)
@@ -123,7 +127,7 @@ def bench(
         report = read_report(from_file)
         _deliver(report, layers, json_file, plot, markdown)
         if save_to is not None:
-            _save(report, save_to)
+            _save(report, save_to, json_file)
         return
     if against == "torch":
         _need("torch", "--against torch")
@@ -168,11 +172,11 @@ def bench(
         check_free(save_to, name_of(today, machine.chip, dtypes, tf32), command)
     report = _timed(chosen, settings, machine, command, today)
     if save_to is not None:
-        _save(report, save_to)
+        _save(report, save_to, json_file)
     _deliver(report, layers or bool(problems), json_file, plot, markdown)
 
 
-def _started(backend: str | None, problems: Sequence[str], json_file: Path | None) -> None:
+def _started(backend: str | None, problems: Sequence[str], json_file: str | None) -> None:
     """Measure and print what first calls cost."""
     from ..bench.start import TINY, measure_start
     from .start_report import show_start, start_json
@@ -182,9 +186,10 @@ def _started(backend: str | None, problems: Sequence[str], json_file: Path | Non
     if backend is not None:
         check_name(backend, "--backend")
     found = measure_start(backend, str(Problem.parse(problems[0])) if problems else TINY)
-    show_start(found)
     if json_file is not None:
-        json_file.write_text(start_json(found), encoding="utf-8")
+        write_text(start_json(found), json_file)
+    if json_file != STDOUT:
+        show_start(found)
 
 
 def _check_only(context: typer.Context, allowed: Sequence[str], why: str) -> None:
@@ -237,14 +242,16 @@ def _timed(chosen: Sequence[Layer], settings: Settings, machine: Machine, comman
     return Report(machine, command, today, settings, peak, rows)
 
 
-def _save(report: Report, folder: Path) -> None:
+def _save(report: Report, folder: Path, json_file: str | None) -> None:
     """Write a report under the name of its date, chip and dtype, and print where."""
     from ..bench.dated import check_free, name_of, save
 
     dtypes = [Problem.parse(row.problem).dtype for row in report.rows]
     name = name_of(report.date, report.machine.chip, dtypes, report.settings.allow_tf32)
     check_free(folder, name, report.command)
-    show(*map(str, save(report, folder, name)), "")
+    written = save(report, folder, name)
+    if json_file != STDOUT:
+        show(*map(str, written), "")
 
 
 def _command(*arguments: str, **options: object) -> str:
@@ -266,16 +273,17 @@ def _command(*arguments: str, **options: object) -> str:
 
 
 def _deliver(
-    report: Report, layers: bool, json_file: Path | None, plot: Path | None, markdown: Path | None
+    report: Report, layers: bool, json_file: str | None, plot: Path | None, markdown: Path | None
 ) -> None:
     """Print a report, and write the files that are wanted; first that which cannot be made again."""
     from .bench_report import show_report
 
     if json_file is not None:
-        from ..bench.results import write_report
+        from ..bench.results import report_json
 
-        write_report(report, json_file)
-    show_report(report, layers=layers)
+        write_text(report_json(report), json_file)
+    if json_file != STDOUT:
+        show_report(report, layers=layers)
     if markdown is not None:
         from ..bench.markdown import to_markdown
 

@@ -9,14 +9,15 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ..config import KEYS, VARIABLES, Resolved, current
-from .output import JsonOption, print_json, show
+from .json_output import STDOUT, JsonOption, write_json
+from .output import show
 
 __all__ = ["as_toml", "changed_settings", "config"]
 
 _IN_ENVIRONMENT = {key: name for name, key in VARIABLES.items()}
 
 
-def config(as_json: JsonOption = False) -> None:
+def config(json_file: JsonOption = None) -> None:
     """Print each setting, its source and what may stand there.
 
     Settings come, strongest first, from the environment; from convhub.toml, or [tool.convhub] in
@@ -24,9 +25,10 @@ def config(as_json: JsonOption = False) -> None:
     In the environment a setting is CONVHUB_ and its name in capitals, as in CONVHUB_BACKEND=numpy.
     """
     resolved = current()
-    if as_json:
+    if json_file is not None:
         rows = {key: _row(key, resolved) for key in KEYS}
-        print_json({"settings": rows, "notes": list(resolved.notes)})
+        write_json({"settings": rows, "notes": list(resolved.notes)}, json_file)
+    if json_file == STDOUT:
         return
     for key, (meaning, right) in KEYS.items():
         value, source = getattr(resolved.settings, key), resolved.sources[key]

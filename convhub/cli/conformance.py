@@ -11,6 +11,7 @@ import typer
 from ..dispatch import check_name
 from ..errors import ArgumentError
 from .choices import LevelChoice
+from .json_output import STDOUT, JsonOption, check_writable, write_text
 from .output import print_error
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def conformance(
         File,
         typer.Option(metavar="FILE.toml", help="Failures that are known; one that passes is an error."),
     ] = None,
-    json_file: Annotated[File, typer.Option("--json", metavar="FILE", help="Write everything there.")] = None,
+    json_file: JsonOption = None,
     junit: Annotated[
         File, typer.Option(metavar="FILE", help="Write there what machines read that show tests.")
     ] = None,
@@ -57,16 +58,16 @@ def conformance(
     check_name(backend, "NAME")
     if backend == "auto":
         raise ArgumentError("NAME is 'auto'; it must be the name of one backend")
-    from ..conformance.report import read_report, write_report
+    from ..conformance.compare import compare as compare_reports
+    from ..conformance.report import read_report, report_json
     from ..conformance.suite import NAMES
     from ..conformance.xfails import read_xfails
     from .conformance_report import show_comparison, show_report
     from .conformance_run import run_suite
 
     # What is wrong is said now, and not after minutes.
-    for option, file in (("--json", json_file), ("--junit", junit)):
-        if file is not None and not file.absolute().parent.is_dir():
-            raise ArgumentError(f"{option} is {str(file)!r}, whose folder does not exist")
+    if junit is not None:
+        check_writable("--junit", junit)
     if xfails is not None:
         read_xfails(xfails, NAMES)
     earlier = None if compare is None else read_report(compare)
@@ -80,11 +81,14 @@ def conformance(
             arguments += [option, str(file.absolute())]
     report = run_suite(arguments, processes)
     if json_file is not None:
-        write_report(report, json_file)
-    show_report(report)
+        write_text(report_json(report), json_file)
+    if json_file != STDOUT:
+        show_report(report)
     newly = False
     if earlier is not None:
-        newly = show_comparison(earlier, report)
+        newly = bool(compare_reports(earlier, report).failing)
+        if json_file != STDOUT:
+            show_comparison(earlier, report)
     if newly or _is_wrong(report, backend):
         raise typer.Exit(1)
 

@@ -98,8 +98,8 @@ def _show_rest(count: int, what: str) -> None:
         show(f"... and {count - SHOWN} more {what}; --json has all")
 
 
-def show_comparison(before: Report, after: Report) -> bool:
-    """Print what changed since an earlier report; return whether something newly fails."""
+def show_comparison(before: Report, after: Report) -> None:
+    """Print what changed since an earlier report."""
     found = compare(before, after)
     show("", Text(f"Since {before.date}, with convhub {before.convhub}", style="bold"), *found.notes)
     for what, style, changes in (
@@ -114,7 +114,6 @@ def show_comparison(before: Report, after: Report) -> bool:
         show(f"{subject}: worst error of {primitive} in {dtype} grew: {grown}")
     if not (found.failing or found.expected or found.passing or found.skipped or found.grown):
         show("nothing changed")
-    return bool(found.failing)
 
 
 def _show_changes(what: str, style: str, changes: Sequence[Change]) -> None:

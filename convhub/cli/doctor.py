@@ -19,14 +19,14 @@ from ..versions import versions
 from .config import changed_settings
 from .doctor_report import Examined, Report, show_report
 from .failures import failure_row
-from .output import JsonOption, print_json
+from .json_output import STDOUT, JsonOption, write_json
 from .small_check import check_backend
 from .troubles import Trouble, answer_troubles, computing_troubles, plugin_troubles, setting_troubles
 
 __all__ = ["doctor"]
 
 
-def doctor(as_json: JsonOption = False) -> None:
+def doctor(json_file: JsonOption = None) -> None:
     """Check this installation, and print what a bug report needs.
 
     Settings and plugins are examined, and each backend runs a small problem. Exit code 1 if something is
@@ -34,9 +34,9 @@ def doctor(as_json: JsonOption = False) -> None:
     on this machine is nothing wrong, unless the configuration names it.
     """
     report = _examine()
-    if as_json:
-        print_json(_json(report))
-    else:
+    if json_file is not None:
+        write_json(_json(report), json_file)
+    if json_file != STDOUT:
         show_report(report)
     if report.troubles:
         raise typer.Exit(1)

@@ -11,7 +11,8 @@ from ..dispatch import check_name
 from ..explain import Part, outcome_of, what_each_says
 from ..explain import explain as explanation_of
 from .failures import failure_row, show_failures
-from .output import JsonOption, new_table, print_json, show
+from .json_output import STDOUT, JsonOption, write_json
+from .output import new_table, show
 
 __all__ = ["ProblemArgument", "explain"]
 
@@ -25,7 +26,7 @@ def explain(
     backend: Annotated[
         str | None, typer.Option(metavar="NAME", help="As if a call had named this backend.")
     ] = None,
-    as_json: JsonOption = False,
+    json_file: JsonOption = None,
 ) -> None:
     """Tell which backend would run PROBLEM, and why no other one.
 
@@ -35,10 +36,10 @@ def explain(
         check_name(backend, "--backend")
     explanation = explanation_of(problem, backend=backend)
     (part,) = explanation.parts
-    if as_json:
+    if json_file is not None:
         failures = [failure_row(failure) for failure in explanation.failures]
-        print_json(_row(part) | {"failures": failures})
-    else:
+        write_json(_row(part) | {"failures": failures}, json_file)
+    if json_file != STDOUT:
         _show(part)
         show_failures(explanation.failures)
     if part.refusal:

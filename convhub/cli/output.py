@@ -1,4 +1,4 @@
-"""What the commands print: tables for people, JSON for scripts, errors in one line on stderr.
+"""What the commands print: tables for people, errors in one line on stderr.
 
 A terminal gets colours and lines of its own width. A pipe or file gets neither: there a row of a table is
 one line, however long, so that nothing is cut off and `grep` finds whole reasons.
@@ -6,42 +6,40 @@ one line, however long, so that nothing is cut off and `grep` finds whole reason
 
 from __future__ import annotations
 
-import json
-import math
+import errno
+import os
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, TypeAlias
+from typing import Any
 
-import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ..errors import ArgumentError, ArgumentTypeError, ConfigurationError, ConvhubError, UnknownBackendError
+from .narrow import fitted
 
 __all__ = [
-    "JsonOption",
+    "FULL",
+    "drop_output",
     "exit_code",
     "listed",
     "new_console",
     "new_table",
     "print_error",
-    "print_json",
     "print_warning",
     "show",
     "unbroken",
-]
-
-JsonOption: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--json", help="Print JSON and nothing else on stdout; an error goes to stderr and the exit code."
-    ),
+    "words_of",
+    "write",
 ]
 
 #: Wider than any line; rich breaks lines of what is not a terminal at 80 columns otherwise.
 UNBROKEN = 100_000
+
+#: Of a device or a file: that nothing more can be written there.
+FULL = {errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EBADF, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 #: The errors that say that what the user wrote is wrong.
 USER_ERRORS = (ArgumentError, ArgumentTypeError, ConfigurationError, UnknownBackendError)
@@ -82,24 +80,16 @@ def show(*parts: RenderableType) -> None:
     console = new_console()
     with console.capture() as captured:
         for part in parts:
-            console.print(part, crop=False)
+            for piece in fitted(part, console):
+                console.print(piece, crop=False)
     # Rich fills the last column up with blanks; the longest reason would make every line as long.
-    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+def write(text: str) -> None:
+    """Write to standard output at once, so that a failure is met here and not when the program ends."""
+    sys.stdout.write(text)
     sys.stdout.flush()
-
-
-def print_json(value: Any) -> None:
-    """Print to stdout as JSON; dates, NaN and infinities, which TOML has and JSON lacks, become texts."""
-    sys.stdout.write(json.dumps(_finite(value), indent=2, allow_nan=False, default=str) + "\n")
-    sys.stdout.flush()
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def print_error(error: Exception | str) -> None:
@@ -115,6 +105,30 @@ def print_warning(message: object, *_: Any, **__: Any) -> None:
 def _print_labelled(label: str, style: str, message: str) -> None:
     # Soft wrapping leaves the breaking of lines to the terminal, so that a message can be copied whole.
     new_console(stderr=True).print(Text.assemble((label, style), message), soft_wrap=True)
+
+
+def words_of(error: OSError) -> str:
+    """Return what an error of the operating system says, with the file that it is about.
+
+    Examples
+    --------
+    >>> words_of(OSError(28, "No space left on device")), words_of(OSError(13, "Permission denied", "/x"))
+    ('output cannot be written: No space left on device', '/x: Permission denied')
+    """
+    said = error.strerror or str(error)
+    if error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {said}"
+    return f"output cannot be written: {said}" if error.errno in FULL else said
+
+
+def drop_output() -> None:
+    """Let what standard output still holds go nowhere, which Python would try to write at the end."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):  # in a test it is no file
+        return
 
 
 def exit_code(error: ConvhubError) -> int:

@@ -10,7 +10,8 @@ import typer
 from ..candidates import available_backends
 from ..dispatch import check_name
 from ..problem import Problem
-from .output import JsonOption, print_error, print_json, print_warning
+from .json_output import STDOUT, JsonOption, write_json
+from .output import print_error, print_warning
 from .progress import progress
 from .verify_report import Tally, show_tallies, tally_row
 
@@ -37,7 +38,7 @@ def verify(
         list[str] | None,
         typer.Option(metavar="NAME", help="Check this backend; may be repeated. By default, all available."),
     ] = None,
-    as_json: JsonOption = False,
+    json_file: JsonOption = None,
 ) -> None:
     """Check that backends compute PROBLEM, or N random ones, right.
 
@@ -55,9 +56,10 @@ def verify(
     else:
         problems = {name: _drawn(name, random or 0, seed) for name in names}
     tallies = _check(problems, seed)
-    if as_json:
-        print_json({"seed": seed, "backends": {tally.backend: tally_row(tally) for tally in tallies}})
-    else:
+    if json_file is not None:
+        rows = {tally.backend: tally_row(tally) for tally in tallies}
+        write_json({"seed": seed, "backends": rows}, json_file)
+    if json_file != STDOUT:
         show_tallies(tallies)
     unchecked = [tally.backend for tally in tallies if not tally.checked]
     if not tallies:

@@ -19,7 +19,7 @@ from ..problem import ITEM_BYTES
 from ..versions import versions
 from .rows import OUTCOMES, Done, Outcome, Row
 
-__all__ = ["SCHEMA", "Report", "Tested", "build_report", "read_report", "write_report"]
+__all__ = ["SCHEMA", "Report", "Tested", "build_report", "read_report", "report_json", "write_report"]
 
 #: Of the JSON file; a report that is read must have the same.
 SCHEMA = 1
@@ -161,9 +161,14 @@ def _counted(counts: Counter[Outcome]) -> dict[Outcome, int]:
     return {outcome: counts[outcome] for outcome in OUTCOMES}
 
 
+def report_json(report: Report) -> str:
+    """Return a report as JSON."""
+    return msgspec.json.format(msgspec.json.encode(report)).decode() + "\n"
+
+
 def write_report(report: Report, path: Path) -> None:
     """Write a report as JSON."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    path.write_text(report_json(report), encoding="utf-8")
 
 
 def read_report(path: Path) -> Report:
@@ -184,5 +189,5 @@ def read_report(path: Path) -> Report:
         return msgspec.json.decode(text, type=Report)
     except OSError as error:
         raise ArgumentError(f"{what}, which cannot be read: {error}") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ArgumentError(f"{what}; it must be what `convhub conformance --json` wrote: {error}") from error
