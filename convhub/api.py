@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, SupportsIndex
 
 from . import arguments, arrays
 from .arguments import Call
-from .arrays import Array
 from .dispatch import Request, check_name, request
 from .out_of_memory import as_memory_error
 from .parameters import mask_of_three
 from .problem import with_primitive
 from .run import run
+from .typing import ArrayT, Mask, Padding, Steps
 
 __all__ = ["Gradients", "conv2d", "conv2d_backward", "conv_transpose2d", "conv_transpose2d_backward"]
 
 
-class Gradients(NamedTuple):
+class Gradients(NamedTuple, Generic[ArrayT]):
     """Gradients for input, weight and bias; None where `output_mask` is False.
 
     Parameters
@@ -29,22 +29,22 @@ class Gradients(NamedTuple):
         The sum of the incoming gradient over batch and space.
     """
 
-    input: Array | None
-    weight: Array | None
-    bias: Array | None
+    input: ArrayT | None
+    weight: ArrayT | None
+    bias: ArrayT | None
 
 
 def conv2d(
-    input: Array,
-    weight: Array,
-    bias: Array | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
+    input: ArrayT,
+    weight: ArrayT,
+    bias: ArrayT | None = None,
+    stride: Steps = 1,
+    padding: Padding = 0,
+    dilation: Steps = 1,
+    groups: SupportsIndex = 1,
     *,
     backend: str | None = None,
-) -> Array:
+) -> ArrayT:
     """Correlate a batch of images with a bank of filters, as `torch.nn.functional.conv2d` does.
 
     Parameters
@@ -100,17 +100,17 @@ def conv2d(
 
 
 def conv2d_backward(
-    grad_output: Array,
-    input: Array,
-    weight: Array,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
+    grad_output: ArrayT,
+    input: ArrayT,
+    weight: ArrayT,
+    stride: Steps = 1,
+    padding: Padding = 0,
+    dilation: Steps = 1,
+    groups: SupportsIndex = 1,
     *,
-    output_mask: tuple[bool, bool, bool] = (True, True, True),
+    output_mask: Mask = (True, True, True),
     backend: str | None = None,
-) -> Gradients:
+) -> Gradients[ArrayT]:
     """Return the gradients of `conv2d` for its input, weight and bias.
 
     Parameters
@@ -156,17 +156,17 @@ def conv2d_backward(
 
 
 def conv_transpose2d(
-    input: Array,
-    weight: Array,
-    bias: Array | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
-    groups: int = 1,
-    dilation: Any = 1,
+    input: ArrayT,
+    weight: ArrayT,
+    bias: ArrayT | None = None,
+    stride: Steps = 1,
+    padding: Steps = 0,
+    output_padding: Steps = 0,
+    groups: SupportsIndex = 1,
+    dilation: Steps = 1,
     *,
     backend: str | None = None,
-) -> Array:
+) -> ArrayT:
     """Spread each pixel by a filter, as `torch.nn.functional.conv_transpose2d` does.
 
     This is the adjoint of the `conv2d` that takes ``K = weight.shape[1] * groups`` channels to C; it is
@@ -217,18 +217,18 @@ def conv_transpose2d(
 
 
 def conv_transpose2d_backward(
-    grad_output: Array,
-    input: Array,
-    weight: Array,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
-    groups: int = 1,
-    dilation: Any = 1,
+    grad_output: ArrayT,
+    input: ArrayT,
+    weight: ArrayT,
+    stride: Steps = 1,
+    padding: Steps = 0,
+    output_padding: Steps = 0,
+    groups: SupportsIndex = 1,
+    dilation: Steps = 1,
     *,
-    output_mask: tuple[bool, bool, bool] = (True, True, True),
+    output_mask: Mask = (True, True, True),
     backend: str | None = None,
-) -> Gradients:
+) -> Gradients[ArrayT]:
     """Return the gradients of `conv_transpose2d` for its input, weight and bias.
 
     Parameters
@@ -275,22 +275,24 @@ def conv_transpose2d_backward(
 
 
 def _result(
-    call: Call, library: str, input: Array, weight: Array, bias: Array | None, wanted: Request
-) -> Array:
+    call: Call, library: str, input: ArrayT, weight: ArrayT, bias: ArrayT | None, wanted: Request
+) -> ArrayT:
     if not call.unbatched:
-        return run(call.problem, (input, weight, bias), wanted, library)
-    return run(call.problem, (input[None], weight, bias), wanted, library)[0]
+        result: ArrayT = run(call.problem, (input, weight, bias), wanted, library)
+        return result
+    image: ArrayT = run(call.problem, (input[None], weight, bias), wanted, library)[0]
+    return image
 
 
 def _gradients(
     call: Call,
     library: str,
-    grad_output: Array,
-    input: Array,
-    weight: Array,
+    grad_output: ArrayT,
+    input: ArrayT,
+    weight: ArrayT,
     mask: tuple[bool, bool, bool],
     wanted: Request,
-) -> Gradients:
+) -> Gradients[ArrayT]:
     """Return the gradients of a convolution or, with the roles of its arrays exchanged, of its transpose."""
     problem, unbatched = call
     transposed = problem.primitive == "grad_input"

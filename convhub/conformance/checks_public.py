@@ -184,7 +184,7 @@ def _others(trial: Trial) -> Operands:
     return operands(with_primitive(trial.problem, "forward"), trial.seed)
 
 
-def _check_mask(trial: Trial, grads: api.Gradients, mask: tuple[bool, ...]) -> None:
+def _check_mask(trial: Trial, grads: api.Gradients[Any], mask: tuple[bool, ...]) -> None:
     if tuple(grad is not None for grad in grads) != mask:
         raise CheckFailure(trial, f"output_mask={mask} gave {[type(grad).__name__ for grad in grads]}")
 

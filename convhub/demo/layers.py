@@ -45,7 +45,7 @@ class Layer:
         return getattr(api, self.operation)  # type: ignore[no-any-return]
 
     @property
-    def backward(self) -> Callable[..., api.Gradients]:
+    def backward(self) -> Callable[..., api.Gradients[Any]]:
         """The function of convhub that gives its gradients."""
         return getattr(api, f"{self.operation}_backward")  # type: ignore[no-any-return]
 

@@ -128,7 +128,7 @@ def losses_and_gradients(
 
     gradients: Parameters = {}
 
-    def back(function: Callable[..., Gradients], name: str, grad_output: Array, given: Array) -> Array:
+    def back(function: Callable[..., Gradients[Any]], name: str, grad_output: Array, given: Array) -> Array:
         """Note the gradients of one layer's parameters; return that of its input."""
         found: Any = function(grad_output, given, parameters[f"{name} weight"], **OPTIONS[name])
         gradients[f"{name} weight"], gradients[f"{name} bias"] = found.weight, found.bias
