@@ -10,10 +10,14 @@ along the three arrows, this is
 
 Places on the padding are left out, not multiplied by zero, so that a NaN or an infinity reaches the
 results that its definition says, and no other.
+
+Each result is made of about √n sums of about √n products (`Sums`): rounding errors of n additions one after
+another, all of numbers that are alike, would grow with n.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -70,28 +74,28 @@ def places(problem: Problem) -> Iterator[tuple[Index, Index, Index]]:
 
 def forward(x: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions) -> Array:
     """Return ``y``, (N, K, P, Q): each output is the sum of ``w · x`` over its window, plus its bias."""
-    x, w, y = widen(x), widen(w), zeros(problem)
+    x, w, y = widen(x), widen(w), Sums(problem)
     with np.errstate(all="ignore"):
         for output, weight, pixel in places(problem):
-            y[output] += w[weight] * x[pixel]
+            y.add(output, w[weight] * x[pixel])
         return finish(y, bias, problem)
 
 
 def grad_input(dy: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions) -> Array:
     """Return ``dx``, (N, C, H, W): each pixel is the sum of ``w · dy`` over its uses, plus its bias."""
-    dy, w, dx = widen(dy), widen(w), zeros(problem)
+    dy, w, dx = widen(dy), widen(w), Sums(problem)
     with np.errstate(all="ignore"):
         for output, weight, pixel in places(problem):
-            dx[pixel] += w[weight] * dy[output]
+            dx.add(pixel, w[weight] * dy[output])
         return finish(dx, bias, problem)
 
 
 def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> Array:
     """Return ``dw``, (K, C / groups, R, S): each weight is the sum of ``dy · x`` over its uses."""
-    dy, x, dw = widen(dy), widen(x), zeros(problem)
+    dy, x, dw = widen(dy), widen(x), Sums(problem)
     with np.errstate(all="ignore"):
         for output, weight, pixel in places(problem):
-            dw[weight] += dy[output] * x[pixel]
+            dw.add(weight, dy[output] * x[pixel])
         return finish(dw, None, problem)
 
 
@@ -100,14 +104,43 @@ def widen(array: Array) -> Array:
     return array.astype(np.float32) if array.dtype.name in ("float16", "bfloat16") else array
 
 
+class Sums:
+    """The sums that make up a result: no number passes through more than about 2√n additions.
+
+    Attributes
+    ----------
+    total : ndarray
+        Of the result's shape: the sums of whole blocks.
+    part : ndarray
+        The sums of the blocks that are not full yet.
+    count : dict
+        How many products each of these has, by its index.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.total, self.part = zeros(problem), zeros(problem)
+        self.count: dict[Index, int] = {}
+        self.block = max(16, math.isqrt(problem.terms))
+
+    def add(self, index: Index, product: np.generic) -> None:
+        """Add one product to the result at `index`."""
+        self.part[index] += product
+        count = self.count.get(index, 0) + 1
+        if count == self.block:
+            self.total[index] += self.part[index]
+            self.part[index] = count = 0
+        self.count[index] = count
+
+
 def zeros(problem: Problem) -> Array:
     """Return the result of `problem` before the first product, in the type that sums are made in."""
     narrow = problem.dtype in ("float16", "bfloat16")
     return np.zeros(problem.result_shape, np.float32 if narrow else problem.dtype)
 
 
-def finish(result: Array, bias: Array | None, problem: Problem) -> Array:
-    """Add the bias of each channel, if there is one, and round to the problem's type."""
+def finish(sums: Sums, bias: Array | None, problem: Problem) -> Array:
+    """Add what is left and the bias of each channel, if there is one, and round to the problem's type."""
+    result = sums.total + sums.part
     if bias is not None:
         result += widen(bias)[:, np.newaxis, np.newaxis]
     if problem.dtype == "bfloat16":

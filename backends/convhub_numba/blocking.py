@@ -11,6 +11,7 @@ import numpy as np
 from convhub.problem import Problem
 
 from . import grad_weight
+from .chains import block, chain, group
 from .correlation import Axis, Correlation, Sizes, correlations
 from .narrow import is_narrow_dtype
 
@@ -23,6 +24,7 @@ TILE_BYTES = 256 * 1024  # a tile's padded copy, or its block of the weight: a p
 TILE_PIXELS = 1024
 LONG_TILE_PIXELS = 4096  # where each channel is used by itself
 TASKS_PER_THREAD = 4
+DOT_VECTORS = 256  # of pixels that each lane of a dot product adds one after another
 LEAST_COLUMNS = 48  # narrower tiles would mostly copy their margins
 
 
@@ -190,7 +192,7 @@ def gemm_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
     planes = _planes(part, problem.dtype)
     images, M, C = problem.batch, part.out_channels, part.source_channels
     A, B = part.rows.count, part.columns.count
-    most_terms = PANEL_BYTES // (tile.width * tile.item)
+    most_terms = block(part.terms, PANEL_BYTES // (tile.width * tile.item))
     block_taps = min(most_terms, part.taps)
     block_channels = even(C, max(1, most_terms // part.taps))
     terms = block_channels * block_taps
@@ -271,7 +273,7 @@ def indirect_stage(problem: Problem, part: Correlation, tile: Tile, threads: int
             tile_rows = _halves(tile_rows)
         else:
             break
-    block_terms = PANEL_BYTES // (24 * tile.lanes)
+    block_terms = block(part.terms, PANEL_BYTES // (24 * tile.lanes))
     sizes = _sizes(
         problem,
         part,
@@ -315,7 +317,8 @@ def grad_weight_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     channels = min(part.source_channels, (block_columns - 2) // part.taps + 2)
     # The order of summation hangs on these two: they must not depend on the threads.
     tile_rows, tile_columns = _pixel_tile(part.rows.count, part.columns.count, TILE_PIXELS, planes, tile.item)
-    block_pixels = even(tile_rows * tile_columns, PANEL_BYTES // (tile.width * tile.item))
+    most = chain(_pixels(problem), PANEL_BYTES // (tile.width * tile.item))
+    block_pixels = even(tile_rows * tile_columns, most)
     return _reduced(
         problem,
         part,
@@ -323,6 +326,7 @@ def grad_weight_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
         tile,
         tasks(),
         planes.inside,
+        _blocks(tile_rows * tile_columns, block_pixels),
         tile_rows=tile_rows,
         tile_columns=tile_columns,
         block_pixels=block_pixels,
@@ -340,9 +344,7 @@ def dot_stage(problem: Problem, tile: Tile) -> Stage:
     (part,) = correlations(problem.replace(primitive="forward"))
     planes = _planes(part, problem.dtype)
     M, C = part.out_channels, part.source_channels
-    tile_rows, tile_columns = _pixel_tile(
-        part.rows.count, part.columns.count, LONG_TILE_PIXELS, planes, C * tile.item
-    )
+    tile_rows, tile_columns, block_rows = dot_rows(problem, part, planes, tile, C)
     return _reduced(
         problem,
         part,
@@ -350,9 +352,10 @@ def dot_stage(problem: Problem, tile: Tile) -> Stage:
         tile,
         part.groups,
         planes.inside,
+        _blocks(tile_rows, block_rows),
         tile_rows=tile_rows,
         tile_columns=tile_columns,
-        block_pixels=0,
+        block_pixels=block_rows,
         block_channels=M,
         block_columns=_blocks(part.taps, tile.vectors) * tile.vectors,
         pad_items=C * planes.items(tile_rows, tile_columns) + tile.lanes,
@@ -362,9 +365,43 @@ def dot_stage(problem: Problem, tile: Tile) -> Stage:
     )
 
 
+def dot_rows(
+    problem: Problem, part: Correlation, planes: Planes, tile: Tile, copied: int
+) -> tuple[int, int, int]:
+    """Return a tile's rows and columns of pixels for dot products, and how many rows to sum at once.
+
+    Each lane adds the pixels that it meets one after another.
+    """
+    most = chain(_pixels(problem), DOT_VECTORS)
+    tile_rows, tile_columns = _pixel_tile(
+        part.rows.count,
+        part.columns.count,
+        min(LONG_TILE_PIXELS, most * tile.lanes),
+        planes,
+        copied * tile.item,
+    )
+    return tile_rows, tile_columns, even(tile_rows, max(1, most // _blocks(tile_columns, tile.lanes)))
+
+
+def _pixels(problem: Problem) -> int:
+    """Return how many products make up an element of the weight's gradient."""
+    return problem.batch * math.prod(problem.output_size)
+
+
 def _reduced(
-    problem: Problem, part: Correlation, planes: Planes, tile: Tile, tasks: int, in_place: bool, **blocks: int
+    problem: Problem,
+    part: Correlation,
+    planes: Planes,
+    tile: Tile,
+    tasks: int,
+    in_place: bool,
+    tile_blocks: int,
+    **blocks: int,
 ) -> Stage:
+    """Return the stage of a weight's gradient; a tile of pixels is summed in `tile_blocks` blocks."""
+    tiles = _blocks(part.rows.count, blocks["tile_rows"]) * _blocks(
+        part.columns.count, blocks["tile_columns"]
+    )
     sizes = grad_weight.Sizes(
         images=problem.batch,
         groups=part.groups,
@@ -379,6 +416,7 @@ def _reduced(
         span_h=planes.span_h,
         span_w=planes.span_w,
         source_items=math.prod(problem.input_shape),
+        group=group(problem.batch * tiles * tile_blocks, _pixels(problem)),
         **blocks,
     )
     items = sizes.pad_items + sizes.panel_items + sizes.left_items + 2 * sizes.sum_items

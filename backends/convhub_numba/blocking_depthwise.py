@@ -9,6 +9,7 @@ import numpy as np
 from convhub.problem import Problem
 
 from .blocking import Stage, Tile, shares_well
+from .chains import block
 from .correlation import Axis, Correlation
 from .depthwise import Part, Sizes
 
@@ -17,6 +18,7 @@ __all__ = ["depthwise_stage", "margins", "most_source_rows", "outputs_at_once", 
 TILE_BYTES = 512 * 1024  # of a tile's pixels and results: a part of a second-level cache
 LEAST_ROWS = 4
 SIDE_BY_SIDE = (14, 12, 8, 7, 6, 4, 3, 2, 1)  # outputs, one register each
+MOST_TERMS = 64  # summed at once
 BUSY = 8  # so many sums at once hide a multiply-add's latency; fewer take as long
 
 
@@ -94,6 +96,7 @@ def depthwise_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile
         most_pixels=most_source_rows(parts, out_rows, tile_rows) * columns.source_size,
         pad_items=most_source_rows(parts, out_rows, tile_rows) * pitch * tile.lanes,
         tile_items=tile_rows * out_columns * tile.lanes,
+        block_terms=block(math.prod(problem.kernel_size), MOST_TERMS),
         covers=int(covers),
     )
     return Stage(

@@ -9,11 +9,13 @@ import numpy as np
 
 from convhub.problem import Problem
 
-from .blocking import Stage, Tile
+from .blocking import Stage, Tile, even
+from .chains import chain, group
 from .depthwise_weight import Sizes
 
 __all__ = [
-    "Rows", "depthwise_weight_stage", "groups_of_taps", "most_sums", "sums_at_once", "weight_rows",
+    "Rows", "depthwise_weight_stage", "groups_of_taps", "most_sums", "pixel_blocks", "sums_at_once",
+    "weight_rows",
 ]  # fmt: skip
 
 TILE_BYTES = 512 * 1024  # of a tile's pixels: a part of a second-level cache
@@ -78,7 +80,7 @@ def depthwise_weight_stage(problem: Problem, tile: Tile) -> Stage:
     sizes = Sizes(
         **rows.sizes(tile_rows),
         channels=problem.in_channels,
-        block_rows=max(1, BLOCK_PIXELS // max(1, columns)),
+        **pixel_blocks(problem, tile_rows),
         pad_items=rows.source_pixels(tile_rows) * tile.lanes,
         left_items=tile_rows * columns * tile.lanes,
     )
@@ -88,10 +90,25 @@ def depthwise_weight_stage(problem: Problem, tile: Tile) -> Stage:
         np.array(row_groups, np.int64),
         np.array(column_groups, np.int64),
         -(-problem.in_channels // tile.lanes),
-        sizes.pad_items + sizes.left_items + sums,
+        sizes.pad_items + sizes.left_items + 2 * sums,
         rows.integers(tile_rows) + tile.lanes,
         source_in_place=False,
     )
+
+
+def pixel_blocks(problem: Problem, tile_rows: int) -> dict[str, int]:
+    """Return how many rows and columns of dy to sum at once, and how many such sums to add at once."""
+    P, Q = problem.output_size
+    pixels = problem.batch * P * Q
+    most = chain(pixels, BLOCK_PIXELS)
+    block_columns = even(Q, most)
+    block_rows = max(1, most // max(1, Q))
+    blocks = -(-P // tile_rows) * -(-tile_rows // block_rows) * -(-Q // max(1, block_columns))
+    return {
+        "block_rows": block_rows,
+        "block_columns": block_columns,
+        "group": group(problem.batch * blocks, pixels),
+    }
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from convhub.problem import Problem
 
 from .blocking import Stage, Tile, shares_well
 from .blocking_depthwise import margins, most_source_rows, parts_table
+from .chains import block
 from .correlation import Correlation
 from .grouped import Sizes
 
@@ -21,6 +23,7 @@ BUSY = 8  # so many sums at once hide a multiply-add's latency; fewer take as lo
 OVERHEAD = 2  # of a term, in multiply-adds
 FEW_CHANNELS = 4  # short vectors, worth it only where those of pixels are cut up
 MOST_CHANNELS = 16
+MOST_TERMS = 256  # summed at once
 
 
 def suits_groups(problem: Problem, parts: tuple[Correlation, ...], tile: Tile) -> bool:
@@ -106,6 +109,7 @@ def grouped_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile, 
         pad_items=blocks * plane_items(),
         tile_items=tile_rows * out_columns * width,
         packed_items=blocks * weights * tile.lanes * width,
+        block_terms=block(C * math.prod(problem.kernel_size), MOST_TERMS),
     )
     return Stage(
         sizes,

@@ -10,14 +10,21 @@ import numpy as np
 from convhub.problem import Problem
 
 from .blocking import Stage, Tile
-from .blocking_depthwise_weight import BUSY, MOST_ROWS, OVERHEAD, groups_of_taps, most_sums, weight_rows
+from .blocking_depthwise_weight import (
+    BUSY,
+    MOST_ROWS,
+    OVERHEAD,
+    groups_of_taps,
+    most_sums,
+    pixel_blocks,
+    weight_rows,
+)
 from .blocking_grouped import FEW_CHANNELS, MOST_CHANNELS
 from .grouped_weight import Sizes
 
 __all__ = ["grouped_weight_stage", "grouped_weight_tile", "weight_suits_groups"]
 
 TILE_BYTES = 512 * 1024  # of a tile's pixels: a part of a second-level cache
-BLOCK_PIXELS = 256  # summed at once: rounding errors stay small, and the pixels in a first-level cache
 
 
 def weight_suits_groups(problem: Problem) -> bool:
@@ -55,23 +62,24 @@ def grouped_weight_stage(problem: Problem, tile: Tile) -> Stage:
     planes, source_planes = -(-M // tile.lanes), -(-C // tile.lanes)
     tile_rows = rows.most_within(TILE_BYTES // (tile.lanes * tile.item), source_planes, planes)
     columns = problem.output_size[1]
+    tiles = planes * -(-C // tile.vectors) * len(row_groups) * len(column_groups)
     sizes = Sizes(
         **rows.sizes(tile_rows),
         out_channels=M,
         in_channels=C,
-        block_rows=max(1, BLOCK_PIXELS // max(1, columns)),
+        **pixel_blocks(problem, tile_rows),
         plane_items=rows.source_pixels(tile_rows) * tile.lanes,
         pad_items=source_planes * rows.source_pixels(tile_rows) * tile.lanes,
         left_plane=tile_rows * columns * tile.lanes,
         left_items=planes * tile_rows * columns * tile.lanes,
+        sum_items=tiles * tile.height * tile.vectors * tile.lanes,
     )
-    tiles = planes * -(-C // tile.vectors) * len(row_groups) * len(column_groups)
     return Stage(
         sizes,
         np.array(row_groups, np.int64),
         np.array(column_groups, np.int64),
         problem.groups,
-        sizes.pad_items + sizes.left_items + tiles * tile.height * tile.vectors * tile.lanes,
+        sizes.pad_items + sizes.left_items + 2 * sizes.sum_items,
         rows.integers(tile_rows) + tile.lanes,
         source_in_place=False,
     )

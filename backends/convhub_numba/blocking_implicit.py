@@ -8,6 +8,7 @@ from convhub.problem import Problem
 
 from . import implicit_gemm
 from .blocking import Stage, Tile, even, shares_well
+from .chains import block
 from .correlation import Correlation, clipped
 
 __all__ = ["implicit_stage"]
@@ -68,6 +69,7 @@ def implicit_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile,
         table.append(implicit_gemm.Part(*axes, len(taps), len(pairs), len(part.rows.taps)))
         taps.extend((r, s, high - shift_h, wide - shift_w) for r, high, s, wide in pairs)
     pixels = block_images * block_rows * out_columns
+    most_taps = max(part[5] for part in table)
     sizes = implicit_gemm.Sizes(
         images=images,
         groups=problem.groups,
@@ -86,7 +88,7 @@ def implicit_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile,
         block_images=block_images,
         block_rows=block_rows,
         block_out=block_out,
-        block_terms=even(blocks * max(part[5] for part in table), TERMS_AT_ONCE // lanes),
+        block_terms=even(blocks * most_taps, max(1, block(C * most_taps, TERMS_AT_ONCE) // lanes)),
         clips=int(any(clipped(part) for part in parts)),
         pixel_items=block_images * source_items(block_rows),
         out_items=pixels * block_out,

@@ -9,6 +9,7 @@ from convhub.problem import Problem
 from . import implicit_weight
 from .blocking import Stage, Tile, even
 from .blocking_winograd import NOTHING
+from .chains import chain, group
 
 __all__ = ["implicit_weight_stage"]
 
@@ -30,15 +31,18 @@ def implicit_weight_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
         return high * ((columns - 1) * problem.stride[1] + reach[1])
 
     # The order of summation hangs on these blocks: they must not depend on the threads.
-    block_columns = even(Q, PIXELS_AT_ONCE)
-    block_rows = even(P, PIXELS_AT_ONCE // block_columns) if block_columns == Q else 1
+    most = chain(problem.batch * P * Q, PIXELS_AT_ONCE)
+    block_columns = even(Q, most)
+    block_rows = even(P, most // block_columns) if block_columns == Q else 1
     while block_rows > 1 and source_pixels(block_rows, block_columns) * channels * tile.item > PIXEL_BYTES:
         block_rows = even(P, block_rows // 2)
     block_images = 1
     if (block_rows, block_columns) == (P, Q) and problem.batch:
         fitting = PIXEL_BYTES // (source_pixels(P, Q) * channels * tile.item)
-        block_images = even(problem.batch, min(PIXELS_AT_ONCE // (P * Q), fitting))
+        block_images = even(problem.batch, min(most // (P * Q), fitting))
 
+    blocks = -(-problem.batch // block_images) * -(-P // block_rows) * -(-Q // block_columns)
+    at_once = group(blocks, problem.batch * P * Q)
     panels = -(-M // tile.width)
     block_panels = even(panels, SUM_BYTES // (taps * channels * tile.width * tile.item))
     while threads > 1 and block_panels > 1 and problem.groups * -(-panels // block_panels) < threads:
@@ -68,8 +72,12 @@ def implicit_weight_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
         pixel_items=block_images * region * channels,
         gradient_items=pixels * block_out,
         sum_items=taps * channels * block_out,
+        group=at_once,
+        total_items=0 if at_once >= blocks else taps * channels * block_out,
     )
-    items = sizes.pixel_items + sizes.gradient_items + sizes.sum_items + taps * lanes * lanes
+    items = (
+        sizes.pixel_items + sizes.gradient_items + sizes.sum_items + sizes.total_items + taps * lanes * lanes
+    )
     integers = pixels + lanes + max(region, taps * lanes)
     tasks = problem.groups * -(-M // block_out)
     return Stage(sizes, NOTHING, NOTHING, tasks, items, integers, False)

@@ -9,6 +9,7 @@ import numpy as np
 from convhub.problem import Problem
 
 from .blocking import Stage, Tile, shares_well
+from .chains import block
 from .phase_tiles import shared_columns
 from .phases import Sizes
 
@@ -28,6 +29,8 @@ def phases_tile(problem: Problem, tile: Tile) -> Tile | None:
     """Return the register tile if `phases.correlate` suits a grad_input problem, else None."""
     C, step = problem.in_channels, problem.stride[1]
     if problem.groups > 1 or C > MOST_CHANNELS or step not in STEPS:
+        return None
+    if problem.kernel_size[1] > MOST_TERMS * step:  # a row of the kernel is summed at once
         return None
     if 2 * problem.input_size[1] < step * tile.lanes:
         return None
@@ -81,7 +84,7 @@ def phases_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
         span_w=span_w,
         tile_rows=tile_rows,
         tile_columns=tile_columns,
-        block_rows=max(1, MOST_TERMS // -(-S // step_w)),
+        block_rows=max(1, block(K * R * S // (step_h * step_w), MOST_TERMS) // -(-S // step_w)),
         pad_items=items(tile_rows),
         packed_items=problem.in_channels * K * R * S,
         tile_items=tile.height * step_w * tile.width,

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from convhub.problem import Problem
 
-from .blocking import TASKS_PER_THREAD, Stage, Tile, _blocks, _planes, _reduced, even
+from .blocking import TASKS_PER_THREAD, Stage, Tile, _blocks, _pixels, _planes, _reduced, even
+from .chains import chain
 from .correlation import correlations
 
 __all__ = ["pointwise_stage", "pointwise_tile"]
@@ -33,7 +34,8 @@ def pointwise_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     planes = _planes(part, problem.dtype)
     M, C, columns = part.out_channels, part.source_channels, part.columns.count
     # The order of summation hangs on this: it must not depend on the threads.
-    tile_rows = even(part.rows.count, max(1, BLOCK_VECTORS * tile.lanes // columns))
+    most = chain(_pixels(problem), BLOCK_VECTORS)
+    tile_rows = even(part.rows.count, max(1, most * tile.lanes // columns))
     most = max(tile.vectors, TILE_BYTES // (tile_rows * columns * tile.item))
     if threads > 1:
         most = max(tile.vectors, min(most, C // (TASKS_PER_THREAD * threads)))
@@ -46,6 +48,7 @@ def pointwise_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
         tile,
         _blocks(C, block_columns),
         planes.inside,
+        1,
         tile_rows=tile_rows,
         tile_columns=columns,
         block_pixels=0,

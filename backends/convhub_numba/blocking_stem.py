@@ -15,6 +15,7 @@ from .blocking import (
     _planes,
     _reduced,
     _sizes,
+    dot_rows,
     even,
     shares_well,
 )  # fmt: skip
@@ -99,9 +100,8 @@ def stem_dots_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     tasks = min(_blocks(M, tile.height), threads)  # each loads all of x
     block_channels = even(M, _blocks(M, tasks), tile.height)
     # The order of summation hangs on these: they must not depend on the threads.
-    tile_rows, tile_columns = _pixel_tile(
-        part.rows.count, part.columns.count, LONG_TILE_PIXELS, planes, part.source_channels * tile.item
-    )
+    tile_rows, tile_columns, block_rows = dot_rows(problem, part, planes, tile, part.source_channels)
+    block_rows = even(tile_rows, min(block_rows, max(1, BLOCK_PIXELS // tile_columns)))
     filled = _blocks(part.terms, half) * half
     return _reduced(
         problem,
@@ -110,9 +110,10 @@ def stem_dots_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
         tile,
         _blocks(M, block_channels),
         planes.inside,
+        _blocks(tile_rows, block_rows),
         tile_rows=tile_rows,
         tile_columns=tile_columns,
-        block_pixels=even(tile_rows, max(1, BLOCK_PIXELS // tile_columns)),
+        block_pixels=block_rows,
         block_channels=block_channels,
         block_columns=filled,
         pad_items=part.source_channels * planes.items(tile_rows, tile_columns) + tile.lanes,

@@ -12,6 +12,7 @@ from convhub.problem import Problem
 
 from . import winograd
 from .blocking import Stage, Tile, even
+from .chains import block
 from .correlation import products
 from .winograd_error import keeps_bound
 from .winograd_matrices import Scheme
@@ -155,7 +156,7 @@ def winograd_stage(problem: Problem, axes: tuple[AxisTiles, AxisTiles], tile: Ti
         block_h=block_h,
         block_w=block_w,
         block_out=block_out,
-        block_channels=even(channel_blocks, CHANNELS_AT_ONCE // tile.lanes),
+        block_channels=even(channel_blocks, max(1, block(problem.terms, CHANNELS_AT_ONCE) // tile.lanes)),
         channel_blocks=channel_blocks,
         tiles=tiles,
         pixel_items=block_images * rows * columns * tile.lanes,

@@ -9,6 +9,7 @@ from convhub.problem import Problem
 from . import winograd_weight
 from .blocking import Stage, Tile, even
 from .blocking_winograd import BLOCK_BYTES, LARGE_WEIGHT_BYTES, NOTHING, SOURCE_COST, AxisTiles, tilings
+from .chains import group
 
 __all__ = ["best_weight_tiling", "weight_register_tile", "winograd_weight_stage"]
 
@@ -68,6 +69,8 @@ def winograd_weight_stage(
     if block_w == wide.tiles and block_h == high.tiles and problem.batch:
         block_images = even(problem.batch, most // (grouped * block_w * block_h))
 
+    blocks = -(-problem.batch // block_images) * -(-high.tiles // block_h) * -(-wide.tiles // block_w)
+    at_once = group(blocks, problem.batch * math.prod(problem.output_size))
     panels = padded_out // tile.width
     block_panels = even(panels, PRODUCT_BYTES // (points * rows_of_products * tile.width * tile.item))
     while threads > 1 and block_panels > 1 and problem.groups * -(-panels // block_panels) < threads:
@@ -78,6 +81,7 @@ def winograd_weight_stage(
     out_pixels = block_h * high.out_group * block_w * wide.out_group
     taps = math.prod(problem.kernel_size)
     tiles = block_images * block_h * block_w * grouped
+    product_items = points * (rows_of_products * block_out + tile.lanes)
     sizes = winograd_weight.Sizes(
         images=problem.batch,
         groups=problem.groups,
@@ -105,10 +109,12 @@ def winograd_weight_stage(
         pixel_items=block_images * max(rows * columns, out_pixels) * tile.lanes,
         source_items=points * (tiles * rows_of_products + tile.lanes),
         gradient_items=points * (tiles * block_out + tile.lanes),
-        product_items=points * (rows_of_products * block_out + tile.lanes),
+        product_items=product_items,
+        group=at_once,
+        total_items=0 if at_once >= blocks else product_items,
     )
     items = sizes.pixel_items + sizes.source_items + sizes.gradient_items + sizes.product_items
-    items += taps * tile.lanes * tile.lanes
+    items += sizes.total_items + taps * tile.lanes * tile.lanes
     integers = 2 * sizes.tiles + max(tile.lanes + max(rows * columns, out_pixels), taps * tile.lanes)
     tasks = problem.groups * -(-M // block_out)
     return Stage(sizes, NOTHING, NOTHING, tasks, items, integers, False)

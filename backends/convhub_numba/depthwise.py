@@ -16,9 +16,7 @@ from .narrow import narrowed
 from .pixels import load_listed
 from .tiles import channels_tile
 
-__all__ = ["MOST_TERMS", "Part", "Sizes", "correlate", "reached_rows", "taps_that_meet"]
-
-MOST_TERMS = 64  # summed at once, so that rounding errors stay small
+__all__ = ["Part", "Sizes", "correlate", "reached_rows", "taps_that_meet"]
 
 
 class Sizes(NamedTuple):
@@ -39,6 +37,7 @@ class Sizes(NamedTuple):
     most_pixels: int  # of the source, in a tile
     pad_items: int
     tile_items: int
+    block_terms: int  # summed one after another, at most
     covers: int  # whether each column of the source meets some tap for each output of a row
 
 
@@ -177,16 +176,19 @@ def correlate(
                 t0, t1 = taps_that_meet(h, row_shift_step, row_taps, 0, H)
                 to = (first_h + a * out_step_h - o0) * z.out_columns + first_w
                 if z.covers:
-                    at_once = max(1, MOST_TERMS // W)
+                    wide = min(W, z.block_terms)
+                    at_once = z.block_terms // wide
                     t = t0
                     while True:
-                        channels_tile(
-                            tile, to * lanes, lanes,
-                            pad, ((h + t * row_shift_step - h0) * z.pitch + z.left) * lanes,
-                            row_shift_step * z.pitch * lanes,
-                            packed, t * column_taps * lanes, column_taps * lanes, columns, 0,
-                            min(at_once, t1 - t), W, bias, c0, t > t0, vectors, lanes,
-                        )  # fmt: skip
+                        for w in range(0, W, wide):
+                            channels_tile(
+                                tile, to * lanes, lanes,
+                                pad, ((h + t * row_shift_step - h0) * z.pitch + z.left + w) * lanes,
+                                row_shift_step * z.pitch * lanes,
+                                packed, t * column_taps * lanes, column_taps * lanes, columns, w,
+                                min(at_once, t1 - t), min(wide, W - w), bias, c0, t > t0 or w > 0, vectors,
+                                lanes,
+                            )  # fmt: skip
                         t += at_once
                         if t >= t1:
                             break
@@ -196,16 +198,19 @@ def correlate(
                     b = min(b, part_columns - vectors)  # the last ones may be computed twice
                     w = b * z.step_w + column_shift
                     s0, s1 = taps_that_meet(w, column_shift_step, column_taps, reach, W)
-                    at_once = max(1, MOST_TERMS // max(1, s1 - s0))
+                    wide = min(max(1, s1 - s0), z.block_terms)
+                    at_once = z.block_terms // wide
                     t = t0
                     while True:
-                        channels_tile(
-                            tile, (to + b * out_step_w) * lanes, out_step_w * lanes,
-                            packed, (first_weight + t * column_taps + s0) * lanes, column_taps * lanes,
-                            pad, ((h + t * row_shift_step - h0) * z.pitch + b) * lanes,
-                            row_shift_step * z.pitch * lanes, columns, first_column + s0,
-                            min(at_once, t1 - t), s1 - s0, bias, c0, t > t0, vectors, lanes,
-                        )  # fmt: skip
+                        for s in range(s0, max(s1, s0 + 1), wide):
+                            channels_tile(
+                                tile, (to + b * out_step_w) * lanes, out_step_w * lanes,
+                                packed, (first_weight + t * column_taps + s) * lanes, column_taps * lanes,
+                                pad, ((h + t * row_shift_step - h0) * z.pitch + b) * lanes,
+                                row_shift_step * z.pitch * lanes, columns, first_column + s,
+                                min(at_once, t1 - t), min(wide, s1 - s), bias, c0, t > t0 or s > s0, vectors,
+                                lanes,
+                            )  # fmt: skip
                         t += at_once
                         if t >= t1:
                             break

@@ -2,7 +2,8 @@
 
 As in `depthwise`, planes are turned into pixels of `lanes` channels. The sums of several taps, `height` rows
 of them by `vectors`, stay in registers, one vector each, while the pixels of ``dy`` and those of ``x`` that
-they meet go by; pixels that meet only padding are left out.
+they meet go by; pixels that meet only padding are left out. Blocks of rows are summed in groups (see
+`chains`).
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from . import jit
+from .grad_weight import add_groups
 from .interrupts import told_to_stop
 from .narrow import narrowed
 from .pixels import clear, load_listed
 from .weight_tiles import weight_tile
 
-__all__ = ["Sizes", "correlate", "list_places"]
+__all__ = ["Sizes", "blocks_of", "correlate", "list_places"]
 
 
 class Sizes(NamedTuple):
@@ -41,6 +43,8 @@ class Sizes(NamedTuple):
     pitch: int  # pixels from one row to the next
     tile_rows: int  # of dy
     block_rows: int  # of dy, whose products are summed at once
+    block_columns: int
+    group: int  # sums of blocks are added in groups of so many
     most_pixels: int  # of x, in a tile
     pad_items: int
     left_items: int
@@ -70,6 +74,13 @@ def list_places(table, z, lanes):  # type: ignore[no-untyped-def]
     return places, left_places, columns, lines
 
 
+@jit.part()
+def blocks_of(rows, z):  # type: ignore[no-untyped-def]
+    """Return in how many blocks so many rows of dy are summed."""
+    across = (z.columns + z.block_columns - 1) // z.block_columns
+    return (rows + z.block_rows - 1) // z.block_rows * across
+
+
 @jit.kernel()
 def correlate(
     first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, row_groups, column_groups, z, dy_in_place,
@@ -83,7 +94,9 @@ def correlate(
     """
     C, H, W, R, S = z.channels, z.source_rows, z.source_columns, z.row_taps, z.column_taps
     pad, left = scratch[: z.pad_items], scratch[z.pad_items : z.pad_items + z.left_items]
+    items = row_groups.shape[0] * column_groups.shape[0] * height * vectors * lanes
     sums = scratch[z.pad_items + z.left_items :]
+    sums, totals = sums[:items], sums[items : 2 * items]
     places, left_places, columns, lines = list_places(table, z, lanes)
     row_items = z.pitch * lanes
     pad[:] = 0  # the margins of each row are never written
@@ -91,6 +104,8 @@ def correlate(
     for block in range(first, last):
         c0 = min(block * lanes, C - lanes)  # the last block computes some channels twice
         sums[:] = 0
+        totals[:] = 0
+        block_number = 0
         for n in range(z.images):
             for p0 in range(0, z.rows, z.tile_rows):
                 if told_to_stop(watch):
@@ -114,12 +129,18 @@ def correlate(
                         to = (i * column_groups.shape[0] + j) * tile_taps * lanes
                         for a in range(a0, a1, z.block_rows):
                             h = a * z.step_h + r0 * z.dilation_h - z.shift_h
-                            weight_tile(
-                                sums, to, left, ((a - p0) * z.columns + b0) * lanes, z.columns * lanes,
-                                pad, (h - h0) * row_items + s0 * lanes, z.step_h * row_items,
-                                z.dilation_h * row_items, columns, b0,
-                                min(z.block_rows, a1 - a), b1 - b0, height, vectors, lanes, lanes,
-                            )  # fmt: skip
+                            for b in range(b0, b1, z.block_columns):
+                                weight_tile(
+                                    sums, to, left, ((a - p0) * z.columns + b) * lanes, z.columns * lanes,
+                                    pad, (h - h0) * row_items + s0 * lanes, z.step_h * row_items,
+                                    z.dilation_h * row_items, columns, b, min(z.block_rows, a1 - a),
+                                    min(z.block_columns, b1 - b), height, vectors, lanes, lanes,
+                                )  # fmt: skip
+                block_number += blocks_of(p1 - p0, z)
+                if block_number >= z.group:
+                    add_groups(totals, sums, items)
+                    block_number = 0
+        add_groups(totals, sums, items)
         for i in range(row_groups.shape[0]):
             for j in range(column_groups.shape[0]):
                 start = (i * column_groups.shape[0] + j) * tile_taps
@@ -128,5 +149,5 @@ def correlate(
                     to = (c0 + k) * R * S + tap
                     for t in range(height):
                         for s in range(vectors):
-                            value = sums[(start + t * vectors + s) * lanes + k]
+                            value = totals[(start + t * vectors + s) * lanes + k]
                             dw[to + t * S + s] = narrowed(value, dw)

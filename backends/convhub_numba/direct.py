@@ -1,6 +1,6 @@
 """Plain loops that need no scratch memory: for problems whose tiles do not fit the workspace limit.
 
-Every sum is taken in runs of at most 128 terms whose totals are then added, so that the error grows with
+Every sum is taken in runs of at most 128 terms, and these in runs of 128 again, so that the error grows with
 the square root of the number of terms even where all are alike.
 """
 
@@ -34,7 +34,7 @@ def correlate(first, last, watch, out, source, weight, bias, row_taps, column_ta
                 if b % LOOK_EVERY == 0 and told_to_stop(watch):
                     return
                 total = bias[channel]
-                part = zero
+                run = part = zero
                 terms = 0
                 for c in range(C):
                     for i in range(row_taps.shape[0]):
@@ -48,12 +48,15 @@ def correlate(first, last, watch, out, source, weight, bias, row_taps, column_ta
                             factor = widened(weight[g, m, c, row_taps[i, 0], column_taps[j, 0]])
                             part += factor * widened(source[n, g * C + c, h, w])
                             terms += 1
-                            if terms == RUN:
-                                total += part
+                            if terms % RUN == 0:
+                                run += part
                                 part = zero
-                                terms = 0
+                                if terms == RUN * RUN:
+                                    total += run
+                                    run = zero
+                                    terms = 0
                 row, column = sizes[0] + a * sizes[1], sizes[3] + b * sizes[4]
-                out[n, channel, row, column] = narrowed(total + part, out)
+                out[n, channel, row, column] = narrowed(total + run + part, out)
 
 
 @jit.kernel()

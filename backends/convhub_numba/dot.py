@@ -1,7 +1,8 @@
 """The gradient of the weight as dot products of image rows: for groups of few channels, depthwise above all.
 
 One element of ``dw`` is the dot product of a plane of ``dy`` with a shifted plane of ``x``. Each vector of
-``dy`` is loaded once for several taps; the lanes are added up at the end, always in the same order.
+``dy`` is loaded once for several taps; the lanes are added up at the end of a block of rows, and blocks in
+groups (see `chains`), always in the same order.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import jit
+from .grad_weight import add_groups
 from .interrupts import told_to_stop
 from .narrow import narrowed
 from .pack import load_planes
@@ -30,12 +32,14 @@ def correlate(
     pad, at = scratch[: z.pad_items], z.pad_items
     left_scratch = scratch[at : at + z.left_items]
     sums = scratch[at + z.left_items : at + z.left_items + z.sum_items]
-    totals = scratch[at + z.left_items + z.sum_items :]
+    totals = scratch[at + z.left_items + z.sum_items : at + z.left_items + 2 * z.sum_items]
     offsets = table
     left = flat_dy if dy_in_place else left_scratch
     pixels_from = flat_x if x_in_place else pad
     for g in range(first, last):
-        totals[: M * C * T] = 0
+        totals[:] = 0
+        sums[:] = 0
+        block = 0
         for n in range(z.images):
             for a0 in range(0, z.rows, z.tile_rows):
                 rows = min(z.rows - a0, z.tile_rows)
@@ -71,11 +75,19 @@ def correlate(
                             )  # fmt: skip
                         for c in range(C):
                             channel_start = start + c * plane * (1 if x_in_place else phases.shape[0])
-                            sums[:filled] = 0
-                            for j in range(0, T, width):
-                                dot_rows(sums, left, left_at, left_row, pixels_from, channel_start, pitch,
-                                         offsets, j, rows, columns, width, lanes)  # fmt: skip
-                            for j in range(T):
-                                totals[(m * C + c) * T + j] += sums[j]
-        for j in range(M * C * T):
-            dw[g * M * C * T + j] = narrowed(totals[j], dw)
+                            some = sums[(m * C + c) * filled :]
+                            for a in range(0, rows, z.block_pixels):
+                                for j in range(0, T, width):
+                                    dot_rows(
+                                        some, left, left_at + a * left_row, left_row, pixels_from,
+                                        channel_start + a * pitch, pitch, offsets, j,
+                                        min(z.block_pixels, rows - a), columns, width, lanes,
+                                    )  # fmt: skip
+                    block += (rows + z.block_pixels - 1) // z.block_pixels
+                    if block >= z.group:
+                        add_groups(totals, sums, M * C * filled)
+                        block = 0
+        add_groups(totals, sums, M * C * filled)
+        for i in range(M * C):
+            for j in range(T):
+                dw[(g * M * C + i) * T + j] = narrowed(totals[i * filled + j], dw)

@@ -3,8 +3,8 @@
 ``dw[k, (c, r, s)] = Σ dy[k, pixel] · x[pixel, (c, r, s)]``: the rows of ``dy`` are read as they lie, those of
 ``x`` are gathered into panels, turned in registers so that the vector's lanes are elements of ``dw``.
 
-Pixels are summed in blocks, blocks in groups of `GROUP`, groups in the order of images and rows: always the
-same, whatever the threads, and with an error that stays far below that of one long chain.
+Pixels are summed in blocks, blocks in groups (see `chains`), groups in the order of images and rows: always
+the same, whatever the threads, and with an error that stays far below that of one long chain.
 """
 
 from __future__ import annotations
@@ -18,9 +18,7 @@ from .narrow import widened
 from .pack import copy_run, list_runs, load_planes
 from .product import multiply_panel
 
-__all__ = ["GROUP", "Sizes", "correlate"]
-
-GROUP = 32
+__all__ = ["Sizes", "add_groups", "correlate"]
 
 
 class Sizes(NamedTuple):
@@ -48,6 +46,7 @@ class Sizes(NamedTuple):
     left_items: int
     sum_items: int
     source_items: int
+    group: int  # sums of blocks are added in groups of so many
 
 
 @jit.part()
@@ -90,6 +89,14 @@ def load_rows(left, dy, n, k0, k1, row0, column0, columns, pixel, count, lanes):
                     left[to + j] = widened(dy[n, k, p, q + j])
             t += length
             to += length
+
+
+@jit.part()
+def add_groups(totals, sums, count):  # type: ignore[no-untyped-def]
+    """Add `count` sums of a group of blocks to the totals, and set them to zero for the next."""
+    for i in range(count):
+        totals[i] += sums[i]
+        sums[i] = 0
 
 
 @jit.kernel()
@@ -175,12 +182,9 @@ def correlate(
                             multiply_panel(sums, j, stride, left, left_at, left_row, panel, count, sums, 0,
                                            True, m1 - m0, wide, height_limit, vectors, lanes)  # fmt: skip
                         block += 1
-                        if block == GROUP:
-                            for i in range(used):
-                                totals[i] += sums[i]
-                                sums[i] = 0
+                        if block == z.group:
+                            add_groups(totals, sums, used)
                             block = 0
-        for i in range(used):
-            totals[i] += sums[i]
+        add_groups(totals, sums, used)
         for m in range(m0, m1):
             copy_run(dw, (g * M + m) * C * T + j0, totals, (m - m0) * stride, j1 - j0, lanes)

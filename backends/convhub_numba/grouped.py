@@ -14,9 +14,7 @@ from .grouped_tiles import group_tile, hand_out_lines
 from .narrow import narrowed, widened
 from .pixels import load_listed
 
-__all__ = ["MOST_TERMS", "Sizes", "correlate"]
-
-MOST_TERMS = 256  # summed at once, so that rounding errors stay small
+__all__ = ["Sizes", "correlate"]
 
 
 class Sizes(NamedTuple):
@@ -42,6 +40,7 @@ class Sizes(NamedTuple):
     pad_items: int
     tile_items: int
     packed_items: int
+    block_terms: int  # summed one after another, at most
 
 
 @jit.part()
@@ -123,19 +122,22 @@ def correlate(
                     begun = False
                     for c in range(0, C, lanes):
                         channels = min(lanes, C - c)
-                        at_once = max(1, MOST_TERMS // max(1, (s1 - s0) * channels))
+                        wide = min(max(1, s1 - s0), max(1, z.block_terms // channels))
+                        at_once = max(1, z.block_terms // (wide * channels))
                         t = t0
                         while True:
-                            tap = c // lanes * z.weights + part[16] + t * column_taps + s0
-                            pixel = (h + t * row_step - h0) * z.pitch + b
-                            group_tile(
-                                tile, to + b * out_step_w * width, out_step_w * width,
-                                packed, tap * lanes * width, column_taps * lanes * width, lanes * width,
-                                pad, c // lanes * z.plane_items + pixel * lanes, row_step * z.pitch * lanes,
-                                columns, part[17] + s0, min(at_once, t1 - t), s1 - s0, channels, constants,
-                                begun, height, vectors, lanes,
-                            )  # fmt: skip
-                            begun = True
+                            for s in range(s0, max(s1, s0 + 1), wide):
+                                tap = c // lanes * z.weights + part[16] + t * column_taps + s
+                                pixel = (h + t * row_step - h0) * z.pitch + b
+                                group_tile(
+                                    tile, to + b * out_step_w * width, out_step_w * width,
+                                    packed, tap * lanes * width, column_taps * lanes * width, lanes * width,
+                                    pad, c // lanes * z.plane_items + pixel * lanes,
+                                    row_step * z.pitch * lanes, columns, part[17] + s,
+                                    min(at_once, t1 - t), min(wide, s1 - s), channels, constants, begun,
+                                    height, vectors, lanes,
+                                )  # fmt: skip
+                                begun = True
                             t += at_once
                             if t >= t1:
                                 break

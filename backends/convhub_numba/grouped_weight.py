@@ -2,7 +2,8 @@
 
 As in `grouped`, planes are turned into pixels. The sums of `height` taps, one below the other, by `vectors`
 input channels stay in registers, each a vector of output channels, while the pixels of ``dy`` and those of
-``x`` that they meet go by; pixels that meet only padding are left out.
+``x`` that they meet go by; pixels that meet only padding are left out. Blocks of rows are summed in groups
+(see `chains`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from . import jit
-from .depthwise_weight import list_places
+from .depthwise_weight import blocks_of, list_places
+from .grad_weight import add_groups
 from .interrupts import told_to_stop
 from .narrow import narrowed
 from .pixels import clear, load_listed
@@ -43,11 +45,14 @@ class Sizes(NamedTuple):
     pitch: int  # pixels from one row to the next
     tile_rows: int  # of dy
     block_rows: int  # of dy, whose products are summed at once
+    block_columns: int
+    group: int  # sums of blocks are added in groups of so many
     most_pixels: int  # of x, in a tile
     plane_items: int  # of a tile's x, for one vector of channels
     pad_items: int
     left_plane: int
     left_items: int
+    sum_items: int
 
 
 @jit.part()
@@ -81,11 +86,14 @@ def correlate(
     M, C, H, W = z.out_channels, z.in_channels, z.source_rows, z.source_columns
     pad, left = scratch[: z.pad_items], scratch[z.pad_items : z.pad_items + z.left_items]
     sums = scratch[z.pad_items + z.left_items :]
+    sums, totals = sums[: z.sum_items], sums[z.sum_items : 2 * z.sum_items]
     places, left_places, columns, lines = list_places(table, z, lanes)
     row_items = z.pitch * lanes
     pad[:] = 0  # the margins of each row are never written
     for g in range(first, last):
         sums[:] = 0
+        totals[:] = 0
+        block = 0
         for n in range(z.images):
             for p0 in range(0, z.rows, z.tile_rows):
                 if told_to_stop(watch):
@@ -122,14 +130,22 @@ def correlate(
                                 h = a0 * z.step_h + row_groups[i, 0] * z.dilation_h - z.shift_h - h0
                                 for j in range(column_groups.shape[0]):
                                     b0, b1 = column_groups[j, 1], column_groups[j, 2]
-                                    if a0 < a1 and b0 < b1:
-                                        weight_tile(
-                                            sums, to, left,
-                                            m // lanes * z.left_plane + ((a0 - p0) * z.columns + b0) * lanes,
-                                            z.columns * lanes, pad,
-                                            plane + h * row_items + column_groups[j, 0] * lanes,
-                                            z.step_h * row_items, z.dilation_h * row_items, columns, b0,
-                                            a1 - a0, b1 - b0, height, vectors, 1, lanes,
-                                        )  # fmt: skip
+                                    if a0 < a1:
+                                        for b in range(b0, b1, z.block_columns):
+                                            weight_tile(
+                                                sums, to, left,
+                                                m // lanes * z.left_plane
+                                                + ((a0 - p0) * z.columns + b) * lanes,
+                                                z.columns * lanes, pad,
+                                                plane + h * row_items + column_groups[j, 0] * lanes,
+                                                z.step_h * row_items, z.dilation_h * row_items, columns, b,
+                                                a1 - a0, min(z.block_columns, b1 - b), height, vectors, 1,
+                                                lanes,
+                                            )  # fmt: skip
                                     to += height * vectors * lanes
-        store(dw, sums, g, z, row_groups, column_groups, height, vectors, lanes)
+                block += blocks_of(p1 - p0, z)
+                if block >= z.group:
+                    add_groups(totals, sums, z.sum_items)
+                    block = 0
+        add_groups(totals, sums, z.sum_items)
+        store(dw, totals, g, z, row_groups, column_groups, height, vectors, lanes)

@@ -188,12 +188,15 @@ def correlate(first, last, scratch, table, out, source, packed, bias, taps, part
                             )  # fmt: skip
                     else:
                         for block in range(max(1, full)):
-                            multiply_pixels(
-                                sums, to, places, pixels, 0, bases, used, offsets, block * part_taps + t0,
-                                t1 - t0 if block < full else 0, lanes, packed,
-                                at + (block * part_taps + t0) * lanes * width, constants, 0, block > 0,
-                                height, vectors, lanes,
-                            )  # fmt: skip
+                            reaching = t1 - t0 if block < full else 0
+                            for t in range(0, max(1, reaching), z.block_terms):
+                                tap = block * part_taps + t0 + t
+                                multiply_pixels(
+                                    sums, to, places, pixels, 0, bases, used, offsets, tap,
+                                    min(reaching - t, z.block_terms), lanes, packed,
+                                    at + tap * lanes * width, constants, 0, block > 0 or t > 0, height,
+                                    vectors, lanes,
+                                )  # fmt: skip
                     if left_over:
                         for t in range(t0, t1, z.block_terms):
                             multiply_pixels(

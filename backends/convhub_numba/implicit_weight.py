@@ -4,7 +4,8 @@
 side (see `implicit_gemm`), and a register tile of source channels by vectors of output channels is summed
 over a list of pixels, whatever the taps, the stride, and the rows' lengths.
 
-Pixels are summed in blocks, blocks in their order: always the same, whatever the threads.
+Pixels are summed in blocks, blocks in groups (see `chains`), in their order: always the same, whatever the
+threads.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from . import jit
+from .grad_weight import add_groups
 from .interrupts import told_to_stop
 from .moves import copy_vector
 from .pack_channels import store_kernels
@@ -45,6 +47,8 @@ class Sizes(NamedTuple):
     pixel_items: int
     gradient_items: int
     sum_items: int
+    group: int  # sums of blocks are added in groups of so many
+    total_items: int  # nothing where there is one group
 
 
 @jit.part()
@@ -76,7 +80,8 @@ def correlate(first, last, watch, scratch, table, dw, dy, x, z, height, vectors,
     at = z.pixel_items
     pixels, gradient = scratch[:at], scratch[at : at + z.gradient_items]
     at += z.gradient_items
-    sums, kernels = scratch[at : at + z.sum_items], scratch[at + z.sum_items :]
+    sums, at = scratch[at : at + z.sum_items], at + z.sum_items
+    totals, kernels = scratch[at : at + z.total_items], scratch[at + z.total_items :]
     most = z.block_images * z.block_rows * z.block_columns
     bases, rest = table[:most], table[most:]
     m_blocks = (M + z.block_out - 1) // z.block_out
@@ -85,6 +90,8 @@ def correlate(first, last, watch, scratch, table, dw, dy, x, z, height, vectors,
         g, m0 = task // m_blocks, task % m_blocks * z.block_out
         m1 = min(M, m0 + z.block_out)
         sums[: T * blocks * lanes * row] = 0
+        totals[:] = 0
+        done = 0
         for n0 in range(0, z.images, z.block_images):
             images = min(z.images - n0, z.block_images)
             for p0 in range(0, z.rows, z.block_rows):
@@ -123,6 +130,13 @@ def correlate(first, last, watch, scratch, table, dw, dy, x, z, height, vectors,
                                         block * block_items + tap * lanes + c, bases, gradient, m * count,
                                         count, height, vectors, lanes,
                                     )  # fmt: skip
+                    done += 1
+                    if done == z.group and z.total_items:
+                        add_groups(totals, sums, z.total_items)
+                        done = 0
+        if z.total_items:
+            add_groups(totals, sums, z.total_items)
+        held = totals if z.total_items else sums
 
         for m in range(m0, m1, lanes):
             k0 = max(0, min(m, m1 - lanes))
@@ -130,6 +144,6 @@ def correlate(first, last, watch, scratch, table, dw, dy, x, z, height, vectors,
                 for t in range(T):
                     for c in range(lanes):
                         at = ((t * blocks + block) * lanes + c) * row + m - m0
-                        copy_vector(kernels, (c * T + t) * lanes, sums, at, lanes)
+                        copy_vector(kernels, (c * T + t) * lanes, held, at, lanes)
                 c0 = max(0, min(block * lanes, C - lanes))
                 store_kernels(dw, g, k0, min(m1, lanes), c0, min(C, lanes), T, C, M, kernels, rest, lanes)

@@ -52,9 +52,9 @@ def mend(first, last, watch, out, source, weight, bias, z):  # type: ignore[no-u
 
 @jit.part()
 def plain_sum(source, weight, z, n, g, m, a, b):  # type: ignore[no-untyped-def]
-    """Return one output without its bias, as direct sums by channel."""
+    """Return one output without its bias, as direct sums by channel, these in runs."""
     C, H, W = weight.shape[2], source.shape[2], source.shape[3]
-    total = widened(source.dtype.type(0))
+    total = run = widened(source.dtype.type(0))
     zero = total
     for c in range(C):
         part = zero
@@ -70,10 +70,13 @@ def plain_sum(source, weight, z, n, g, m, a, b):  # type: ignore[no-untyped-def]
                     w = b * z.stride_w - z.left + s * z.dilation_w
                 if 0 <= h < H and 0 <= w < W:
                     part += widened(weight[g, m, c, r, s]) * widened(source[n, g * C + c, h, w])
-        total += part
-        if total != total:  # NaN, and nothing will change it
-            return total
-    return total
+        run += part
+        if run != run:  # NaN, and nothing will change it
+            return run
+        if c % RUN == RUN - 1:
+            total += run
+            run = zero
+    return total + run
 
 
 @jit.kernel()
@@ -92,7 +95,7 @@ def mend_weight(first, last, watch, dw, dy, x, z):  # type: ignore[no-untyped-de
 @jit.part()
 def plain_weight_sum(watch, dy, x, z, k, channel, r, s):  # type: ignore[no-untyped-def]
     """Return one element of ``dw``, as sums of runs of terms."""
-    total = widened(dy.dtype.type(0))
+    total = run = widened(dy.dtype.type(0))
     part, terms = total, 0
     zero = total
     for n in range(dy.shape[0]):
@@ -107,9 +110,12 @@ def plain_weight_sum(watch, dy, x, z, k, channel, r, s):  # type: ignore[no-unty
                 if 0 <= w < x.shape[3]:
                     part += widened(dy[n, k, p, q]) * widened(x[n, channel, h, w])
                     terms += 1
-                    if terms == RUN:
-                        total += part
-                        part, terms = zero, 0
-        if total != total:  # NaN, and nothing will change it
-            return total
-    return total + part
+                    if terms % RUN == 0:
+                        run += part
+                        part = zero
+                        if terms == RUN * RUN:
+                            total += run
+                            run, terms = zero, 0
+        if total + run != total + run:  # NaN, and nothing will change it
+            return total + run
+    return total + run + part

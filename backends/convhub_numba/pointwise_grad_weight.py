@@ -11,7 +11,7 @@ import numpy as np
 
 from . import jit
 from .dot_tiles import dot_totals
-from .grad_weight import GROUP
+from .grad_weight import add_groups
 from .interrupts import told_to_stop
 from .narrow import narrowed
 from .pack import load_planes
@@ -82,13 +82,10 @@ def correlate(
                                    pixels_from, 0, 0, offsets, j * width, 1, pixels, height, width,
                                    lanes)  # fmt: skip
                 block += 1
-                if block == GROUP:
-                    for i in range(used):
-                        totals[i] += sums[i]
-                        sums[i] = 0
+                if block == z.group:
+                    add_groups(totals, sums, used)
                     block = 0
-        for i in range(used):
-            totals[i] += sums[i]
+        add_groups(totals, sums, used)
         for m in range(M):
             for c in range(c1 - c0):
                 tile = (m // height * across + c // width) * tile_items

@@ -4,7 +4,7 @@ Few elements of ``dw`` share a pixel of ``x``, so that turning pixels into panel
 would cost much of the time. Here the lanes are pixels, of several channels of ``dy`` and several shifted
 planes of ``x`` at once; nothing is moved, and the lanes are added up at the end.
 
-Each lane adds the pixels of a block of rows, then blocks in groups of `GROUP` or a few more: always in the
+Each lane adds the pixels of a block of rows, then blocks in groups (see `chains`): always in the
 same order, whatever the threads, and with an error that stays far below that of one long chain.
 """
 
@@ -14,7 +14,6 @@ import numpy as np
 
 from . import jit
 from .dot_tiles import add_across, dot_tile
-from .grad_weight import GROUP
 from .interrupts import told_to_stop
 from .narrow import narrowed
 from .pack import load_planes
@@ -113,7 +112,7 @@ def correlate(
                                 min(z.block_pixels, rows - a), columns, channels, height, width, lanes,
                             )  # fmt: skip
                     block += (rows + z.block_pixels - 1) // z.block_pixels
-                    if block >= GROUP:
+                    if block >= z.group:
                         add_across(totals, 0, sums, 0, (m1 - m0) * filled, lanes)
                         block = 0
         add_across(totals, 0, sums, 0, (m1 - m0) * filled, lanes)

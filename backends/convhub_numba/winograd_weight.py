@@ -4,8 +4,8 @@ The map from a kernel to an output tile is linear in the kernel; its transpose t
 to that of the kernel: ``dw = Gᵀ [Σ (A dy Aᵀ) ⊙ (Bᵀ x B)] G``, the sum over all tiles being one matrix product
 for each element. Tiles are those of forward, `winograd`.
 
-Tiles are summed in blocks, blocks in their order: always the same, whatever the threads. What is not finite
-`mend` computes again.
+Tiles are summed in blocks, blocks in groups (see `chains`), in their order: always the same, whatever the
+threads. What is not finite `mend` computes again.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from . import jit
 from .calls import call
+from .grad_weight import add_groups
 from .interrupts import told_to_stop
 from .pack_channels import store_kernels
 from .tiles import gemm_tile
@@ -54,6 +55,8 @@ class Sizes(NamedTuple):
     source_items: int
     gradient_items: int
     product_items: int
+    group: int  # sums of blocks are added in groups of so many
+    total_items: int  # nothing where there is one group
 
 
 @jit.part()
@@ -84,7 +87,9 @@ def correlate(
     pixels, sources = scratch[:at], scratch[at : at + z.source_items]
     at += z.source_items
     gradients, at = scratch[at : at + z.gradient_items], at + z.gradient_items
-    products, kernels = scratch[at : at + z.product_items], scratch[at + z.product_items :]
+    products, at = scratch[at : at + z.product_items], at + z.product_items
+    totals, kernels = scratch[at : at + z.total_items], scratch[at + z.total_items :]
+    summed = totals if z.total_items else products
     places, gradient_places, rest = table[: z.tiles], table[z.tiles : 2 * z.tiles], table[2 * z.tiles :]
     m_blocks = (M + z.block_out - 1) // z.block_out
     points = z.points_h * z.points_w
@@ -94,6 +99,8 @@ def correlate(
         g, m0 = task // m_blocks, task % m_blocks * z.block_out
         held = (min(M - m0, z.block_out) + width - 1) // width * width
         products[: points * point_products] = 0
+        totals[:] = 0
+        done = 0
         for n0 in range(0, z.images, z.block_images):
             images = min(z.images - n0, z.block_images)
             for a0 in range(0, z.tiles_h, z.block_h):
@@ -131,6 +138,12 @@ def correlate(
                                 gradients, e * gradient_points + m * count, count, point_rows, height,
                                 vectors, lanes,
                             )  # fmt: skip
+                    done += 1
+                    if done == z.group and z.total_items:
+                        add_groups(totals, products, z.total_items)
+                        done = 0
+        if z.total_items:
+            add_groups(totals, products, z.total_items)
 
         # Transformed back to kernels, a square of channels at a time.
         for i in range(lanes):
@@ -139,7 +152,7 @@ def correlate(
             k0 = max(0, min(m, M - lanes))
             for c in range(0, C, lanes):
                 c0, in_channels = max(0, min(c, C - lanes)), min(C, lanes)
-                call(kernel_code, (kernels, 0, T * lanes, lanes, products[c * z.block_out + m - m0 :], places,
+                call(kernel_code, (kernels, 0, T * lanes, lanes, summed[c * z.block_out + m - m0 :], places,
                                    in_channels, z.points_w * point_products, point_products, 0, 0, 0,
                                    lanes))  # fmt: skip
                 channels = min(M, lanes)

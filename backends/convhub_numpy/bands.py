@@ -21,6 +21,7 @@ from convhub.backend import Array, Problem
 from .axes import Axis
 from .dtypes import sum_dtype
 from .sharing import run
+from .sums import block, sums_of_products
 from .tiles import parts
 
 __all__ = ["BandPlan", "band_plan", "gather_by_bands", "weight_by_bands"]
@@ -74,10 +75,12 @@ def band_plan(
     if not (rows.taps and cols.taps):
         return None
     one = BandPlan(rows, cols, _reach(rows), _reach(cols), 1, 1, rows.results, 1)
+    length = terms * rows.taps * cols.taps
+    arrays = 2 if block(length) == length else 3  # sums, products and sums of blocks
     most = min(BAND_BYTES, room) // sum_dtype(problem.dtype).itemsize
 
     def items(height: int) -> int:
-        return terms * prod(one.lines(height)) + 2 * channels * height * one.pitch
+        return terms * prod(one.lines(height)) + arrays * channels * height * one.pitch
 
     if items(rows.results) > most:
         height = (most - items(0)) // (items(1) - items(0))
@@ -117,6 +120,8 @@ def gather_by_bands(
     batch, groups, terms = source.shape[:3]
     channels, results = result.shape[2], plan.cols.results
     weight = weight.astype(dtype)[..., np.newaxis]
+    length = terms * plan.rows.taps * plan.cols.taps
+    at_once = block(length)
     tasks = [
         (slice(*images), slice(*some), *height)
         for images in parts(batch, plan.images)
@@ -128,19 +133,32 @@ def gather_by_bands(
     def work(share: Iterable[int]) -> None:
         most = plan.images * plan.groups
         memory = np.empty(most * terms * prod(plan.lines(plan.height)), dtype)
-        all_sums, products = np.empty((2, most * channels * plan.height * plan.pitch), dtype)
+        several = at_once < length
+        all_sums, products, *totals = np.empty(
+            (3 if several else 2, most * channels * plan.height * plan.pitch), dtype
+        )
         for images, some, row, row_end in (tasks[index] for index in share):
             height = row_end - row
             lines = _fill(memory, source[images, some], plan, row, height)
             shape = (*lines.shape[:2], channels, (height - 1) * plan.pitch + results)
             sums, product = (array[: prod(shape)].reshape(shape) for array in (all_sums, products))
-            into = sums
+            if several:
+                total = totals[0][: prod(shape)].reshape(shape)
+                total[...] = 0
+            into, added = sums, 0
             for r, s, stretch in _stretches(plan, lines, shape[3]):
                 for c in range(terms):
                     np.multiply(stretch[:, :, c, np.newaxis], weight[some, :, c, r, s], out=into)
                     if into is product:
                         sums += product
-                    into = product
+                    into, added = product, added + 1
+                    if several and added == at_once:
+                        total += sums
+                        into, added = sums, 0
+            if several and added:
+                sums += total
+            elif several:
+                sums[...] = total
             if bias is not None:
                 sums += bias[some].astype(dtype)[..., np.newaxis]
             item = dtype.itemsize
@@ -195,7 +213,9 @@ def weight_by_bands(dy: Array, x: Array, dw: Array, plan: BandPlan, dtype: np.dt
                 length = (height - 1) * plan.pitch + results
                 line = spread.reshape(*shape[:3], -1)[..., :length]
                 for r, s, stretch in _stretches(plan, lines, length):
-                    sums[..., r, s] += np.einsum("ngkl,ngcl->gkc", line, stretch)
+                    sums[..., r, s] += sums_of_products(
+                        line[..., np.newaxis, :], stretch[..., np.newaxis, :], dtype
+                    )
             dw[some] = sums
 
     run(work, len(blocks), threads)

@@ -26,7 +26,9 @@ def forward(x: Array, w: Array, bias: Array | None, problem: Problem, options: R
     plan = gather_plan(problem, options.workspace_limit)
     weight = w.reshape(plan.groups, plan.channels, plan.terms, *problem.kernel_size)
     if plan.small and _fit_for_matrices(x, w, plan.small.padded):
-        return gather_small(x, weight, bias, plan.small)
+        small = gather_small(x, weight, bias, plan.small)
+        if not _spoiled(small):
+            return small
     result = np.empty((problem.batch, problem.out_channels, *problem.output_size), x.dtype)
     return _gather(x, weight, bias, result, plan, problem, options)
 
@@ -36,7 +38,9 @@ def grad_input(dy: Array, w: Array, bias: Array | None, problem: Problem, option
     plan = gather_plan(problem, options.workspace_limit)
     weight = w.reshape(plan.groups, plan.terms, plan.channels, *problem.kernel_size).swapaxes(1, 2)
     if plan.small and _fit_for_matrices(dy, w, plan.small.padded):
-        return gather_small(dy, weight[..., ::-1, ::-1], bias, plan.small)
+        small = gather_small(dy, weight[..., ::-1, ::-1], bias, plan.small)
+        if not _spoiled(small):
+            return small
     result = np.empty((problem.batch, problem.in_channels, *problem.input_size), dy.dtype)
     return _gather(dy, weight, bias, result, plan, problem, options)
 
@@ -84,6 +88,8 @@ def _gather(
                 gather_by_taps(*operands, phase, problem, threads)
             else:
                 _gather_by_matrices(*operands, phase, problem, threads)
+                if _spoiled(operands[3]):
+                    gather_by_taps(*operands, phase, problem, threads)
     return result
 
 
@@ -96,6 +102,14 @@ def _fit_for_matrices(source: Array, weight: Array, padded: bool) -> bool:
     if weight.dtype.kind == "c":
         return all_finite(weight) and all_finite(source)
     return not padded or all_finite(weight)
+
+
+def _spoiled(result: Array) -> bool:
+    """Whether sums of complex products have overflowed.
+
+    The BLAS multiplies them by 1 + 0i in the end: where one part is infinite, the other becomes NaN.
+    """
+    return result.dtype.kind == "c" and not all_finite(result)
 
 
 def _gather_by_matrices(

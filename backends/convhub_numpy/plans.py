@@ -116,7 +116,7 @@ def gather_plan(problem: Problem, limit: int) -> GatherPlan:
     for chunk in chunks:
         groups, wide = max(groups, chunk[1] - chunk[0]), max(wide, chunk[3] - chunk[2])
     # One column of each matrix, its sums, what is added to them, and what they are as integers.
-    pixel = groups * (2 * wide if by_taps else length + 3 * wide) * item
+    pixel = groups * (3 * wide if by_taps else length + 3 * wide) * item
     room = limit - groups * wide * length * item
     tile = max(pixel * (1 if by_taps else 4), min(TAP_TILE_BYTES if by_taps else TILE_BYTES, room))
     # Matrices are made up to a multiple of 4 columns.
@@ -155,8 +155,8 @@ def weight_plan(problem: Problem, limit: int) -> WeightPlan:
     taps = rows.taps * cols.taps
     by_taps = uses_taps(problem)
     item = work_dtype(problem).itemsize
-    # Half of the room for a block: its sums, what is added to them, and what they are as integers.
-    room = limit // 6 // item
+    # Half of the room for a block: sums of tiles, of blocks, what is added, and what they are as integers.
+    room = limit // 8 // item
     channels = max(1, min(inputs, WEIGHT_COLUMNS // taps, room // taps))
     heads = max(1, min(outputs, room // (channels * taps)))
     some_groups = 1
@@ -169,7 +169,7 @@ def weight_plan(problem: Problem, limit: int) -> WeightPlan:
         for head in parts(outputs, heads)
         for channel in parts(inputs, channels)
     )
-    sums = 3 * some_groups * heads * channels * taps * item
+    sums = 4 * some_groups * heads * channels * taps * item
     pixel = some_groups * (channels * taps + heads) * item
     tile = max(pixel, min(TILE_BYTES, limit - sums))
     bands = None

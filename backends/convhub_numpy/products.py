@@ -12,13 +12,15 @@ the results among themselves, take the place of the BLAS's. Other BLAS libraries
 from __future__ import annotations
 
 from functools import lru_cache
-from math import ceil
+from math import ceil, isqrt
 
 import numpy as np
 
 from convhub.backend import Array
 
-__all__ = ["multiply"]
+from .sums import chain
+
+__all__ = ["block_sizes", "fits", "multiply", "multiply_small"]
 
 #: By kind of dtype, for a product of matrices: half of where OpenBLAS begins to use threads on x86, and
 #: just below where it does on others (``driver/others``, ``interface/gemm.c``).
@@ -33,12 +35,16 @@ GOOD_ROWS, GOOD_COLUMNS = 64, 32
 @lru_cache(maxsize=1024)
 def block_sizes(rows: int, columns: int, terms: int, kind: str) -> tuple[int, int, int]:
     """Return the rows, columns and terms of the pieces of a product."""
-    vector = rows == 1 or columns == 1
-    most = MOST_WITH_A_VECTOR if vector else MOST_MULTIPLICATIONS.get(kind, 2**18)
-    if rows * columns * terms <= most:
+    most = _most(rows, columns, kind)
+    in_a_row = terms if 1 in (rows, columns) and kind in "fc" else chain(terms)
+    if rows * columns * terms <= most and terms <= in_a_row:
         return rows, columns, terms
-    block_rows = _even_part(rows, GOOD_ROWS)
-    block_terms = _even_part(terms, most // (block_rows * min(columns, GOOD_COLUMNS)))
+    # Sums of pieces are added one after another: of many terms, pieces are made long rather than wide.
+    good_rows, good_columns = GOOD_ROWS, GOOD_COLUMNS
+    while good_rows > 4 and 2 * most // (min(rows, good_rows) * min(columns, good_columns)) < isqrt(terms):
+        good_rows, good_columns = good_rows // 2, max(4, good_columns // 2)
+    block_rows = _even_part(rows, good_rows)
+    block_terms = _even_part(terms, min(in_a_row, most // (block_rows * min(columns, good_columns))))
     block_columns = min(columns, most // (block_rows * block_terms))
     if block_columns == columns:
         block_rows = _even_part(rows, most // (columns * block_terms))
@@ -48,6 +54,29 @@ def block_sizes(rows: int, columns: int, terms: int, kind: str) -> tuple[int, in
         if columns % block_columns == 1 and block_columns > 4:
             block_columns -= 4
     return block_rows, block_columns, block_terms
+
+
+def fits(rows: int, columns: int, terms: int, kind: str) -> bool:
+    """Whether the BLAS computes a product on the thread that calls, with its terms cut or not."""
+    return rows * columns * terms <= _most(rows, columns, kind)
+
+
+def _most(rows: int, columns: int, kind: str) -> int:
+    if 1 in (rows, columns):
+        return MOST_WITH_A_VECTOR
+    return MOST_MULTIPLICATIONS.get(kind, 2**18)
+
+
+def multiply_small(a: Array, b: Array) -> Array:
+    """Return the matrix products ``a @ b`` of stacks that `fits` says are small."""
+    terms = a.shape[2]
+    step = block_sizes(a.shape[1], b.shape[2], terms, a.dtype.kind)[2]
+    if step >= terms:
+        return np.matmul(a, b)
+    total: Array = np.matmul(a[:, :, :step], b[:, :step])
+    for start in range(step, terms, step):
+        total += np.matmul(a[:, :, start : start + step], b[:, start : start + step])
+    return total
 
 
 def _even_part(total: int, most: int) -> int:

@@ -16,7 +16,7 @@ from convhub.backend import Array, Problem
 
 from .axes import Axis
 from .dtypes import work_dtype
-from .products import block_sizes
+from .products import fits, multiply_small
 
 __all__ = ["SmallPlan", "gather_small", "small_plan", "weight_small"]
 
@@ -66,7 +66,7 @@ def small_plan(problem: Problem, limit: int, rows: Axis, cols: Axis) -> SmallPla
         or groups * length * pixels * item > SMALL_BYTES
         or copies * item > limit
         or rows.step * cols.step > 1
-        or block_sizes(*sizes, dtype.kind) != sizes
+        or not fits(*sizes, dtype.kind)
     ):
         return None
     padded = rows.padded or cols.padded
@@ -126,7 +126,7 @@ def gather_small(source: Array, weight: Array, bias: Array | None, plan: SmallPl
     if not matrix.flags.aligned:
         matrix = matrix.copy()
     with np.errstate(all="ignore"):
-        result = np.matmul(matrix, _columns(source, plan))
+        result = multiply_small(matrix, _columns(source, plan))
         if bias is not None:
             result += bias.reshape(groups, channels, 1)
     if images == 1:
@@ -143,5 +143,5 @@ def weight_small(dy: Array, x: Array, plan: SmallPlan) -> Array:
     if not outputs.flags.aligned:
         outputs = outputs.copy()
     with np.errstate(all="ignore"):
-        result = np.matmul(outputs, _columns(x, plan).swapaxes(1, 2))
+        result = multiply_small(outputs, _columns(x, plan).swapaxes(1, 2))
     return result.reshape(groups * heads, *plan.shape[1:4])

@@ -17,6 +17,7 @@ from .axes import clips
 from .dtypes import sum_dtype
 from .plans import Phase, WeightPlan
 from .sharing import run
+from .sums import added_by_pairs, block, sums_of_products
 from .tiles import parts
 
 __all__ = ["gather_by_taps", "weight_by_taps"]
@@ -36,6 +37,8 @@ def gather_by_taps(
 ) -> None:
     """Gather products as `convhub_numpy.gather` does; the source is (N, G, C, H, W)."""
     terms = weight.shape[2]
+    length = terms * phase.rows.taps * phase.cols.taps
+    at_once = block(length)
     dtype = sum_dtype(problem.dtype)
     weight = weight.astype(dtype)[..., np.newaxis, np.newaxis]
 
@@ -44,6 +47,7 @@ def gather_by_taps(
             images = source[tile.image : tile.image_end]
             target = result[tile.places]
             sums = np.zeros(target.shape, dtype)
+            totals, added = None, 0
             across = clips(phase.cols, tile.column, tile.column_end)
             for r, (down, from_rows, _) in enumerate(clips(phase.rows, tile.row, tile.row_end)):
                 for s, (right, from_cols, _) in enumerate(across):
@@ -51,6 +55,15 @@ def gather_by_taps(
                     seen = images[..., from_rows, from_cols]
                     for c in range(terms):
                         some += np.multiply(seen[:, :, c, np.newaxis], weight[:, :, c, r, s], dtype=dtype)
+                        added += 1
+                        if added % at_once == 0 and added > at_once:
+                            totals += sums
+                            sums[...] = 0
+                        elif added == at_once < length:
+                            totals = sums.copy()
+                            sums[...] = 0
+            if totals is not None:
+                sums += totals
             if bias is not None:
                 sums += bias.astype(dtype)[:, :, np.newaxis, np.newaxis]
             target[...] = sums
@@ -71,15 +84,12 @@ def weight_by_taps(dy: Array, x: Array, dw: Array, plan: WeightPlan, problem: Pr
         for some in (slice(*blocks[index]) for index in share):
             for r, (down, from_rows, _) in enumerate(clips(plan.rows, 0, plan.rows.results)):
                 for s, (right, from_cols, _) in enumerate(across):
-                    total = np.zeros(dw[some, :, :, r, s].shape, dtype)
-                    for part in images:
-                        total += np.einsum(
-                            "ngkpq,ngcpq->gkc",
-                            dy[part, some, :, down, right],
-                            x[part, some, :, from_rows, from_cols],
-                            dtype=dtype,
-                            casting="same_kind",
+                    found = [
+                        sums_of_products(
+                            dy[part, some, :, down, right], x[part, some, :, from_rows, from_cols], dtype
                         )
-                    dw[some, :, :, r, s] = total
+                        for part in images
+                    ]
+                    dw[some, :, :, r, s] = added_by_pairs(found)
 
     run(work, len(blocks), threads)

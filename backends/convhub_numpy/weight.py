@@ -16,6 +16,7 @@ from .plans import WeightPlan, threads_for, weight_plan
 from .products import multiply
 from .sharing import run
 from .small import weight_small
+from .sums import group
 from .taps import weight_by_taps
 
 __all__ = ["grad_weight"]
@@ -70,10 +71,13 @@ def _by_matrices(dy: Array, x: Array, dw: Array, plan: WeightPlan, problem: Prob
         outputs = np.empty(0 if dy_as_it_lies else (g_end - g) * (k_end - k) * most, dtype)
         all_sums = np.empty(size, dtype)
         scratch = np.empty(size, dtype)
+        at_once = group(len(plan.tiles), problem.terms)
+        all_totals = np.empty(size if at_once < len(plan.tiles) else 0, dtype)
         for g, g_end, k, k_end, c, c_end in (plan.blocks[index] for index in share):
             groups, heads, channels = g_end - g, k_end - k, c_end - c
             length = channels * height * width
             sums = all_sums[: groups * heads * length].reshape(groups, heads, length)
+            totals = all_totals[: sums.size].reshape(sums.shape) if all_totals.size else None
             for index in range(len(plan.tiles)):
                 tile = plan.tiles.tile(index)
                 if x_as_it_lies:
@@ -89,7 +93,14 @@ def _by_matrices(dy: Array, x: Array, dw: Array, plan: WeightPlan, problem: Prob
                     matrix = outputs[: groups * heads * tile.pixels].reshape(groups, heads, tile.pixels)
                     spread = matrix.reshape(groups, heads, *tile.shape)
                     spread[...] = some.transpose(1, 2, 0, 3, 4)
-                multiply(matrix, place.swapaxes(1, 2), sums, scratch, add=index > 0)
+                multiply(matrix, place.swapaxes(1, 2), sums, scratch, add=index % at_once > 0)
+                if totals is not None and (index % at_once == at_once - 1 or index == len(plan.tiles) - 1):
+                    if index < at_once:
+                        totals[...] = sums
+                    else:
+                        totals += sums
+            if totals is not None:
+                sums = totals
             store(dw[g:g_end, k:k_end, c:c_end], sums.reshape(groups, heads, channels, height, width))
 
     run(work, len(plan.blocks), threads)
