@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import types
 import warnings
 
@@ -80,7 +81,7 @@ def test_a_named_backend_is_refused_with_its_reason(made, words, error, monkeypa
         assert words in str(caught.value)
         assert "'mine' (from argument)" in str(caught.value)
         assert (
-            f"mine: {words}" in str(convhub.explain(convhub.conv2d, X, W))
+            re.search(rf"mine: +{re.escape(words)}", str(convhub.explain(convhub.conv2d, X, W)))
             or error == "BackendUnavailableError"
         )
         monkeypatch.setenv("CONVHUB_BACKEND", "mine")
