@@ -14,11 +14,10 @@ from .errors import ConvhubError, OutOfMemoryError, kind_of, text_of
 
 __all__ = ["as_memory_error"]
 
-#: What torch's allocators, C++, CUDA, cuBLAS and cuDNN say.
-_SAID = re.compile(
+#: What torch's allocators, C++, CUDA, cuBLAS and cuDNN say; compiled when first needed, which few ever do.
+_SAID = (
     r"(can't|cannot|could not|unable to) allocate|not enough memory|out of memory|bad_alloc|ALLOC_FAILED"
-    r"|OUT_OF_MEMORY|MemoryAllocation",
-    re.IGNORECASE,
+    r"|OUT_OF_MEMORY|MemoryAllocation"
 )
 
 
@@ -43,7 +42,8 @@ def as_memory_error(error: BaseException, where: str) -> BaseException | None:
     if isinstance(error, ConvhubError | MemoryError):
         return None
     text = text_of(error)
-    if kind_of(error) != "OutOfMemoryError" and not (isinstance(error, RuntimeError) and _SAID.search(text)):
+    says_so = isinstance(error, RuntimeError) and re.search(_SAID, text, re.IGNORECASE) is not None
+    if not says_so and kind_of(error) != "OutOfMemoryError":
         return None
     kind: Any = type(error)
     new: BaseException = _kind_for(kind)(f"{where}: {text}")
