@@ -23,7 +23,7 @@ from .backend import Backend, RunOptions
 from .callers_code import raised_by_caller
 from .candidates import automatic, availability, judge, verdicts
 from .config import Resolved
-from .config.overrides import Overrides, in_context
+from .config.overrides import Overrides, overrides_here
 from .configured import (
     check_disabled,
     check_options,
@@ -101,7 +101,7 @@ def request(backend: str | None) -> Request:
     ArgumentTypeError
         If `backend` is neither a text nor None.
     """
-    overrides = in_context.get()
+    overrides = overrides_here()
     if backend is None:
         if overrides is None:
             return _NOBODY

@@ -20,6 +20,7 @@ __all__ = [
     "enter",
     "in_context",
     "leave",
+    "overrides_here",
     "united",
 ]
 
@@ -68,6 +69,10 @@ class Overrides:
 in_context: contextvars.ContextVar[Overrides | None] = contextvars.ContextVar(
     "convhub_settings", default=None
 )
+
+
+#: Returns what the blocks around a piece of code set, or None; bound once, since every call asks twice.
+overrides_here = in_context.get
 
 
 def enter(frame: Frame) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigurationError
-from .overrides import CONTEXT, Overrides, in_context, united
+from .overrides import CONTEXT, Overrides, overrides_here, united
 from .schema import KEYS, VARIABLES, Layer, Settings, parse_bytes
 
 __all__ = ["Resolved", "available_cores", "current", "reload", "reload_settings"]
@@ -94,7 +94,7 @@ def current(overrides: Overrides | None = None) -> Resolved:
         if resolved.environment is not environment and resolved.environment != environment:
             resolved = _load()
     if overrides is None:
-        overrides = in_context.get()
+        overrides = overrides_here()
         if overrides is None:
             return resolved
     return resolved.within.get(overrides.text) or _within(resolved, overrides)
