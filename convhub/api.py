@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, NamedTuple, SupportsIndex
 
-from . import arguments, arrays
+from . import arguments, arrays, opaque
 from .arguments import Call
 from .dispatch import Request, check_name, request
 from .out_of_memory import as_memory_error
@@ -34,6 +34,7 @@ class Gradients(NamedTuple, Generic[ArrayT]):
     bias: ArrayT | None
 
 
+@opaque.opaque
 def conv2d(
     input: ArrayT,
     weight: ArrayT,
@@ -92,6 +93,8 @@ def conv2d(
            [4., 1., 1., 1.],
            [8., 1., 1., 1.]])
     """
+    if not opaque.is_hidden:
+        opaque.hide_from_dynamo()
     wanted = request(backend)
     call, facts = arguments.conv2d_call(
         {"input": input, "weight": weight, "bias": bias}, stride, padding, dilation, groups
@@ -99,6 +102,7 @@ def conv2d(
     return _result(call, facts.library, input, weight, bias, wanted)
 
 
+@opaque.opaque
 def conv2d_backward(
     grad_output: ArrayT,
     input: ArrayT,
@@ -147,6 +151,8 @@ def conv2d_backward(
     >>> grads.weight[0, 0, 0, 0], grads.bias[0]
     (np.float64(4.0), np.float64(4.0))
     """
+    if not opaque.is_hidden:
+        opaque.hide_from_dynamo()
     wanted = request(backend)
     mask = mask_of_three(output_mask)
     call, facts = arguments.conv2d_call(
@@ -155,6 +161,7 @@ def conv2d_backward(
     return _gradients(call, facts.library, grad_output, input, weight, mask, wanted)
 
 
+@opaque.opaque
 def conv_transpose2d(
     input: ArrayT,
     weight: ArrayT,
@@ -209,6 +216,8 @@ def conv_transpose2d(
     >>> convhub.conv_transpose2d(np.array([[[1.0, 2.0]]]), np.ones((1, 1, 1, 2)), stride=(1, 3))
     array([[[1., 1., 0., 2., 2.]]])
     """
+    if not opaque.is_hidden:
+        opaque.hide_from_dynamo()
     wanted = request(backend)
     call, facts = arguments.conv_transpose2d_call(
         {"input": input, "weight": weight, "bias": bias}, stride, padding, output_padding, groups, dilation
@@ -216,6 +225,7 @@ def conv_transpose2d(
     return _result(call, facts.library, input, weight, bias, wanted)
 
 
+@opaque.opaque
 def conv_transpose2d_backward(
     grad_output: ArrayT,
     input: ArrayT,
@@ -261,6 +271,8 @@ def conv_transpose2d_backward(
     >>> grads.input, grads.weight.ravel(), grads.bias
     (array([[[ 11., 110.]]]), array([ 21., 210.]), array([111.]))
     """
+    if not opaque.is_hidden:
+        opaque.hide_from_dynamo()
     wanted = request(backend)
     mask = mask_of_three(output_mask)
     call, facts = arguments.conv_transpose2d_call(

@@ -50,6 +50,8 @@ _NUMPY_NAMES: dict[np.dtype[Any], str] = {
     for code in "efdFDbhilqBHILQ" + ("gG" if np.dtype("g").itemsize > 8 else "")
 }
 _TORCH_NAMES: dict[Any, str] = {}
+#: torch's own classes of tensors, as soon as one has been seen.
+_PLAIN_TENSORS: tuple[type, ...] = ()
 
 
 def describe(array: Array) -> str:
@@ -80,12 +82,18 @@ def facts(name: str, array: Array) -> Facts:
 def look(array: Array) -> tuple[Any, ...] | None:
     """Return what decides the `facts` of an array, to be remembered by; None where only `facts` can tell.
 
-    A look costs a tenth of a microsecond, for a tensor three.
+    A look costs a tenth of a microsecond, for a tensor four. A tensor without memory of its own is one for
+    `facts`: those that torch wraps refuse to tell an address, or tell none.
     """
-    if type(array) is np.ndarray:
+    kind = type(array)
+    if kind is np.ndarray:
         return array.shape, array.dtype
-    if _is_torch(array):
-        return array.shape, array.dtype, array.layout, array.is_cpu or array.device
+    if kind in _PLAIN_TENSORS:
+        try:
+            if array.data_ptr():
+                return array.shape, array.dtype, array.layout, array.is_cpu or array.device
+        except RuntimeError:
+            return None
     return None
 
 
@@ -176,10 +184,15 @@ def _is_cupy(array: Array) -> bool:
 
 
 def _torch_facts(name: str, tensor: Array) -> Facts:
+    from .torch.kinds import PLAIN, check
+
+    global _PLAIN_TENSORS
     torch: Any = _torch()
     if not _TORCH_NAMES:
+        _PLAIN_TENSORS = PLAIN
         names = ("bfloat16", *_NUMPY_NAMES.values())
         _TORCH_NAMES.update({getattr(torch, n): n for n in names if hasattr(torch, n)})
+    check(name, tensor)
     if tensor.layout is not torch.strided:
         raise ArgumentTypeError(
             f"{name} is {describe(tensor)} of layout {tensor.layout}; it must be dense: {name}.to_dense()"
@@ -190,11 +203,11 @@ def _torch_facts(name: str, tensor: Array) -> Facts:
             f"{name} of shape {tuple(tensor.shape)} has dtype {tensor.dtype}; it must be a floating, complex "
             "or integer type"
         )
-    device = tensor.device
+    device, shape = tensor.device, tuple(map(int, tensor.shape))
     if device.type == "cpu":
-        return Facts("torch", tuple(tensor.shape), dtype, "cpu")
+        return Facts("torch", shape, dtype, "cpu")
     if device.type == "cuda":
-        return Facts("torch", tuple(tensor.shape), dtype, f"cuda:{device.index}")
+        return Facts("torch", shape, dtype, f"cuda:{device.index}")
     raise ArgumentError(
         f"{name} of shape {tuple(tensor.shape)} is on device {str(device)!r}; it must be on cpu or cuda"
     )
@@ -228,13 +241,32 @@ def converter(source: str, target: str) -> Callable[[Array], Array] | None:
 
 def _torch_to_numpy(tensor: Array) -> Array:
     torch: Any = _torch()
+    _check_memory(tensor)
     # Each step makes a new tensor, which costs as much as a tiny convolution.
-    plain = tensor
-    if tensor.requires_grad or tensor.is_conj() or tensor.is_neg():
-        plain = _plain_tensor(tensor)
-    if plain.dtype is torch.bfloat16:
-        return plain.view(torch.int16).numpy().view(_numpy_bfloat16())
-    return plain.numpy()
+    if tensor.dtype is torch.bfloat16:
+        return _plain_tensor(tensor).view(torch.int16).numpy().view(_numpy_bfloat16())
+    try:
+        return tensor.numpy()
+    except RuntimeError:  # it wants a gradient, or is lazily conjugated, negated or zero
+        return _plain_tensor(tensor).numpy()
+
+
+def _check_memory(tensor: Array) -> None:
+    """Refuse a tensor whose storage does not hold it: reading would end the process, or give what lies there.
+
+    Raises
+    ------
+    ArgumentError
+        Where a storage was freed or made smaller under its tensor, as FSDP does between passes.
+    """
+    needed, storage = tensor.nbytes, tensor.untyped_storage()
+    if storage.nbytes() >= needed and tensor.is_contiguous() and not tensor.storage_offset():
+        return
+    from .torch.kinds import missing_memory
+
+    missing = missing_memory(tensor)
+    if missing is not None and not tensor._is_zerotensor():
+        raise ArgumentError(f"an operand is {describe(tensor)} {missing}; it must hold its elements")
 
 
 def _numpy_to_torch(array: Array) -> Array:
@@ -262,6 +294,10 @@ class _Writable:
 
 
 def _plain_tensor(tensor: Array) -> Array:
+    """Return a tensor with the same elements in memory: without gradient, lazy conjugate or lazy zeros."""
+    _check_memory(tensor)
+    if tensor._is_zerotensor():
+        return tensor.new_zeros(tensor.shape)
     return tensor.detach().resolve_conj().resolve_neg()
 
 

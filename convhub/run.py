@@ -25,6 +25,7 @@ from .errors import (
     said,
     shown,
 )
+from .opaque import hidden
 from .out_of_memory import as_memory_error
 from .problem import Problem
 
@@ -80,6 +81,7 @@ def _autograd() -> ModuleType:
     return autograd
 
 
+@hidden
 def execute(problem: Problem, operands: Operands, wanted: Request, library: str) -> Array:
     """Return the result of one primitive, computed by the backend that is chosen for it."""
     choice = dispatch.choose(problem, wanted)
@@ -105,6 +107,14 @@ def execute(problem: Problem, operands: Operands, wanted: Request, library: str)
                 raise
             logger.exception("convhub: convhub_called of %s failed at %s", origin, event.problem)
     return result
+
+
+@functools.cache
+def _ambient() -> ModuleType:
+    """Return what keeps a caller's modes of torch from a backend; imports torch."""
+    from .torch import ambient
+
+    return ambient
 
 
 @functools.cache
@@ -145,6 +155,8 @@ def call(choice: Choice, problem: Problem, operands: Operands, library: str) -> 
 def _called(choice: Choice, problem: Problem, operands: Operands) -> Array:
     """Return what the backend returns, as it is."""
     try:
+        if choice.backend.capabilities.arrays == "torch":
+            return _ambient().call(choice.function, *operands, problem, choice.options)
         return choice.function(*operands, problem, choice.options)
     except Exception as error:
         if raised_by_caller(error):
