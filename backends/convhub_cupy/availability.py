@@ -24,6 +24,8 @@ FORKED = (
     "start processes by multiprocessing's method 'spawn' or 'forkserver'"
 )
 
+NAME_A_FOLDER = "set CUPY_CACHE_DIR to a folder that only you can write to"
+
 #: The process that CUDA was first used in: its children cannot use it again.
 _process: list[int] = []
 
@@ -32,11 +34,16 @@ def availability() -> Answer:
     """Return the first thing that is missing; asked late, since CuPy takes its time to import."""
     if importlib.util.find_spec("cupy") is None:
         return "CuPy is not installed: pip install 'convhub[cuda13]' (or 'convhub[cuda12]')"
+    # Without a home CuPy would make a folder named ~ where you happen to stand, and run what lies in it.
+    if not os.environ.get("CUPY_CACHE_DIR") and not os.path.isabs(os.path.expanduser("~")):
+        return f"CuPy has no folder for compiled kernels, since no home is known: {NAME_A_FOLDER}"
     try:
         import cupy
     except ImportError as error:
         # What CuPy raises is a page of advice, around the reason.
         return f"CuPy is installed, but cannot be imported: {error.__cause__ or error}"
+    except OSError as error:  # as it makes that folder
+        return f"CuPy is installed, but cannot be imported: {error}; {NAME_A_FOLDER}"
     runtime = cupy.cuda.runtime
     trouble = _driver_trouble(runtime.driverGetVersion(), runtime.runtimeGetVersion())
     if trouble:

@@ -54,8 +54,11 @@ def place() -> Place:
 def _in_the_users_cache() -> Place:
     from platformdirs import user_cache_dir
 
-    own = user_cache_dir("convhub", appauthor=False)
-    if not os.path.isabs(own):  # no home is known: it would lie in the working folder
+    try:
+        own = user_cache_dir("convhub", appauthor=False)
+    except RuntimeError as error:  # newer versions of platformdirs, where no home is known
+        return Place(None, (str(error),))
+    if not os.path.isabs(own):  # and older ones, with which it would lie in the working folder
         return Place(None, (f"the user's cache folder is {own!r}, which is no absolute path",))
     return _usable(os.path.join(own, _own_name()), own, own, must_write=True)
 

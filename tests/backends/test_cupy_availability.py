@@ -53,9 +53,24 @@ def test_not_installed(monkeypatch):
     )
 
 
+def test_without_a_home_cupy_makes_no_folder_where_you_stand(monkeypatch, tmp_path):
+    pytest.importorskip("cupy", reason=REASON)
+    monkeypatch.delenv("CUPY_CACHE_DIR", raising=False)
+    monkeypatch.setattr(module.os.path, "expanduser", lambda path: path)
+    assert availability() == (
+        "CuPy has no folder for compiled kernels, since no home is known: "
+        "set CUPY_CACHE_DIR to a folder that only you can write to"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
+        (
+            "raise PermissionError(13, 'Permission denied', '/home/none/.cupy')",
+            "cannot be imported: [Errno 13] Permission denied: '/home/none/.cupy'; set CUPY_CACHE_DIR to a "
+            "folder that only you can write to",
+        ),
         ("raise ImportError('no libcudart.so.13')", "cannot be imported: no libcudart.so.13"),
         # CuPy puts the reason into a page of advice.
         (

@@ -222,13 +222,23 @@ def test_the_folder_that_is_named_is_the_only_one(caplog, monkeypatch, tmp_path)
     assert not (tmp_path / "user").exists()
 
 
-def test_without_a_home_nothing_is_kept_in_the_working_folder(caplog, monkeypatch, tmp_path):
+@pytest.mark.skipif(
+    not os.path.isdir("/proc/self"), reason="/proc stands for a file system that is read-only"
+)
+@pytest.mark.parametrize("newer", [False, True])
+def test_without_a_home_nothing_is_kept_in_the_working_folder(newer, caplog, monkeypatch, tmp_path):
+    def user_cache_dir(*_, **__):
+        if newer:
+            raise RuntimeError("could not determine the home directory for '~/.cache'")
+        return "~/.cache/convhub"
+
     use(monkeypatch, None)
     monkeypatch.setattr(cache_folder, "SOURCE", "/proc/self/convhub_numba")
-    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: "~/.cache/convhub")
+    monkeypatch.setattr("platformdirs.user_cache_dir", user_cache_dir)
     monkeypatch.chdir(tmp_path)
     (line,) = not_kept(compute(caplog))
-    assert "'~/.cache/convhub', which is no absolute path" in line
+    reason = "determine the home directory" if newer else "'~/.cache/convhub', which is no absolute path"
+    assert reason in line
     assert not (tmp_path / "~").exists()
 
 
