@@ -52,10 +52,11 @@ What a backend promises
     contiguous, sharing no memory with what came in, and never writes to it again. It leaves its inputs, and
     what lies around them, as they were, and keeps none of their numbers: the next call may bring others in
     the same place. float16 and bfloat16 accumulate in float32 at least; subnormal operands count; integers
-    wrap around, as NumPy's do. The same call gives the same bits every time and for any number of threads,
-    or the declaration says ``deterministic=False``. It imports heavy libraries when first called, not when
-    its plugin is imported. A primitive that cannot go on raises an error, which reaches the caller with the
-    names of backend, plugin and distribution.
+    wrap around, as NumPy's do. A complex product is ``(ac − bd) + (ad + bc)i``, each part a sum by
+    itself: one that overflows is infinite, and makes no NaN of the other. The same call gives the same
+    bits every time and for any number of threads, or the declaration says ``deterministic=False``. It
+    imports heavy libraries when first called, not when its plugin is imported. A primitive that cannot go
+    on raises an error, which reaches the caller with the names of backend, plugin and distribution.
 
     On CUDA it works on the operands' device and the current stream there, and waits for neither. A problem
     that it has run once it runs again while the stream is captured into a graph: by then all is compiled. A
@@ -106,8 +107,8 @@ Accuracy = Literal["componentwise", "normwise"]
 """The bound to which the conformance suite holds a backend, eps being that of the accumulator:
 
 componentwise
-    ``|y − y*| ≤ (8 + √terms) · eps · (|x| ⋆ |w|)`` for each element: what
-    summing in any order gives, rounding being as good as random. (The guaranteed bound grows with terms.)
+    ``|y − y*| ≤ (8 + √terms) · eps · (|x| ⋆ |w|)`` for each element: what summing gives, rounding being as
+    good as random. Of equal numbers it is not: many are to be added in blocks, about √terms at a time.
 normwise
     The same with the largest element of ``|x| ⋆ |w|`` in place of each: what algorithms give that
     transform their operands (Winograd, FFT). ``accuracy = "strict"`` keeps these from being chosen.
@@ -158,6 +159,9 @@ class Capabilities:
         See `Accuracy`; the lowest that any of its algorithms has. `Backend.accuracy` can say it finer.
     deterministic : bool
         Whether equal calls give equal bits.
+    long_sums : bool
+        Whether sums of 32768 terms and more keep the bound too, even where all numbers are alike. False for a
+        library that may add them one after another: they are held to what is certain in any order instead.
 
     Examples
     --------
@@ -176,6 +180,7 @@ class Capabilities:
     asymmetric_padding: bool = True
     accuracy: Accuracy = "componentwise"
     deterministic: bool = True
+    long_sums: bool = True
 
     def dtypes_of(self, primitive: Primitive) -> tuple[str, ...]:
         """Return the dtypes that `primitive` takes.

@@ -164,7 +164,8 @@ def _allowed(choice: Choice, problem: Problem, before: Operands, right: Recomput
     if accuracy_of(choice.registered, problem, choice.options) == "normwise":
         magnitude = np.full_like(magnitude, greatest_magnitude(problem, before))
     has_bias = before.bias is not None
-    allowed = bound(problem, Exact(right.value, right.low, magnitude), bias=has_bias)
+    declared = choice.backend.capabilities.long_sums
+    allowed = bound(problem, Exact(right.value, right.low, magnitude), bias=has_bias, long_sums=declared)
     # The bound knows no underflow, since the suite's data have none: each product may lose this much.
     allowed = allowed + (problem.terms + has_bias) * float(_limits(problem).tiny)
     if choice.options.allow_tf32 and problem.device == "cuda" and problem.dtype in ("float32", "complex64"):

@@ -26,7 +26,7 @@ LONGEST_NAME, LONGEST_SUMMARY = 60, 500
 #: The name under which a plugin states the contract that it was made for.
 NAME = "convhub_contract"
 
-_SWITCHES = ("groups", "stride", "dilation", "padding", "asymmetric_padding", "deterministic")
+_SWITCHES = ("groups", "stride", "dilation", "padding", "asymmetric_padding", "deterministic", "long_sums")
 
 
 # --- the contract -----------------------------------------------------------------------------------------

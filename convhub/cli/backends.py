@@ -87,6 +87,7 @@ def _row(registered: Registered, reason: str | None) -> dict[str, Any]:
         "asymmetric_padding": capabilities.asymmetric_padding,
         "accuracy": capabilities.accuracy,
         "deterministic": capabilities.deterministic,
+        "long_sums": capabilities.long_sums,
         "decides_on_each_problem": _decides(backend),
         "available": reason is None,
         "reason": reason,

@@ -4,7 +4,9 @@ A sum of n products in any order, each operation rounded once, has an error of a
 ``n · eps/2 · Σ|x·w|`` (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., 3.1). Rounding
 errors are nearly independent, so that √n stands in place of n with a probability close to one (Higham and
 Mary, *A new approach to probabilistic rounding error analysis*, 2019). convhub demands
-``(8 + √n) · eps · Σ|x·w|``: twice that, and 8 for short sums.
+``(8 + √n) · eps · Σ|x·w|``: twice that, and 8 for short sums. They are not independent where numbers are
+alike: additions of equal ones may all round the same way. So long sums need blocks, such that no number
+passes through more than a few times √n additions.
 """
 
 from __future__ import annotations
@@ -19,7 +21,10 @@ from ..backend import Accuracy
 from ..problem import Problem
 from .oracle import Array, Exact, error
 
-__all__ = ["Worst", "bound", "machine_epsilon", "worst"]
+__all__ = ["LONG", "Worst", "bound", "machine_epsilon", "worst"]
+
+#: From how many terms on a sum is long.
+LONG = 2**15
 
 #: Types that are stored narrower than they are added up.
 ACCUMULATORS = {"float16": "float32", "bfloat16": "float32"}
@@ -44,7 +49,12 @@ def machine_epsilon(dtype: str) -> float:
 
 
 def bound(
-    problem: Problem, right: Exact, accuracy: Accuracy = "componentwise", *, bias: bool = False
+    problem: Problem,
+    right: Exact,
+    accuracy: Accuracy = "componentwise",
+    *,
+    bias: bool = False,
+    long_sums: bool = True,
 ) -> Array:
     """Return the largest error that each element may have.
 
@@ -56,6 +66,9 @@ def bound(
         The class that the backend declares; see `convhub.backend.Accuracy`.
     bias : bool
         Whether a bias was added, which is one term more.
+    long_sums : bool
+        Whether the backend declares that long sums keep the bound; else those of `LONG` terms and more are
+        held to the certain one, ``(8 + n / 2) · eps · Σ|x·w|``.
     """
     if right.value.dtype.kind in "iu":
         return np.zeros(right.value.shape)
@@ -63,7 +76,8 @@ def bound(
     if accuracy == "normwise" and magnitude.size:
         magnitude = np.full_like(magnitude, magnitude.max())
     terms = problem.terms + bias
-    allowed = (8 + math.sqrt(terms)) * machine_epsilon(problem.dtype) * magnitude
+    growth = math.sqrt(terms) if long_sums or terms < LONG else terms / 2
+    allowed = (8 + growth) * machine_epsilon(problem.dtype) * magnitude
     if problem.dtype.startswith("complex"):
         allowed *= COMPLEX_FACTOR
     if problem.dtype in ACCUMULATORS:

@@ -15,12 +15,14 @@ from ..problem import PRIMITIVES, Pair, Primitive, Problem
 __all__ = [
     "EDGES",
     "LARGE",
+    "LONG_SUMS",
     "crossed",
     "declared_problem",
     "edges",
     "fit",
     "forked",
     "large",
+    "long_sums",
     "narrowed",
     "pairwise",
     "random_problem",
@@ -105,6 +107,49 @@ LARGE: dict[str, str] = {
     "wide image": "n1c4h33w515_k8r3s3_pad1x1",
     "many images": "n37c5h14w15_k9r5s5_pad2x2",
 }
+
+
+#: Of so many terms; in some shapes of the first number only, since these have many results.
+LENGTHS = (2**16, 10**6)
+
+#: Sums that are long along each axis in turn: `{0}` terms in all, `{1}` its root, `{2}` a 64th, `{3}` a
+#: 16th. Then those of the first length only: of many taps, or with many results.
+LONG_SUMS: dict[Primitive, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "forward": (
+        ("n1c{0}h1w1_k1r1s1", "n1c{2}h8w8_k1r8s8"),
+        ("n1c16h1w{3}_k1r1s{3}", "n1c{0}h3w3_k16r1s1"),
+    ),
+    "grad_input": (
+        ("n1c1h1w1_k{0}r1s1", "n1c1h1w1_k{2}r8s8_pad7x7"),
+        ("n1c1h1w1_k256r1s256_pad0x255", "n1c16h3w3_k{0}r1s1"),
+    ),
+    "grad_weight": (
+        ("n{0}c1h1w1_k1r1s1", "n1c1h{1}w{1}_k1r1s1", "n{2}c1h8w8_k1r1s1"),
+        ("n{2}c16h8w8_k16r1s1", "n{2}c16h8w8_k16r1s1_groups4", "n{2}c16h8w8_k16r1s1_groups16"),
+    ),
+}
+
+
+def long_sums(primitive: Primitive, dtype: str, device: str = "cpu") -> list[Problem]:
+    """Return problems of `LONG_SUMS`.
+
+    Examples
+    --------
+    >>> {problem.terms for problem in long_sums("grad_weight", "float32")} == {65536, 1000000}
+    True
+    """
+    single, several = LONG_SUMS[primitive]
+    texts = [(text, length) for length in LENGTHS for text in single]
+    texts += [(text, LENGTHS[0]) for text in several]
+    return [
+        _from_text(
+            text.format(terms, round(terms**0.5), terms // 64, terms // 16),
+            primitive,
+            dtype,
+            device,
+        )
+        for text, terms in texts
+    ]
 
 
 def crossed(dtypes: Sequence[str], device: str = "cpu") -> list[Problem]:

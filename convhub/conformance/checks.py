@@ -22,7 +22,18 @@ from .data import generator, operands, tiny_scales
 from .oracle import Array, Exact, Operands, count_products, exact, two_product
 from .trial import CheckFailure, Skip, Trial
 
-__all__ = ["adjoint", "exact_integers", "judge", "nonfinite", "positive_data", "random_data", "right_result"]
+__all__ = [
+    "accuracy",
+    "adjoint",
+    "check_form",
+    "exact_integers",
+    "judge",
+    "nonfinite",
+    "positive_data",
+    "random_data",
+    "right_result",
+    "within",
+]
 
 #: How many results of the oracle are kept.
 REMEMBERED = 16
@@ -46,7 +57,7 @@ def exact_integers(trial: Trial) -> float:
     The same integers times powers of two must give the same digits: the first operand is subnormal then, and
     the result, which is not, far from 1.
     """
-    declared = _accuracy(trial)
+    declared = accuracy(trial)
     if declared != "componentwise":
         raise Skip(f"declares the accuracy class {declared}, which need not be exact on integers")
     if trial.problem.terms > 10**6:
@@ -103,7 +114,7 @@ def adjoint(trial: Trial) -> float:
         result = compute(trial, given, one)
         right = right_result(one, given)
         check_form(trial._replace(problem=one), result, right.value)
-        limits = bound(one, right, _accuracy(trial._replace(problem=one)))
+        limits = bound(one, right, accuracy(trial._replace(problem=one)))
         scalars.append(_inner_product(result, against))
         allowed += float((limits * np.abs(against).astype(np.float64)).sum())
     difference = abs(scalars[0] - scalars[1])
@@ -168,15 +179,15 @@ def _planted(trial: Trial, position: int, what: str, value: float) -> float:
         place = tuple(int(i) for i in np.argwhere(swallowed)[0])
         raise CheckFailure(trial, f"{what}: the result at {place} must not be finite, and is {result[place]}")
     spread = ~reached & ~finite
-    if _accuracy(trial) == "normwise":
+    if accuracy(trial) == "normwise":
         # A transform mixes what lies in one tile, so more than the window may become NaN.
         return 0.0
     if spread.any():
         place = tuple(int(i) for i in np.argwhere(spread)[0])
         raise CheckFailure(trial, f"{what}: the result at {place} has no part in it, and is {result[place]}")
-    limits = bound(problem, right, _accuracy(trial))
+    limits = bound(problem, right, accuracy(trial))
     settled = Exact(np.where(reached, 0, right.value), np.where(reached, 0, right.low), right.magnitude)
-    return _within(
+    return within(
         trial, worst(np.where(reached, np.zeros_like(result), result), settled, limits), f"{what}, elsewhere"
     )
 
@@ -204,8 +215,8 @@ def judge(trial: Trial, result: Array, given: Operands, what: str) -> float:
     """Return the worst ratio of error to bound, or raise `CheckFailure` if it is above 1."""
     right = right_result(trial.problem, given)
     check_form(trial, result, right.value)
-    limits = bound(trial.problem, right, _accuracy(trial), bias=given.bias is not None)
-    return _within(trial, worst(result, right, limits), what, result, right)
+    limits = bound(trial.problem, right, accuracy(trial), bias=given.bias is not None)
+    return within(trial, worst(result, right, limits), what, result, right)
 
 
 def check_form(trial: Trial, result: Array, right: Array) -> None:
@@ -218,9 +229,10 @@ def check_form(trial: Trial, result: Array, right: Array) -> None:
         )
 
 
-def _within(
+def within(
     trial: Trial, found: Worst, what: str, result: Array | None = None, right: Exact | None = None
 ) -> float:
+    """Return a ratio of error to bound, or raise `CheckFailure` if it is above 1."""
     if found.ratio <= 1:
         return found.ratio
     values = ""
@@ -231,7 +243,8 @@ def _within(
     )
 
 
-def _accuracy(trial: Trial) -> Accuracy:
+def accuracy(trial: Trial) -> Accuracy:
+    """Return the class of accuracy that the backend declares for a problem."""
     backend = registered(trial.backend).backend
     return backend.accuracy_of(trial.problem, run_options(backend, config.current()))
 

@@ -1,8 +1,8 @@
 """How much of the suite runs: all of it, or in under a minute what finds every fault it is tested with.
 
 quick is `QUICK_EDGES` and `QUICK_LARGE` for each primitive, in float32 and float64 by turns, and
-`EVERY_DTYPE` in each type, all changed to what the backend declares. full is whatever the suite has, declared
-or not; what is not, is skipped and counted.
+`EVERY_DTYPE` in each type, and long sums in float32, all changed to what the backend declares. full is
+whatever the suite has, declared or not; what is not, is skipped and counted.
 
 Which faults these are, and what finds them, is in ``docs/conformance-faults.md``.
 """
@@ -13,7 +13,7 @@ from ..backend import Backend, Capabilities
 from ..problem import PRIMITIVES, Problem
 from .author import LEVELS, Level
 from .calls import registered
-from .cases import EDGES, LARGE, crossed, edges, large
+from .cases import EDGES, LARGE, crossed, edges, large, long_sums
 from .subjects import BOTH, Subject, dtypes
 
 __all__ = ["EVERY_DTYPE", "LEVELS", "QUICK_EDGES", "QUICK_LARGE", "Level", "narrowed", "problems", "quick"]
@@ -101,6 +101,12 @@ def _full(subject: Subject) -> list[Problem]:
         for dtype in dtypes(subject)[len(BOTH) :]
         for primitive in PRIMITIVES
     ]
+    found += [
+        problem
+        for primitive in PRIMITIVES
+        for dtype in BOTH
+        for problem in long_sums(primitive, dtype, subject.device)
+    ]
     return list(dict.fromkeys(found))
 
 
@@ -120,6 +126,12 @@ def quick(backend: Backend, device: str) -> list[Problem]:
         for text, dtype in cases:
             problem = Problem.parse(f"{primitive}_{dtype}_{text}_{device}")
             found[narrowed(problem, backend.capabilities)] = None
+    for primitive in backend.primitives:
+        for dtype in BOTH:
+            if dtype in backend.capabilities.dtypes_of(primitive):
+                for problem in long_sums(primitive, dtype, device):
+                    found[narrowed(problem, backend.capabilities)] = None
+                break
     return list(found)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..problem import Problem
 from . import cases
 from .author import Level
+from .bounds import LONG
 from .levels import problems
 from .subjects import BOTH, Subject
 from .verify import CHECKS
@@ -15,7 +16,9 @@ __all__ = ["planned"]
 LARGE = 10**6
 
 #: A fork for each problem takes long, and finds nothing that those of `cases.forked` do not.
-ORDINARY_CHECKS = tuple(name for name in CHECKS if name != "after fork")
+ORDINARY_CHECKS = tuple(name for name in CHECKS if name not in ("after fork", "long sums"))
+#: What long sums are for; nothing else depends on how long they are.
+LONG_CHECKS = ("long sums",)
 LARGE_CHECKS = (
     "random data",
     "exact integers",
@@ -32,7 +35,11 @@ FORK_CHECKS = ("any thread count", "many callers", "after fork")
 def planned(level: Level, subject: Subject) -> dict[Problem, tuple[str, ...]]:
     """Return the names of the checks of each problem of a level."""
     plan = {
-        problem: LARGE_CHECKS if problem.macs >= LARGE else ORDINARY_CHECKS
+        problem: LONG_CHECKS
+        if problem.terms >= LONG
+        else LARGE_CHECKS
+        if problem.macs >= LARGE
+        else ORDINARY_CHECKS
         for problem in problems(level, subject)
     }
     for problem in cases.forked(BOTH, subject.device):

@@ -12,6 +12,7 @@ from .. import config
 from ..candidates import availability
 from ..problem import Problem
 from . import cases
+from .bounds import LONG
 from .calls import compute, refused, registered
 from .data import operands
 from .trial import Trial
@@ -33,6 +34,8 @@ __all__ = [
 SLOW = 1e7
 #: The largest problem that a slow backend is given, in multiply-accumulates.
 SLOW_LIMIT = 6000
+#: How often a long sum is computed, which altogether may take a slow backend a second.
+CALLS = 4
 
 #: Every backend is asked for both; what it declares beyond them is crossed with all parameters too.
 BOTH = ("float32", "float64")
@@ -84,6 +87,8 @@ def dtypes(subject: Subject) -> tuple[str, ...]:
 def reduced(subject: Subject, problem: Problem) -> list[Finding]:
     """Return the finding that a problem is left out since the backend is slow, or nothing if it is not."""
     if problem.macs <= SLOW_LIMIT or not is_slow(subject):
+        return []
+    if problem.terms >= LONG and problem.macs * CALLS <= (speed(subject) or 0):
         return []
     reason = (
         f"reduced: slower than {SLOW:.0e} multiply-accumulates a second, so given problems of at most "

@@ -14,7 +14,7 @@ from .. import config
 from ..callers_code import raised_by_caller
 from ..candidates import availability
 from ..problem import PRIMITIVES, Primitive, Problem
-from . import checks, checks_memory, checks_public, checks_threads, checks_torch
+from . import checks, checks_memory, checks_public, checks_special, checks_sums, checks_threads, checks_torch
 from .calls import refuse_fallback, refused, registered
 from .cases import declared_problem, random_problem
 from .trial import CheckFailure, Skip, Trial
@@ -27,8 +27,10 @@ CHECKS: dict[str, Callable[[Trial], float | None]] = {
     "random data": checks.random_data,
     "positive data": checks.positive_data,
     "exact integers": checks.exact_integers,
+    "long sums": checks_sums.long_sums,
     "adjoint": checks.adjoint,
     "nonfinite": checks.nonfinite,
+    "complex overflow": checks_special.complex_overflow,
     "any layout": checks_memory.any_layout,
     "unchanged operands": checks_memory.unchanged_operands,
     "every element": checks_memory.every_element,

@@ -10,7 +10,8 @@ import toy_backend
 
 from convhub.backend import Backend, Capabilities
 from convhub.conformance import levels
-from convhub.conformance.cases import EDGES, LARGE, crossed, edges, large
+from convhub.conformance.bounds import LONG
+from convhub.conformance.cases import EDGES, LARGE, crossed, edges, large, long_sums
 from convhub.conformance.levels import EVERY_DTYPE, QUICK_EDGES, QUICK_LARGE, narrowed, problems, quick
 from convhub.conformance.subjects import SLOW_LIMIT, Subject
 from convhub.problem import PRIMITIVES, Problem
@@ -34,6 +35,7 @@ def test_full_is_what_the_suite_runs(toy):
             for primitive in PRIMITIVES
             for dtype in ("complex64", "complex128", "int64")
         ),
+        *(problem for each in PRIMITIVES for dtype in BOTH for problem in long_sums(each, dtype)),
     ]
     assert set(found) == set(everything)
     assert len(found) == len(set(found))
@@ -43,16 +45,19 @@ def test_quick_is_small_and_the_same_every_time(toy):
     found = problems("quick", Subject(toy, "cpu"))
     assert found == problems("quick", Subject(toy, "cpu")) == quick(toy_backend.toy, "cpu")
     assert len(found) == len(set(found)) < len(problems("full", Subject(toy, "cpu")))
-    assert len(found) < 150
+    assert len(found) < 170
     # What the checks cost grows with the products, and some 60 calls are made for each problem.
-    assert sum(problem.macs for problem in found) < 5 * 10**7
+    # Long sums, which have one check of four calls, count for less.
+    assert sum(problem.macs for problem in found if problem.terms < LONG) < 5 * 10**7
+    assert sum(problem.macs for problem in found) < 3 * 10**8
     assert sum(problem.macs <= SLOW_LIMIT for problem in found) > 80
 
 
 def test_quick_tries_what_full_does():
     texts = {*EDGES, *LARGE}
     assert texts >= {*QUICK_EDGES, *QUICK_LARGE, *itertools.chain(*EVERY_DTYPE.values())}
-    shapes = {problem.replace(dtype="float32") for problem in (*edges(BOTH), *large(BOTH))}
+    long = [problem for primitive in PRIMITIVES for problem in long_sums(primitive, "float32")]
+    shapes = {problem.replace(dtype="float32") for problem in (*edges(BOTH), *large(BOTH), *long)}
     assert {problem.replace(dtype="float32") for problem in quick(declaring(), "cpu")} <= shapes
 
 

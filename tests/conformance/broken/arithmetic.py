@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import ml_dtypes
 import numpy as np
 from correct import fft
 from correct.widths import narrow, widen
+
+from convhub import samples
+from convhub.conformance.bounds import LONG
 
 from .faults import fault
 
@@ -76,6 +81,27 @@ def sums_truncated(right, first, second, bias, problem, options):
     if bias is not None:
         total += bias[:, None, None]
     return total.astype(np.float32)
+
+
+@fault("long sums")
+def long_sums_one_after_another(right, first, second, bias, problem, options):
+    """Wrong only for long sums of float32: adds one product after another, which all round the same way."""
+    if problem.dtype != "float32" or problem.terms < LONG or math.prod(problem.result_shape) > 16:
+        return right(first, second, bias, problem, options)
+    every = np.unravel_index(np.arange(math.prod(problem.result_shape)), problem.result_shape)
+    a, b = samples._factors(problem, first, second, every)
+    total = np.add.accumulate(a * b, axis=1)[:, -1].reshape(problem.result_shape)
+    return total if bias is None else total + bias[:, None, None]
+
+
+@fault("complex overflow")
+def complex_sums_times_one(right, first, second, bias, problem, options):
+    """Multiplies complex sums by 1 + 0i in the end, as a BLAS does: infinities make NaN of the other part."""
+    result = right(first, second, bias, problem, options)
+    if not problem.dtype.startswith("complex"):
+        return result
+    with np.errstate(all="ignore"):
+        return result * result.dtype.type(1)
 
 
 def _toward_zero(values):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import broken
-from convhub.conformance.cases import EDGES, LARGE
+from convhub.conformance.cases import EDGES, LARGE, long_sums
 from convhub.conformance.verify import CHECKS
 from convhub.problem import Problem
 
@@ -144,4 +144,6 @@ def _name(problem: Problem) -> str:
             large = " (large)" if (name, text) in LARGE.items() else ""
             special = "" if problem.dtype in ("float32", "float64") else f" in {problem.dtype}"
             return name + large + special
+    if problem in long_sums(problem.primitive, problem.dtype):
+        return f"a sum of {problem.terms:,} terms"
     raise LookupError(f"{problem} is in no table")
