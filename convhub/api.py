@@ -7,6 +7,7 @@ from typing import Generic, NamedTuple, SupportsIndex
 from . import arguments, arrays, opaque
 from .arguments import Call
 from .dispatch import Request, check_name, request
+from .float_mode import in_usual_mode
 from .out_of_memory import as_memory_error
 from .parameters import mask_of_three
 from .problem import with_primitive
@@ -326,7 +327,7 @@ def _gradients(
         if not (mask[0] or mask[1]) and wanted.name is not None:
             check_name(wanted.name, wanted.source)  # nothing else would
         try:
-            grad_bias = arrays.channel_sum(grad_output)
+            grad_bias = in_usual_mode(arrays.channel_sum, grad_output)
         except RuntimeError as error:
             lacking = as_memory_error(error, "the gradient of the bias could not be computed")
             if lacking is None:

@@ -6,6 +6,8 @@ only exist where torch has been imported, so `sys.modules` answers.
 
 from __future__ import annotations
 
+import functools
+import importlib
 import math
 import sys
 from collections.abc import Callable, Mapping
@@ -269,9 +271,16 @@ def _check_memory(tensor: Array) -> None:
         raise ArgumentError(f"an operand is {describe(tensor)} {missing}; it must hold its elements")
 
 
-def _numpy_to_torch(array: Array) -> Array:
-    import torch
+@functools.cache
+def _imported_torch() -> ModuleType:
+    """Import torch, which cannot be imported again where Ctrl-C has ended that half way."""
+    from .apart import apart
 
+    return apart(importlib.import_module, "torch")
+
+
+def _numpy_to_torch(array: Array) -> Array:
+    torch: Any = _imported_torch()
     narrow = (_NUMPY_NAMES.get(array.dtype) or array.dtype.name) == "bfloat16"
     if narrow:  # which torch does not take from NumPy
         array = array.view(np.int16)

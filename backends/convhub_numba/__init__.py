@@ -6,10 +6,12 @@ Importing this module costs nothing: Numba is imported when a primitive is first
 from __future__ import annotations
 
 import functools
+import importlib
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal
 
+from convhub.apart import apart
 from convhub.backend import Accuracy, Array, Backend, Capabilities, Problem, RunOptions, hookimpl
 
 from . import forks
@@ -41,19 +43,19 @@ class Options:
 @functools.cache
 def _engine() -> ModuleType:
     """Return the module with the primitives: an import statement at each call takes longer."""
-    with forks.lock:
-        from . import engine
-
-    return engine
+    return apart(_imported, "engine")
 
 
 @functools.cache
 def _plan() -> ModuleType:
     """Return the module with the plans."""
-    with forks.lock:
-        from . import plan
+    return apart(_imported, "plan")
 
-    return plan
+
+def _imported(name: str) -> ModuleType:
+    """Import a module of this package, and with it Numba; a half-imported one cannot be imported again."""
+    with forks.lock:
+        return importlib.import_module(f"{__name__}.{name}")
 
 
 def _forward(x: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions) -> Array:

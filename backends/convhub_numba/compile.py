@@ -14,6 +14,8 @@ from numba.core import event
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.runtime import rtsys
 
+from convhub.apart import apart
+
 from . import forks, kernel_cache
 from .narrow import stored_type
 
@@ -59,11 +61,16 @@ def _result(kernel: Any, signature: tuple[Any, ...]) -> Any:
     """Return what Numba knows of a compiled kernel; it is kept, and with it the machine code."""
     key = (kernel, *signature)
     result = _results.get(key)
-    if result is None:
-        with forks.lock:
-            result = _results.get(key)
-            if result is None:
-                result = _results[key] = _from_disk(kernel, signature) or _compile(kernel, signature)
+    return apart(_made, key) if result is None else result
+
+
+def _made(key: tuple[Any, ...]) -> Any:
+    kernel, *signature = key
+    with forks.lock:
+        result = _results.get(key)
+        if result is None:
+            given = tuple(signature)
+            result = _results[key] = _from_disk(kernel, given) or _compile(kernel, given)
     return result
 
 

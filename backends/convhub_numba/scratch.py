@@ -5,7 +5,9 @@ To have its pages mapped anew costs more than a small convolution.
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -53,3 +55,14 @@ def shared_scratch(items: int, dtype: Any) -> Any:
         kept = _local.shared = np.zeros(size + CACHE_LINE, np.uint8)
     start = -kept.ctypes.data % CACHE_LINE
     return kept[start : start + size].view(dtype)
+
+
+@contextlib.contextmanager
+def set_aside() -> Iterator[None]:
+    """Keep this thread's memory from calls that a handler of a signal makes in the middle of another."""
+    kept = dict(_local.__dict__)
+    try:
+        _local.__dict__.clear()
+        yield
+    finally:
+        _local.__dict__.update(kept)

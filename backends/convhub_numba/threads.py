@@ -9,6 +9,7 @@ then sleeps.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import os
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 from numba import types
 
+from . import scratch
 from .availability import thread_limit
 from .compile import address, compiled
 from .helpers import Serve, Team, cores
@@ -95,9 +97,13 @@ def usable_threads(asked: int) -> int:
 
 
 @functools.cache
-def _conductor() -> tuple[int, int]:
-    """Return the addresses of `conduct` and `check`."""
-    return address(conduct, *[INT] * 8), address(check, INT)
+def _conductor() -> int:
+    return address(conduct, *[INT] * 8)
+
+
+@functools.cache
+def _checker() -> int:
+    return address(check, INT)
 
 
 @functools.cache
@@ -106,6 +112,7 @@ def _serving() -> Serve:
 
 
 _system: int = system.ctypes.data
+_NOTHING = contextlib.nullcontext()
 
 
 def run(
@@ -145,20 +152,21 @@ def run(
     if threads > 1:
         # More threads than cores would take turns.
         helpers = team.call_up(min(threads, cores()) - 1, _serving)
-    conducting, checking = _conductor()
-    failed = kernel.lead(
-        conducting,
-        kernel.address,
-        tasks,
-        threads,
-        ranges,
-        team.address,
-        helpers,
-        _system,
-        checking,
-        kernel.own + own,
-        arguments,
-    )
+    long = ranges > FEWEST_RANGES
+    with scratch.set_aside() if long else _NOTHING:
+        failed = kernel.lead(
+            _conductor(),
+            kernel.address,
+            tasks,
+            threads,
+            ranges,
+            team.address,
+            helpers,
+            _system,
+            _checker() if long else 0,  # a short call does without compiling it
+            kernel.own + own,
+            arguments,
+        )
     if threads > 1:
         team.come_back()
     if failed:

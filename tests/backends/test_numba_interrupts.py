@@ -114,6 +114,26 @@ def test_a_handler_that_raises_nothing_lets_it_go_on(handle):
     assert heard == [pytest.approx(24 * 9)]
 
 
+def test_a_call_in_a_call_has_scratch_memory_of_its_own(handle):
+    problem, options = Problem.parse("forward_n8c64h112w112_k64r3s3_pad1"), RunOptions(threads=1)
+    given, others = operands(problem), operands(problem, 3)
+    assert plan(problem, options).algorithm == "winograd"
+    expected, heard = run(problem, given, options), []
+
+    def handler(number, frame):
+        heard.append(run(problem, others, options)[0, 0, 5, 5])
+
+    handle(handler)
+    for _ in range(50):
+        signal.setitimer(signal.ITIMER_REAL, 0.03)
+        found = run(problem, given, options)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        assert np.array_equal(found, expected)
+        if heard:
+            break
+    assert heard[0] == pytest.approx(64 * 81)
+
+
 def test_another_thread_than_the_main_one_is_not_asked():
     kernel = threads.kernel(wait, (), INTEGERS, INTEGERS)
     stop, done, heard = np.zeros(1, np.int64), np.zeros(8, np.int64), []
@@ -177,7 +197,7 @@ def looks_beyond_ranges(monkeypatch):
         return False
 
     looks, seen = [], np.zeros(1, np.int64)
-    conducting, _ = threads._conductor()
+    conducting = threads._conductor()
     checking = threads.address(counting, threads.INT)
 
     def run_counted(kernel, tasks, count, own, arguments, ranges=4):
