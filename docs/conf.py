@@ -115,7 +115,10 @@ numpydoc_validation_checks = {
     "RT01",
 }
 # What is no function or class has no docstring that Python keeps; Sphinx reads it from the source.
-numpydoc_validation_exclude = {r"convhub\.backend\.(CONTRACT|Accuracy|Answer|Array|ArrayLibrary)$"}
+numpydoc_validation_exclude = {
+    r"convhub\.backend\.(CONTRACT|Accuracy|Answer|Array|ArrayLibrary)$",
+    r"convhub\.typing\.(Array|Steps|Padding|Mask)$",
+}
 
 nitpicky = True
 nitpick_ignore_regex = [
