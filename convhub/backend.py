@@ -66,6 +66,8 @@ What a backend promises
 text than `CONTRACT` is refused, with a message that says so. ``docs/plugin-contract.md`` tells what may
 change within a version, and what becomes of a plugin that breaks a promise.
 
+A plan that is worth keeping between calls can be kept by `bounded_cache`, within a limit in bytes.
+
 ``convhub conformance mine`` tells whether the promises are kept; ``docs/conformance.md`` says how.
 """
 
@@ -75,6 +77,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from .bounded_cache import bounded_cache
 from .hookspecs import hookimpl
 from .problem import PRIMITIVES, Primitive, Problem
 
@@ -88,6 +91,7 @@ __all__ = [
     "Capabilities",
     "Problem",
     "RunOptions",
+    "bounded_cache",
     "hookimpl",
 ]
 

@@ -67,11 +67,13 @@ def recall(problem: str, circumstances: str) -> Measured | None:
 
 
 def keep(problem: str, circumstances: str, measured: Measured) -> None:
-    """Keep what was measured, in memory at least."""
+    """Keep what was measured, in memory where the file cannot be used."""
+    if _used(lambda path: _write(path, problem, circumstances, measured)):
+        _memory.pop((problem, circumstances), None)
+        return
     if len(_memory) >= MOST:
         _memory.clear()
     _memory[problem, circumstances] = measured
-    _used(lambda path: _write(path, problem, circumstances, measured))
 
 
 def _read(path: Path, problem: str, circumstances: str) -> Measured | None:
@@ -85,7 +87,7 @@ def _read(path: Path, problem: str, circumstances: str) -> Measured | None:
     return None if row is None else Measured(str(row[0]), float(row[1]))
 
 
-def _write(path: Path, problem: str, circumstances: str, measured: Measured) -> None:
+def _write(path: Path, problem: str, circumstances: str, measured: Measured) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     with _connected(path, "rwc") as connection:
         connection.execute(
@@ -95,6 +97,7 @@ def _write(path: Path, problem: str, circumstances: str, measured: Measured) -> 
         connection.execute(
             "INSERT OR REPLACE INTO choice VALUES (?, ?, ?, ?)", (problem, circumstances, *measured)
         )
+    return True
 
 
 @contextlib.contextmanager

@@ -16,9 +16,9 @@ Parts of sums depend on the problem alone, never on the device, so that the bits
 
 from __future__ import annotations
 
-import functools
 import math
 
+from convhub.backend import bounded_cache
 from convhub.problem import ITEM_BYTES, Problem
 
 from . import plan_tensor
@@ -32,7 +32,7 @@ __all__ = ["Launch", "Plan", "Settings", "plan"]
 FEW_WEIGHTS = 64  # of a group's kernels in one tap: too few for a matrix product
 
 
-@functools.lru_cache(maxsize=1024)
+@bounded_cache()
 def plan(problem: Problem, settings: Settings) -> Plan:
     """Return the plan for a problem."""
     if problem.primitive == "grad_weight":

@@ -32,8 +32,9 @@ class Options:
     vector_bits : {0, 128, 256, 512}
         The width of vectors to compile for; 0 means the widest that the machine has.
     winograd : {"auto", "always", "never"}
-        Whether Winograd's algorithm runs where it is likely the fastest, wherever it can, or nowhere. Where
-        ``accuracy = "strict"`` it never does.
+        Whether Winograd's algorithm runs where it is likely the fastest, wherever it can, or nowhere. Even
+        with "always" it has only tiles that keep the promised bound. Where ``accuracy = "strict"`` it never
+        runs.
     """
 
     vector_bits: Literal[0, 128, 256, 512] = 0

@@ -14,14 +14,16 @@ from . import winograd
 from .blocking import Stage, Tile, even
 from .chains import block
 from .correlation import products
+from .winograd_error import keeps_bound
 from .winograd_matrices import Scheme
 
 __all__ = ["AxisTiles", "axis_tiles", "best_tiling", "register_tile", "tilings", "winograd_stage"]
 
-#: Sides of tiles, by the taps that one phase has; the error of larger ones would be too large.
-OUTPUTS = {1: (1,), 2: (4, 3, 2), 3: (4, 3, 2), 4: (2,), 5: (3, 2), 7: (2,)}
-#: Where the other axis has one tap, so that only one side is transformed.
-OUTPUTS_ONE_SIDED = {**OUTPUTS, 5: (4, 3, 2), 7: (4, 2)}
+#: Sides of tiles to choose from, and the most taps that one phase may have. Which of them keep the bound
+#: depends on the other axis and on how many terms are summed: see `winograd_error`.
+SIDES = (4, 3, 2, 1)
+MOST_TAPS = 7
+MOST_POINTS = 20  # along one axis: transforms are compiled without loops
 TILES_AT_ONCE = 48
 BLOCK_BYTES = 6 * 1024 * 1024  # transformed tiles and their products
 CHANNELS_AT_ONCE = 192
@@ -81,20 +83,25 @@ def axis_tiles(problem: Problem, axis: int, outputs: int) -> AxisTiles:
 
 
 def tilings(problem: Problem) -> list[tuple[AxisTiles, AxisTiles]]:
-    """Return every way to tile the result, none where Winograd's algorithm cannot run or saves nothing."""
+    """Return every way to tile the result that keeps the bound.
+
+    None is left where Winograd's algorithm cannot run or saves nothing. The tiles of grad_weight are those of
+    its forward problem.
+    """
+    geometry = problem.replace(primitive="forward") if problem.primitive == "grad_weight" else problem
     sides = []
     one_sided = 1 in problem.kernel_size
-    for taps, stride, dilation in zip(problem.kernel_size, problem.stride, problem.dilation, strict=True):
+    for axis, (taps, stride) in enumerate(zip(problem.kernel_size, problem.stride, strict=True)):
         most = -(-taps // stride)
-        known = (OUTPUTS_ONE_SIDED if one_sided else OUTPUTS).get(most)
-        if known is None or taps < stride or (stride > 1 and (dilation > 1 or one_sided)):
+        if taps < stride or most > MOST_TAPS or (stride > 1 and (problem.dilation[axis] > 1 or one_sided)):
             return []
-        sides.append(known)
-    if sides == [(1,), (1,)]:
-        return []
+        made = [axis_tiles(geometry, axis, outputs) for outputs in (SIDES if most > 1 else (1,))]
+        sides.append([tiles for tiles in made if tiles.scheme.points <= MOST_POINTS])
     return [
-        (axis_tiles(problem, 0, high), axis_tiles(problem, 1, wide))
+        (high, wide)
         for high, wide in itertools.product(*sides)
+        if (high.scheme.outputs > 1 or wide.scheme.outputs > 1)
+        and keeps_bound(problem, high.scheme, wide.scheme)
     ]
 
 

@@ -29,7 +29,7 @@ def weight_register_tile(channels: int, tile: Tile) -> Tile:
 
 def best_weight_tiling(problem: Problem, tile: Tile) -> tuple[float, tuple[AxisTiles, AxisTiles]] | None:
     """Return how many times less time the best tiling is likely to take than plain sums, and that tiling."""
-    choices = tilings(problem.replace(primitive="forward"))
+    choices = tilings(problem)
     if not choices or not problem.batch:
         return None
     C, M = problem.in_channels // problem.groups, problem.out_channels // problem.groups

@@ -27,7 +27,7 @@ from .kernels import (
 )
 from .mend import Geometry
 from .narrow import as_stored, is_narrow_dtype, sum_dtype
-from .plan import Plan, plan
+from .plan import Plan, plan, prepared
 from .scratch import scratch, shared_scratch
 from .threads import Kernel
 from .transform_codes import transform_codes, weight_transform_codes
@@ -112,8 +112,9 @@ class Prepared(NamedTuple):
     matrix: Problem | None  # the same one pixel large, where the kernel is as large as the image
 
 
-#: By the identity of problem and options, which are kept beside: their hashes would take longer.
-_known: dict[tuple[int, int, int], tuple[Prepared, Problem, RunOptions]] = {}
+#: By the identity of problem and options, which are kept beside: their hashes would take longer. It forgets
+#: all when the cache of plans does, so that both together stay within that one's limit.
+_known: dict[tuple[int, int, int], tuple[Prepared, Problem, RunOptions]] = prepared
 
 
 def _prepared(problem: Problem, options: RunOptions, vector_bits: int) -> Prepared:

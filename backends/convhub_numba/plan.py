@@ -20,11 +20,11 @@ threads and workspace limit only move the tiles of outputs.
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
-from convhub.backend import RunOptions
+from convhub.backend import RunOptions, bounded_cache
 from convhub.problem import Problem
 
 from . import Options, blocking
@@ -43,7 +43,7 @@ from .threads import usable_threads
 from .vector_ir import host_vector_bits
 from .winograd_matrices import Scheme
 
-__all__ = ["Plan", "plan"]
+__all__ = ["Plan", "plan", "prepared"]
 
 #: Below about 20 µs on one core, waking a thread costs more than it saves.
 SMALL_WORK = 1_000_000
@@ -89,7 +89,11 @@ class Plan:
         return self.threads * max(each, default=0) + shared
 
 
-@functools.lru_cache(maxsize=1024)
+#: What the engine has prepared of plans, found by identity; it is cleared with them.
+prepared: dict[Any, Any] = {}
+
+
+@bounded_cache(clear=prepared.clear)
 def plan(problem: Problem, options: RunOptions, vector_bits: int = 0) -> Plan:
     """Return the plan for a problem; `vector_bits` 0 means this machine's own vectors."""
     own = options.backend or Options()

@@ -8,8 +8,9 @@ multiply, interpolate. One point is infinity, where a polynomial's value is its 
 With a stride, each phase of the taps is a filter of its own, over its own phase of the source (or, spread
 out as in grad_input, of the output): the matrices of the phases lie side by side in one larger one.
 
-The points decide the error: those with ±3/4 and ±3/2 amplify it several times less than the usual ±1 and ±2,
-which a search over small fractions shows (compare Barabasz et al. 2018, arXiv:1803.10986).
+The points decide the error: those with ±2/3 and ±3/2 amplify it half as much as the usual ±1 and ±2, which a
+search over small fractions for the least `winograd_error.amplification` shows (compare Barabasz et al. 2020,
+arXiv:1803.10986). Of points alike in that, those are taken whose matrices need rounding least.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ POINTS = {
     1: (Fraction(0),),
     2: (Fraction(0), Fraction(1)),
     3: (Fraction(0), Fraction(1), Fraction(-1)),
-    4: (Fraction(0), Fraction(3, 4), Fraction(-3, 4), Fraction(3, 2)),
-    5: (Fraction(0), Fraction(3, 4), Fraction(-3, 4), Fraction(3, 2), Fraction(-3, 2)),
-    6: (Fraction(0), Fraction(3, 5), Fraction(-3, 5), Fraction(1), Fraction(-1), Fraction(2)),
-    7: (*(Fraction(p, 3) for p in (0, 1, -1, 3, -3, 5, -5)),),
-    9: (*(Fraction(p, 4) for p in (0, 2, -2, 3, -3, 6, -6, 12, -12)),),
+    4: (Fraction(0), Fraction(3, 4), Fraction(-3, 4), Fraction(13, 8)),
+    5: (Fraction(0), Fraction(2, 3), Fraction(-2, 3), Fraction(3, 2), Fraction(-3, 2)),
+    6: (*(Fraction(p, 4) for p in (0, 4, -4, 7, -7, 2)),),
+    7: (*(Fraction(p, 2) for p in (0, 1, -1, 2, -2, 4, -4)),),
+    8: (*(Fraction(p, 4) for p in (0, 2, -2, 4, -4, 5, -5, 10)),),
+    9: (*(Fraction(p, 4) for p in (0, 2, -2, 3, -3, 5, -5, 10, -10)),),
 }
 
 

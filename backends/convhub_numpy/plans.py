@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
-from convhub.backend import Problem, RunOptions
+from convhub.backend import Problem, RunOptions, bounded_cache
 
 from .axes import Axis, forward_axis, phase_axes
 from .bands import BandPlan, band_plan
@@ -95,7 +94,7 @@ def uses_taps(problem: Problem) -> bool:
     return inputs * outputs <= 2 and pixels * problem.groups >= 2048
 
 
-@lru_cache(maxsize=512)
+@bounded_cache()
 def gather_plan(problem: Problem, limit: int) -> GatherPlan:
     """Return how forward or grad_input is computed with `limit` bytes of workspace."""
     limit = max(limit, LEAST_LIMIT)
@@ -146,7 +145,7 @@ def _chunks(groups: int, channels: int, row_bytes: int, room: int) -> tuple[Chun
     return tuple((g, g + 1, *some) for g in range(groups) for some in parts(channels, rows))
 
 
-@lru_cache(maxsize=512)
+@bounded_cache()
 def weight_plan(problem: Problem, limit: int) -> WeightPlan:
     """Return how grad_weight is computed with `limit` bytes of workspace."""
     limit = max(limit, LEAST_LIMIT)

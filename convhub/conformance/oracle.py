@@ -22,7 +22,17 @@ import numpy as np
 
 from ..problem import Problem
 
-__all__ = ["Array", "Exact", "Operands", "count_products", "error", "exact", "two_product", "two_sum"]
+__all__ = [
+    "Array",
+    "Exact",
+    "Operands",
+    "count_products",
+    "error",
+    "exact",
+    "magnitudes",
+    "two_product",
+    "two_sum",
+]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -70,11 +80,17 @@ def exact(problem: Problem, operands: Operands) -> Exact:
     if dtype.kind in "iu":
         value = _exact_integers(problem, operands)
         return Exact(value, np.zeros_like(value), np.zeros(value.shape))
-    magnitude = _sum_of_products(problem, _absolute(operands.first), _absolute(operands.second))
-    if operands.bias is not None:
-        magnitude += _per_channel(_absolute(operands.bias))
+    magnitude = magnitudes(problem, operands)
     value, low = _in_double_double(problem, operands) if _is_wide(dtype) else _in_double(problem, operands)
     return Exact(value, low, magnitude)
+
+
+def magnitudes(problem: Problem, operands: Operands) -> Array:
+    """Return ``|x| ⋆ |w| + |bias|`` for every element of a result, in float64."""
+    found = _sum_of_products(problem, _absolute(operands.first), _absolute(operands.second))
+    if operands.bias is not None:
+        found += _per_channel(_absolute(operands.bias))
+    return found
 
 
 def error(result: Array, right: Exact) -> Array:

@@ -24,8 +24,9 @@ GEOMETRIES = {
     "many_channels": "n1c150h6w9_k30r3s3_pad1",
     "many_tiles": "n2c17h40w75_k19r3s3_pad1",
     "five": "n2c19h14w11_k18r5s5_pad2x1",
-    "one_row_of_taps": "n3c18h7w19_k20r1s7_pad0x3",
-    "one_column_of_taps": "n2c35h19w6_k16r7s1_pad2-4x0",
+    "one_row_of_taps": "n3c18h7w19_k20r1s5_pad0x3",
+    "one_row_of_seven_taps": "n1c101h25w28_k101r1s7_pad0x3",
+    "one_column_of_taps": "n2c35h19w6_k16r4s1_pad2-4x0",
     "two_by_two": "n2c16h9w14_k19r2s2_pad1x0",
     "strided": "n2c21h15w18_k18r3s3_stride2_pad1",
     "strided_unevenly": "n2c17h14w21_k33r3s5_stride1x2_pad0-1x2",
@@ -181,7 +182,7 @@ def test_a_workspace_limit_that_does_not_hold_the_transforms_is_obeyed():
 
 
 def test_what_is_explained_names_tiles_and_blocks():
-    problem = problem_of("forward", "float32", "n4c64h28w28_k64r3s3_pad1")
+    problem = problem_of("forward", "float32", "n4c128h28w28_k128r3s3_pad1")
     said = backend.algorithm(problem, RunOptions(backend=Options(vector_bits=512)))
     assert said.startswith("winograd, 4x4 outputs of 3x3 taps, 6 by 4 registers of 512 bits, ")
     assert "on 1 thread, " in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import os
 import struct
@@ -31,8 +32,12 @@ def _empty_folder(monkeypatch, tmp_path):
 def run():
     """Return the function that runs a command in this process; what is no clean exit raises."""
 
+    # click before 8.2, which typer 0.15 comes with, puts stderr into stdout unless it is told not to.
+    mixes = "mix_stderr" in inspect.signature(CliRunner.__init__).parameters
+    runner = CliRunner(**({"mix_stderr": False} if mixes else {}))
+
     def run_(*arguments):
-        result = CliRunner().invoke(app, list(arguments), prog_name="convhub")
+        result = runner.invoke(app, list(arguments), prog_name="convhub")
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result

@@ -1,0 +1,119 @@
+"""Winograd's transforms as the engine computes them, in NumPy, for many tiles and without compiling."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from convhub_numba.transforms import _applied
+from convhub_numba.winograd_matrices import Scheme, matrices, transposed
+
+#: A type in which a product of two numbers of another is exact, or nearly so.
+WIDER = {"float32": np.float64, "float64": np.longdouble}
+
+
+class Arithmetic:
+    """What `transforms._applied` writes instructions with; here it computes, and rounds as those would."""
+
+    def __init__(self, dtype):
+        self.dtype, self.wide = np.dtype(dtype).type, WIDER[dtype]
+        self.zero = self.dtype(0)
+        self.builder = self
+
+    def constant(self, value):
+        return self.dtype(value)
+
+    def fadd(self, a, b):
+        return a + b
+
+    def fsub(self, a, b):
+        return a - b
+
+    def fmul(self, a, b):
+        return a * b
+
+    def multiply_add(self, a, b, c):
+        return (self.wide(a) * b.astype(self.wide) + c).astype(self.dtype)
+
+
+class Factors(NamedTuple):
+    """The matrices of one axis: ``results · [(first · f) * (second · s)]``."""
+
+    results: tuple
+    first: tuple
+    second: tuple
+
+
+def factors(scheme: Scheme, primitive: str) -> Factors:
+    """Return what is applied to the result, to the operand with fewer elements, and to the source."""
+    made = matrices(scheme)
+    if primitive == "grad_weight":
+        return Factors(transposed(made.weight), transposed(made.output), made.source)
+    return Factors(made.output, made.weight, made.source)
+
+
+def applied(arithmetic, left, right, values):
+    """Return ``left · values · rightᵀ`` in the engine's order, for values of shape (rows, columns, tiles)."""
+    columns = [_applied(arithmetic, left, list(values[:, j])) for j in range(values.shape[1])]
+    rows = [_applied(arithmetic, right, [column[i] for column in columns]) for i in range(len(left))]
+    like = np.zeros(values.shape[2], arithmetic.dtype)
+    return np.stack([np.stack([value + like for value in row]) for row in rows])
+
+
+def tiles(dtype, primitive, high: Scheme, wide: Scheme, first, second):
+    """Return the results of tiles of one channel, for operands of shape (rows, columns, tiles)."""
+    arithmetic = Arithmetic(dtype)
+    h, w = factors(high, primitive), factors(wide, primitive)
+    products = applied(arithmetic, h.first, w.first, first) * applied(arithmetic, h.second, w.second, second)
+    return applied(arithmetic, h.results, w.results, products)
+
+
+def sum_of_products(primitive, high: Scheme, wide: Scheme, first, second):
+    """Return the same results from their definition, in the type of the operands."""
+    size = [len(factors(axis, primitive).results) for axis in (high, wide)]
+    found = np.zeros((*size, first.shape[2]), first.dtype)
+    for i, j in np.ndindex(*first.shape[:2]):
+        for a, b in np.ndindex(*size):
+            p, q = _reads(high, primitive, a, i), _reads(wide, primitive, b, j)
+            if p is not None and q is not None:
+                found[a, b] += first[i, j] * second[p, q]
+    return found
+
+
+def _reads(scheme: Scheme, primitive: str, result: int, factor: int) -> int | None:
+    """Return which element of the source meets an element of the other operand, for a result of the tile."""
+    output, tap = (factor, result) if primitive == "grad_weight" else (result, factor)
+    if not scheme.spread:
+        return output * scheme.stride + tap
+    place, between = divmod(output - tap, scheme.stride)
+    return None if between else place + scheme.reach
+
+
+def largest_magnitude(primitive, high: Scheme, wide: Scheme, first, second, channels=1):
+    """Return for each tile the largest sum of products' magnitudes: of its results, and of those around it.
+
+    So many channels, one after another, are added up.
+
+    These are the sums over elements that lie at one distance, as if the image went on: another tile has them.
+    """
+    first, second = np.abs(first).astype(float), np.abs(second).astype(float)
+    rows = _distances(high, primitive, first.shape[0], second.shape[0])
+    columns = _distances(wide, primitive, first.shape[1], second.shape[1])
+    sums = np.zeros((rows.max() + 1, columns.max() + 1, first.shape[2]))
+    for i, j in np.ndindex(*first.shape[:2]):
+        sums[np.ix_(rows[i], columns[j])] += first[i, j] * second
+    # With a stride, forward has only distances that are multiples of it.
+    step = [axis.stride if primitive == "forward" else 1 for axis in (high, wide)]
+    start = [axis.taps - 1 if primitive == "forward" else 0 for axis in (high, wide)]
+    sums = sums[start[0] % step[0] :: step[0], start[1] % step[1] :: step[1]]
+    return sums.reshape(*sums.shape[:2], -1, channels).sum(-1).max((0, 1))
+
+
+def _distances(scheme: Scheme, primitive: str, firsts: int, seconds: int):
+    """Return for each pair of elements a number for the result, of this tile or another, where they meet."""
+    first, second = np.arange(firsts)[:, None], np.arange(seconds)
+    if scheme.spread:
+        return first + scheme.stride * second
+    if primitive == "grad_weight":
+        return scheme.stride * (firsts - 1 - first) + second
+    return firsts - 1 - first + second
