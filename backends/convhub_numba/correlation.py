@@ -8,11 +8,22 @@ zero (the sub-pixel view of transposed convolution: Shi et al. 2016, arXiv:1609.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from convhub.problem import Problem
 
-__all__ = ["Axis", "Correlation", "Sizes", "clipped", "correlations", "products", "regions", "suits_regions"]
+__all__ = [
+    "Axis",
+    "Correlation",
+    "Sizes",
+    "clipped",
+    "correlations",
+    "count_phases",
+    "products",
+    "regions",
+    "suits_regions",
+]
 
 LEAST_REGION = 8  # outputs along an axis: smaller ones cost more than the products they save
 REGION_SAVING = 1.3  # of multiply-adds
@@ -90,8 +101,14 @@ class Sizes(NamedTuple):
     source_items: int
 
 
-def correlations(problem: Problem) -> tuple[Correlation, ...]:
-    """Return the dense correlations that make up a ``forward`` or ``grad_input`` problem."""
+def correlations(problem: Problem, *, reached: bool = False) -> tuple[Correlation, ...]:
+    """Return the dense correlations that make up a ``forward`` or ``grad_input`` problem.
+
+    Parameters
+    ----------
+    reached : bool
+        Whether to leave out the phases that no tap reaches: with a large stride these are nearly all.
+    """
     in_channels = problem.in_channels // problem.groups
     out_channels = problem.out_channels // problem.groups
     if problem.primitive == "forward":
@@ -99,9 +116,16 @@ def correlations(problem: Problem) -> tuple[Correlation, ...]:
         return (Correlation(rows, columns, problem.groups, out_channels, in_channels),)
     return tuple(
         Correlation(rows, columns, problem.groups, in_channels, out_channels)
-        for rows in _phases(problem, 0)
-        for columns in _phases(problem, 1)
+        for rows in _phases(problem, 0, reached)
+        for columns in _phases(problem, 1, reached)
     )
+
+
+def count_phases(problem: Problem) -> int:
+    """Return how many correlations a problem is, those that no tap reaches included."""
+    if problem.primitive != "grad_input":
+        return 1
+    return math.prod(map(min, problem.stride, problem.input_size))
 
 
 def regions(part: Correlation) -> tuple[Correlation, ...]:
@@ -180,7 +204,7 @@ def _forward_axis(problem: Problem, axis: int) -> Axis:
     return Axis(0, 1, problem.output_size[axis], problem.stride[axis], problem.input_size[axis], taps)
 
 
-def _phases(problem: Problem, axis: int) -> list[Axis]:
+def _phases(problem: Problem, axis: int, reached: bool) -> list[Axis]:
     stride, size = problem.stride[axis], problem.input_size[axis]
     phases = []
     for first in range(min(stride, size)):
@@ -190,5 +214,8 @@ def _phases(problem: Problem, axis: int) -> list[Axis]:
             for index in range(problem.kernel_size[axis])
             if (reach - index * problem.dilation[axis]) % stride == 0
         )
-        phases.append(Axis(first, stride, -(-(size - first) // stride), 1, problem.output_size[axis], taps))
+        if taps or not reached:
+            phases.append(
+                Axis(first, stride, -(-(size - first) // stride), 1, problem.output_size[axis], taps)
+            )
     return phases

@@ -138,7 +138,7 @@ def _prepare(problem: Problem, options: RunOptions, vector_bits: int) -> Prepare
         problem.result_shape,
         (problem.groups, problem.out_channels // problem.groups, *problem.weight_shape[1:]),
         any(stage.source_in_place for stage in made.stages),
-        made.algorithm in ("gemm", "indirect") and _covered(made) < math.prod(problem.result_shape[2:]),
+        _leaves_pixels(made, problem),
         threads.ranges_for(problem.macs // max(1, len(made.stages)), made.threads),
         _as_matrix(problem) if made.algorithm == "gemm" else None,
     )
@@ -155,6 +155,8 @@ def _correlate(source: Array, weight: Array, bias: Array | None, problem: Proble
     sums = sum_dtype(problem.dtype)
     constants = np.zeros(out.shape[1], sums) if bias is None else np.ascontiguousarray(bias, sums)
     stored, source, weight = (as_stored(array, problem.dtype) for array in (out, source, weight))
+    if ready.fills:
+        out[...] = constants[:, None, None]  # pixels that no tap of the kernel reaches
     if made.algorithm == "direct":
         _correlate_direct(stored, source, weight, constants, problem, ready)
         return out
@@ -166,8 +168,6 @@ def _correlate(source: Array, weight: Array, bias: Array | None, problem: Proble
         return out
     if made.algorithm == "depthwise":
         weight = weight.swapaxes(0, 1)  # channels where an image has them
-    if ready.fills:
-        out[...] = constants[:, None, None]  # pixels that no tap of the kernel reaches
     flat_out = stored.reshape(-1)
     in_place = not is_narrow_dtype(problem.dtype)
     plain_source = in_place and ready.reads_in_place and _plain(source)
@@ -282,6 +282,13 @@ def _as_matrix(problem: Problem) -> Problem | None:
     )
 
 
+def _leaves_pixels(made: Plan, problem: Problem) -> bool:
+    """Say whether there may be pixels that the algorithm does not compute, since no tap reaches them."""
+    if made.algorithm == "direct":
+        return problem.primitive == "grad_input"
+    return made.algorithm in ("gemm", "indirect") and _covered(made) < math.prod(problem.result_shape[2:])
+
+
 def _covered(made: Plan) -> int:
     """Return how many pixels the stages compute."""
     return sum(stage.sizes.rows * stage.sizes.columns for stage in made.stages)
@@ -291,7 +298,7 @@ def _correlate_direct(
     out: Array, source: Array, weight: Array, bias: Array, problem: Problem, ready: Prepared
 ) -> None:
     kernel = direct_kernel(problem.dtype)
-    for part in correlations(problem):
+    for part in correlations(problem, reached=True):
         rows, columns = part.rows, part.columns
         row_taps = np.array(rows.taps, np.int64).reshape(-1, 2)
         column_taps = np.array(columns.taps, np.int64).reshape(-1, 2)

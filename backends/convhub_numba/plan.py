@@ -11,11 +11,14 @@ stem           forward and grad_weight of layers with few input channels, with v
 phases         grad_input with a stride of layers with few input channels, all phases of a row at once
 pointwise      grad_weight of 1 by 1 kernels, on images that are not small
 dot            grad_weight of groups with few channels
-direct         loops without scratch, where the workspace limit leaves no room for anything else
+direct         loops without scratch, where the workspace limit leaves no room for anything else, and for
+               grad_input with a stride that makes more than a thousand phases
 =============  ==================================================================================
 
-The blocks of terms, which decide the bits of a result, depend on the problem and the vector's length alone;
-threads and workspace limit only move the tiles of outputs.
+The blocks of terms, which decide the bits of a result, depend on the problem, on the vector's length and on
+the algorithm; threads only move the tiles of outputs. The workspace limit decides no bits as long as it holds
+what the plan for one thread takes (`Plan.scratch_bytes`, which ``CONVHUB_THREADS=1 convhub explain PROBLEM``
+shows). Below that it may choose another algorithm, whose sums are blocked in another way.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ from .blocking_pointwise import pointwise_stage, pointwise_tile
 from .blocking_stem import stem_dots_stage, stem_dots_tile, stem_stage, suits_stem
 from .blocking_winograd import AxisTiles, best_tiling, register_tile, winograd_stage
 from .blocking_winograd_weight import best_weight_tiling, weight_register_tile, winograd_weight_stage
-from .correlation import Correlation, correlations, regions, suits_regions
+from .correlation import Correlation, correlations, count_phases, regions, suits_regions
 from .narrow import is_narrow_dtype, sum_dtype
 from .threads import usable_threads
 from .vector_ir import host_vector_bits
@@ -49,6 +52,7 @@ __all__ = ["Plan", "plan", "prepared"]
 SMALL_WORK = 1_000_000
 WINOGRAD_WORK = 3  # times more work in the same time
 MANY_THREADS = 64  # whose tiles are the smallest
+MOST_PHASES = 1024  # each of which is a stage of `gemm` that takes a third of a millisecond to plan
 MACS_PER_ELEMENT = 8  # moving an element through memory takes about as long as so many multiply-adds
 WINOGRAD_CHANNELS = 16
 WINOGRAD_SAVING = 1.05  # of time
@@ -131,6 +135,12 @@ def _work(problem: Problem) -> int:
 
 
 def _made(problem: Problem, tile: Tile, threads: int, limit: int) -> Plan:
+    if count_phases(problem) > MOST_PHASES:
+        parts = correlations(problem, reached=True)
+        if len(parts) > MOST_PHASES:
+            return Plan("direct", tile, threads)
+        stages = tuple(blocking.gemm_stage(problem, part, tile, threads) for part in parts)
+        return Plan("gemm", tile, threads, stages)
     made = by_channels(problem, tile, threads)
     if made:
         return Plan(made.algorithm, made.tile, threads, (made.stage,))
