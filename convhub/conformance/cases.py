@@ -16,6 +16,7 @@ __all__ = [
     "EDGES",
     "LARGE",
     "LONG_SUMS",
+    "TAPS",
     "crossed",
     "declared_problem",
     "edges",
@@ -26,6 +27,7 @@ __all__ = [
     "narrowed",
     "pairwise",
     "random_problem",
+    "taps",
 ]
 
 Sides = tuple[Pair, Pair]
@@ -108,6 +110,25 @@ LARGE: dict[str, str] = {
     "many images": "n37c5h14w15_k9r5s5_pad2x2",
 }
 
+#: Every number of taps for which transforms are used, alike and mixed, with channels enough for them;
+#: grad_weight has short sums, in which the errors of transforms weigh most.
+TAPS: dict[str, str] = {
+    "2x2 taps": "n1c16h7w8_k17r2s2_pad1x1",
+    "3x3 taps": "n1c17h8w7_k16r3s3_pad1x1",
+    "4x4 taps": "n1c16h7w7_k17r4s4_pad2x1",
+    "5x5 taps": "n1c17h7w8_k16r5s5_pad2x2",
+    "6x6 taps": "n1c16h8w7_k17r6s6_pad3x2",
+    "7x7 taps": "n1c16h7w7_k17r7s7_pad3x3",
+    "3x7 taps": "n1c17h8w7_k16r3s7_pad1x3",
+    "6x3 taps": "n1c16h7w8_k16r6s3_pad2x1",
+    "2x5 taps": "n2c16h7w8_k17r2s5_pad1x2",
+    "7x4 taps": "n1c16h7w7_k17r7s4_pad3x2",
+    "5x6 taps": "n1c17h8w8_k16r5s6_pad2x3",
+    "1x7 taps": "n2c16h5w9_k17r1s7_pad0x3",
+    "7x7 taps with stride": "n1c16h9w10_k17r7s7_stride2x2_pad3x3",
+    "5x7 taps with dilation": "n1c16h13w14_k16r5s7_dilation2x2_pad4x6",
+}
+
 
 #: Of so many terms; in some shapes of the first number only, since these have many results.
 LENGTHS = (2**16, 10**6)
@@ -167,6 +188,11 @@ def edges(dtypes: Sequence[str], device: str = "cpu") -> list[Problem]:
 def large(dtypes: Sequence[str], device: str = "cpu") -> list[Problem]:
     """Return each of `LARGE` for each primitive; dtypes take turns."""
     return _table(LARGE, dtypes, device)
+
+
+def taps(dtypes: Sequence[str], device: str = "cpu") -> list[Problem]:
+    """Return each of `TAPS` for each primitive; dtypes take turns."""
+    return _table(TAPS, dtypes, device)
 
 
 def forked(dtypes: Sequence[str], device: str = "cpu") -> list[Problem]:

@@ -1,6 +1,6 @@
 """How much of the suite runs: all of it, or in under a minute what finds every fault it is tested with.
 
-quick is `QUICK_EDGES` and `QUICK_LARGE` for each primitive, in float32 and float64 by turns, and
+quick is `QUICK_EDGES`, `QUICK_LARGE` and `QUICK_TAPS` for each primitive, in float32 and float64 by turns,
 `EVERY_DTYPE` in each type, and long sums in float32, all changed to what the backend declares. full is
 whatever the suite has, declared or not; what is not, is skipped and counted.
 
@@ -13,10 +13,20 @@ from ..backend import Backend, Capabilities
 from ..problem import PRIMITIVES, Problem
 from .author import LEVELS, Level
 from .calls import registered
-from .cases import EDGES, LARGE, crossed, edges, large, long_sums
+from .cases import EDGES, LARGE, TAPS, crossed, edges, large, long_sums, taps
 from .subjects import BOTH, Subject, dtypes
 
-__all__ = ["EVERY_DTYPE", "LEVELS", "QUICK_EDGES", "QUICK_LARGE", "Level", "narrowed", "problems", "quick"]
+__all__ = [
+    "EVERY_DTYPE",
+    "LEVELS",
+    "QUICK_EDGES",
+    "QUICK_LARGE",
+    "QUICK_TAPS",
+    "Level",
+    "narrowed",
+    "problems",
+    "quick",
+]
 
 #: Of `EDGES`, one for each way to be extreme: sizes, strides, paddings and numbers of channels over which
 #: tiles, vectors and special cases stumble.
@@ -53,6 +63,9 @@ QUICK_EDGES = (
 
 #: Of `LARGE`, those that exceed a million products and 65536 elements at the least expense.
 QUICK_LARGE = ("square", "depthwise", "wide image")
+
+#: Of `TAPS`, those whose transforms amplify errors most.
+QUICK_TAPS = ("7x7 taps", "5x6 taps")
 
 #: Of `EDGES`, which each primitive computes in every type: all parameters at once, and a long sum.
 EVERY_DTYPE = {
@@ -94,6 +107,7 @@ def _full(subject: Subject) -> list[Problem]:
         *crossed(dtypes(subject), subject.device),
         *edges(BOTH, subject.device),
         *large(BOTH, subject.device),
+        *taps(BOTH, subject.device),
     ]
     # Crossed problems have few channels, for which an engine may have kernels of their own.
     found += [
@@ -122,6 +136,7 @@ def quick(backend: Backend, device: str) -> list[Problem]:
         turn = PRIMITIVES.index(primitive)
         cases = [(EDGES[name], by_turns[(i + turn) % len(by_turns)]) for i, name in enumerate(QUICK_EDGES)]
         cases += [(LARGE[name], by_turns[0]) for name in QUICK_LARGE]
+        cases += [(TAPS[name], by_turns[0]) for name in QUICK_TAPS]
         cases += [(EDGES[name], dtype) for dtype in declared for name in EVERY_DTYPE[primitive]]
         for text, dtype in cases:
             problem = Problem.parse(f"{primitive}_{dtype}_{text}_{device}")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from convhub.conformance.calls import fetch, tensor
-from convhub.conformance.cases import EDGES, FACTORS, LARGE, crossed, edges, large, pairwise
+from convhub.conformance.cases import EDGES, FACTORS, LARGE, TAPS, crossed, edges, large, pairwise, taps
 from convhub.conformance.data import operands
 from convhub.conformance.layouts import BUILDERS, broadcast, broadcast_values
 from convhub.conformance.poison import poisoned_memory
@@ -48,6 +48,15 @@ def test_edges_and_large_ones_are_tried_for_each_primitive():
     assert all(10**6 < p.macs < 2 * 10**7 for p in large(BOTH))
     # Those that threads are given: an engine need not use them for less.
     assert sum(p.macs > 5 * 10**6 for p in large(BOTH)) > 10
+
+
+def test_every_number_of_taps_is_tried_with_many_channels():
+    found = taps(BOTH)
+    assert len(set(found)) == 3 * len(TAPS) == len(found)
+    for axis in (0, 1):
+        assert {p.kernel_size[axis] for p in found} >= set(range(2, 8))
+    assert all(min(p.in_channels, p.out_channels) >= 16 and p.macs < 2 * 10**6 for p in found)
+    assert {(p.primitive, p.dtype) for p in found} == set(itertools.product(PRIMITIVES, BOTH))
 
 
 def test_edges_are_what_they_are_called():

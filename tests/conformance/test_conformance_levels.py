@@ -11,8 +11,16 @@ import toy_backend
 from convhub.backend import Backend, Capabilities
 from convhub.conformance import levels
 from convhub.conformance.bounds import LONG
-from convhub.conformance.cases import EDGES, LARGE, crossed, edges, large, long_sums
-from convhub.conformance.levels import EVERY_DTYPE, QUICK_EDGES, QUICK_LARGE, narrowed, problems, quick
+from convhub.conformance.cases import EDGES, LARGE, TAPS, crossed, edges, large, long_sums, taps
+from convhub.conformance.levels import (
+    EVERY_DTYPE,
+    QUICK_EDGES,
+    QUICK_LARGE,
+    QUICK_TAPS,
+    narrowed,
+    problems,
+    quick,
+)
 from convhub.conformance.subjects import SLOW_LIMIT, Subject
 from convhub.problem import PRIMITIVES, Problem
 
@@ -30,6 +38,7 @@ def test_full_is_what_the_suite_runs(toy):
         *crossed((*BOTH, "complex64", "complex128", "int64")),
         *edges(BOTH),
         *large(BOTH),
+        *taps(BOTH),
         *(
             Problem.parse(f"{primitive}_{dtype}_{EDGES['pointwise']}")
             for primitive in PRIMITIVES
@@ -54,10 +63,12 @@ def test_quick_is_small_and_the_same_every_time(toy):
 
 
 def test_quick_tries_what_full_does():
-    texts = {*EDGES, *LARGE}
-    assert texts >= {*QUICK_EDGES, *QUICK_LARGE, *itertools.chain(*EVERY_DTYPE.values())}
+    texts = {*EDGES, *LARGE, *TAPS}
+    assert texts >= {*QUICK_EDGES, *QUICK_LARGE, *QUICK_TAPS, *itertools.chain(*EVERY_DTYPE.values())}
     long = [problem for primitive in PRIMITIVES for problem in long_sums(primitive, "float32")]
-    shapes = {problem.replace(dtype="float32") for problem in (*edges(BOTH), *large(BOTH), *long)}
+    shapes = {
+        problem.replace(dtype="float32") for problem in (*edges(BOTH), *large(BOTH), *taps(BOTH), *long)
+    }
     assert {problem.replace(dtype="float32") for problem in quick(declaring(), "cpu")} <= shapes
 
 
