@@ -161,8 +161,13 @@ def _numpy_dtype_name(name: str, array: Array) -> str:
             f"{name} of shape {array.shape} has dtype {dtype.str!r}, of foreign byte order; convert it with "
             f"{name}.astype({name}.dtype.newbyteorder('='))"
         )
-    raise DtypeError(
-        f"{name} of shape {array.shape} has dtype {dtype}; it must be a floating, complex or integer type"
+    raise _unsupported(name, tuple(array.shape), str(dtype))
+
+
+def _unsupported(name: str, shape: tuple[int, ...], dtype: str) -> DtypeError:
+    return DtypeError(
+        f"{name} of shape {shape} has dtype {dtype}, which is not supported; it must be float16, bfloat16, "
+        "float32, float64, complex64, complex128 or an integer type of 8 to 64 bits"
     )
 
 
@@ -201,10 +206,7 @@ def _torch_facts(name: str, tensor: Array) -> Facts:
         )
     dtype = _TORCH_NAMES.get(tensor.dtype)
     if dtype is None:
-        raise DtypeError(
-            f"{name} of shape {tuple(tensor.shape)} has dtype {tensor.dtype}; it must be a floating, complex "
-            "or integer type"
-        )
+        raise _unsupported(name, tuple(tensor.shape), str(tensor.dtype))
     device, shape = tensor.device, tuple(map(int, tensor.shape))
     if device.type == "cpu":
         return Facts("torch", shape, dtype, "cpu")
