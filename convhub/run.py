@@ -179,7 +179,10 @@ def _call_converted(
     choice: Choice, problem: Problem, operands: Operands, library: str, convert: Callable[[Array], Array]
 ) -> Array:
     try:
-        given = tuple([None if operand is None else convert(operand) for operand in operands])
+        if choice.backend.capabilities.arrays == "torch":
+            given = _ambient().call(_converted, operands, convert)
+        else:
+            given = _converted(operands, convert)
     except RuntimeError as error:  # a conjugate that torch had put off
         lacking = as_memory_error(error, f"operands of {problem} could not be converted")
         if lacking is None:
@@ -188,7 +191,13 @@ def _call_converted(
     result = _called(choice, problem, given)
     _check(result, choice, problem, given)
     back = arrays.converter(choice.backend.capabilities.arrays, library)
+    if back is not None and library == "numpy":  # a mode of torch's would take even this for the caller's
+        return _ambient().call(back, result)
     return result if back is None else back(result)
+
+
+def _converted(operands: Operands, convert: Callable[[Array], Array]) -> Operands:
+    return tuple([None if operand is None else convert(operand) for operand in operands])
 
 
 def _comes_through(error: Exception) -> bool:
