@@ -85,7 +85,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def usable_threads(asked: int) -> int:
-    """Return `asked`, or less where ``NUMBA_NUM_THREADS`` in the environment says so.
+    """Return `asked`, or less: as many as there are cores, and as ``NUMBA_NUM_THREADS`` says.
+
+    Blocks for threads that would only take turns cost time, and change no bit of a result.
 
     Raises
     ------
@@ -93,7 +95,7 @@ def usable_threads(asked: int) -> int:
         If that variable holds no number of threads.
     """
     limit = thread_limit()
-    return asked if limit is None else min(asked, limit)
+    return min(asked, cores(), asked if limit is None else limit)
 
 
 @functools.cache

@@ -27,9 +27,9 @@ EXAMPLES = {
     "backend": f"CONVHUB_BACKEND=numpy convhub explain {SMALL}",
     "priority": f"CONVHUB_PRIORITY=naive,numpy convhub explain {SMALL}",
     "fallback": "CONVHUB_BACKEND=numba CONVHUB_FALLBACK=true convhub explain forward_int64_n1c1h4w4_k1r3s3",
-    "accuracy": f"CONVHUB_ACCURACY=strict convhub explain {LAYER} --backend numba | grep run",
-    "threads": f"CONVHUB_THREADS=1 convhub explain {LAYER} --backend numba | grep run",
-    "workspace_limit": f"CONVHUB_WORKSPACE_LIMIT='128 KiB' convhub explain {LAYER} | grep run",
+    "accuracy": f"CONVHUB_ACCURACY=strict convhub explain {LAYER} --backend numba | grep would",
+    "threads": f"CONVHUB_THREADS=1 convhub explain {LAYER} --backend numba | grep would",
+    "workspace_limit": f"CONVHUB_WORKSPACE_LIMIT='128 KiB' convhub explain {LAYER} | grep would",
     "allow_tf32": "CONVHUB_ALLOW_TF32=true convhub config | grep tf32",
     "tune": "CONVHUB_TUNE=true convhub config | grep tune",
     "verbose": (
@@ -39,7 +39,7 @@ EXAMPLES = {
     "check": "CONVHUB_CHECK=true convhub config | grep check",
     "plugins": "CONVHUB_PLUGINS=false convhub config | grep plugins",
     "disable_plugins": "CONVHUB_DISABLE_PLUGINS=cupy,torch convhub backends",
-    "options": f"CONVHUB_OPTIONS=numba.winograd=never convhub explain {LAYER} --backend numba | grep run",
+    "options": f"CONVHUB_OPTIONS=numba.winograd=never convhub explain {LAYER} --backend numba | grep would",
 }
 
 

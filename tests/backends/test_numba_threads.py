@@ -221,6 +221,16 @@ def test_numba_num_threads_is_a_limit(monkeypatch):
     assert threads.usable_threads(8) == 8
 
 
+def test_threads_above_the_cores_change_no_plan(monkeypatch):
+    monkeypatch.setattr(threads, "cores", lambda: 2)
+    problem = Problem.parse(TEXTS[0])
+    plan.cache_clear()
+    two, many = (plan(problem, RunOptions(threads=count)) for count in (2, 64))
+    assert many == two
+    assert two.threads == 2
+    plan.cache_clear()
+
+
 def test_small_problems_stay_on_the_calling_thread(monkeypatch):
     monkeypatch.undo()
     forget_plans()

@@ -98,11 +98,12 @@ def test_a_terminal_gets_its_own_width(terminal):
 
 
 def test_explaining_imports_nothing_heavy(tmp_path):
+    # Numba alone is imported: whether it can be is a backend's availability, which `explain` tells.
     code = (
         "import sys\n"
         "from convhub.cli.app import app\n"
         f"app(['explain', '{PROBLEM}', '--backend', 'naive'], standalone_mode=False)\n"
-        "print('heavy:', *({'torch', 'numba', 'cupy', 'matplotlib', 'hypothesis'} & set(sys.modules)))\n"
+        "print('heavy:', *({'torch', 'cupy', 'matplotlib', 'hypothesis'} & set(sys.modules)))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
