@@ -103,7 +103,7 @@ def check(name: str, tensor: Tensor) -> None:
             "be batched by torch.func.vmap"
         )
     if functorch.is_functorch_wrapped_tensor(tensor) and (
-        functorch.maybe_current_level() is None or functorch.is_dead_tensor_wrapper(tensor)
+        functorch.maybe_current_level() is None or functorch.unwrap_if_dead(tensor) is not tensor
     ):
         raise ArgumentError(
             f"{name} is a tensor of shape {tuple(tensor.shape)} that a torch.func transform wrapped, and the "
