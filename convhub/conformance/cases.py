@@ -113,20 +113,20 @@ LARGE: dict[str, str] = {
 #: Every number of taps for which transforms are used, alike and mixed, with channels enough for them;
 #: grad_weight has short sums, in which the errors of transforms weigh most.
 TAPS: dict[str, str] = {
-    "2x2 taps": "n1c16h7w8_k17r2s2_pad1x1",
-    "3x3 taps": "n1c17h8w7_k16r3s3_pad1x1",
-    "4x4 taps": "n1c16h7w7_k17r4s4_pad2x1",
-    "5x5 taps": "n1c17h7w8_k16r5s5_pad2x2",
-    "6x6 taps": "n1c16h8w7_k17r6s6_pad3x2",
-    "7x7 taps": "n1c16h7w7_k17r7s7_pad3x3",
-    "3x7 taps": "n1c17h8w7_k16r3s7_pad1x3",
-    "6x3 taps": "n1c16h7w8_k16r6s3_pad2x1",
-    "2x5 taps": "n2c16h7w8_k17r2s5_pad1x2",
-    "7x4 taps": "n1c16h7w7_k17r7s4_pad3x2",
-    "5x6 taps": "n1c17h8w8_k16r5s6_pad2x3",
-    "1x7 taps": "n2c16h5w9_k17r1s7_pad0x3",
-    "7x7 taps with stride": "n1c16h9w10_k17r7s7_stride2x2_pad3x3",
-    "5x7 taps with dilation": "n1c16h13w14_k16r5s7_dilation2x2_pad4x6",
+    "2x2 taps": "n1c32h8w9_k32r2s2_pad1x1",
+    "3x3 taps": "n1c32h8w9_k32r3s3_pad1x1",
+    "4x4 taps": "n1c32h8w9_k32r4s4_pad2x1",
+    "5x5 taps": "n1c32h8w9_k32r5s5_pad2x2",
+    "6x6 taps": "n1c32h8w9_k32r6s6_pad3x2",
+    "7x7 taps": "n1c32h8w9_k32r7s7_pad3x3",
+    "3x7 taps": "n1c32h8w9_k32r3s7_pad1x3",
+    "6x3 taps": "n1c32h8w9_k32r6s3_pad2x1",
+    "2x5 taps": "n1c32h8w9_k32r2s5_pad1x2",
+    "7x4 taps": "n1c32h8w9_k32r7s4_pad3x2",
+    "5x6 taps": "n1c32h8w9_k32r5s6_pad2x3",
+    "1x7 taps": "n2c33h5w9_k35r1s7_pad0x3",
+    "7x7 taps with stride": "n1c32h13w14_k32r7s7_stride2x2_pad3x3",
+    "5x7 taps with dilation": "n1c32h13w14_k16r5s7_dilation2x2_pad4x6",
 }
 
 

@@ -64,8 +64,8 @@ QUICK_EDGES = (
 #: Of `LARGE`, those that exceed a million products and 65536 elements at the least expense.
 QUICK_LARGE = ("square", "depthwise", "wide image")
 
-#: Of `TAPS`, those whose transforms amplify errors most.
-QUICK_TAPS = ("7x7 taps", "5x6 taps")
+#: Of `TAPS`, the one whose transforms amplify errors most.
+QUICK_TAPS = ("7x7 taps",)
 
 #: Of `EDGES`, which each primitive computes in every type: all parameters at once, and a long sum.
 EVERY_DTYPE = {

@@ -55,7 +55,7 @@ def test_every_number_of_taps_is_tried_with_many_channels():
     assert len(set(found)) == 3 * len(TAPS) == len(found)
     for axis in (0, 1):
         assert {p.kernel_size[axis] for p in found} >= set(range(2, 8))
-    assert all(min(p.in_channels, p.out_channels) >= 16 and p.macs < 2 * 10**6 for p in found)
+    assert all(min(p.in_channels, p.out_channels) >= 16 and p.macs < 5 * 10**6 for p in found)
     assert {(p.primitive, p.dtype) for p in found} == set(itertools.product(PRIMITIVES, BOTH))
 
 
