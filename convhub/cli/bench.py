@@ -204,7 +204,12 @@ def _check_only(context: typer.Context, allowed: Sequence[str], why: str) -> Non
 def _given(context: typer.Context) -> dict[str, bool]:
     """Return of every parameter whether it stood on the command line."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
-    return {name: source is not None and source.name == "COMMANDLINE" for name, source in sources.items()}
+    # click before 8.2 says so of arguments of which there are none, too.
+    empty = {name for name, value in context.params.items() if value is None or value in ((), [])}
+    return {
+        name: source is not None and source.name == "COMMANDLINE" and name not in empty
+        for name, source in sources.items()
+    }
 
 
 def _need(module: str, option: str) -> None:

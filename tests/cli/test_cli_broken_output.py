@@ -59,7 +59,7 @@ def test_a_closed_standard_error_takes_nothing_away(tmp_path):
     ("arguments", "words"),
     [
         ("new-backend mine --directory file", "directory is 'file'; it must be a folder that exists"),
-        ("bench --shapes folder", "shapes is 'folder', which cannot be read: "),
+        ("bench --against numpy --shapes folder", "shapes is 'folder', which cannot be read: "),
         ("bench --from folder", "from is 'folder', which is no report of `convhub bench`: "),
         ("bench --from deep.json", "from is 'deep.json', which is no report of `convhub bench`: "),
         ("bench --plot folder", "--plot is 'folder', which is a folder; it must be a file"),
