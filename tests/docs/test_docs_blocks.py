@@ -175,6 +175,9 @@ CHECKED = [page for page in PAGES if _name(page) not in EXECUTED]
 @pytest.mark.parametrize("page", CHECKED, ids=_name)
 def test_the_blocks_of_a_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (
+        tmp_path / "bench-output"
+    ).mkdir()  # which `make bench` makes: files can be written only where a folder is
     check(page, tmp_path)
 
 

@@ -28,6 +28,9 @@ SAYS = {
     "pytest tests": (0, " passed"),
 }
 
+#: Options on the page that are no command's of its own: of pytest, of ``convhub verify``, of pip.
+OF_OTHERS = ("--pyargs", "--backend", "--find-links")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -67,5 +70,5 @@ def test_the_options_of_the_page_exist():
     known = {option for parameter in command.params for option in parameter.opts}
     plugin = (Path(__file__).parents[2] / "convhub" / "conformance" / "plugin.py").read_text()
     for option in set(re.findall(r"--[a-z][a-z-]+", PAGE)):
-        assert option in known or f'"{option}"' in plugin or option in ("--pyargs", "--backend"), option
+        assert option in known or f'"{option}"' in plugin or option in OF_OTHERS, option
     assert {option for option in known if option.startswith("--")} <= set(re.findall(r"--[a-z][a-z-]+", PAGE))
