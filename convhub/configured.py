@@ -6,7 +6,6 @@ A call asks for what concerns it alone. The commands ask for everything (`wrong_
 from __future__ import annotations
 
 import dataclasses
-import json
 import types
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -130,6 +129,8 @@ def _left_out_by(out: LeftOut, resolved: Resolved) -> str:
     if out.by is None:
         return f"left out by plugins = false in {resolved.place_of('plugins')}"
     place = resolved.place_of("disable_plugins", resolved.settings.disable_plugins.index(out.by))
+    import json  # for a message alone
+
     written = "" if out.by == out.origin.plugin else f" = [{json.dumps(out.by)}]"
     return f"disabled by disable_plugins{written} in {place}"
 
@@ -301,6 +302,8 @@ def written_type(kind: Any) -> str:
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Literal:
+        import json
+
         return _listed(json.dumps(value) for value in arguments)
     if origin in (Union, types.UnionType):
         words = [written_type(part) for part in arguments if part is not type(None)]

@@ -7,7 +7,6 @@ cannot be survived; with the logger ``convhub`` at DEBUG its plugin is the last 
 
 from __future__ import annotations
 
-import importlib.metadata
 import itertools
 import logging
 from collections.abc import Callable
@@ -118,6 +117,8 @@ def _wrong_contract(stated: object, origin: Origin) -> str | None:
 
 
 def _own_version() -> str:
+    import importlib.metadata  # which `import convhub` leaves out, for its time
+
     try:
         return importlib.metadata.version(OWN_DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:  # run from its source, and not installed

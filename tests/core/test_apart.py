@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import signal
 import subprocess
 import sys
@@ -117,5 +118,6 @@ def test_a_first_call_that_is_interrupted_again_and_again(backend):
     command = [sys.executable, "-c", FIRST_CALL, backend]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert not done.stderr
+    # Where the import of `decimal` is begun again, its C library says that it was told something before.
+    assert not re.sub(r".*: warning: mpd_setminalloc: .*\n*", "", done.stderr)
     assert int(done.stdout) > 0
