@@ -113,7 +113,7 @@ print(interrupted)
 """
 
 
-#: Twice this ended in a crash of torch's own code, while the interpreter was ending; the cause is not known yet.
+#: Twice this ended in a crash of torch's own code at exit; the cause is not known yet.
 CRASHES = pytest.mark.skip(reason="torch's first import, interrupted again and again, may crash at exit")
 
 
