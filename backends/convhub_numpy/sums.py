@@ -13,12 +13,11 @@ import numpy as np
 
 from convhub.backend import Array
 
-from .tiles import parts
-
 __all__ = ["added_by_pairs", "block", "chain", "group", "sums_of_products"]
 
-#: NumPy's loops over two contiguous rows have at least so many sums side by side.
-SIDE_BY_SIDE = 8
+#: NumPy's loops over two contiguous rows have a vector of sums, which is as wide as the CPU allows: so many
+#: bytes at the least. They add vector after vector to it, for up to 8192 numbers.
+SSE_BYTES = 16
 
 
 def chain(terms: int) -> int:
@@ -38,32 +37,64 @@ def group(blocks: int, terms: int) -> int:
 
 def sums_of_products(dy: Array, x: Array, dtype: np.dtype) -> Array:
     """Return ``Σ dy[n, g, k, p, q] · x[n, g, c, p, q]`` over n, p and q as (G, K, C), in blocks."""
+    terms = dy.shape[0] * dy.shape[3] * dy.shape[4]
+    if not terms:
+        return np.zeros((*dy.shape[1:3], x.shape[2]), dtype)
+    most = chain(terms)
+    dy, x, in_a_row = _joined(dy, x)
     images, _, _, rows, columns = dy.shape
-    most = chain(images * rows * columns)
-    side_by_side = dy.strides[-1] == dy.itemsize and x.strides[-1] == x.itemsize
-    wide = min(columns, SIDE_BY_SIDE * most if side_by_side else most)
-    additions = 1 if side_by_side else max(1, wide)  # in a row
-    high = min(rows, max(1, most // additions))
-    deep = max(1, most // (additions * max(1, high))) if (high, wide) == (rows, columns) else 1
+    lanes = SSE_BYTES // dtype.itemsize if in_a_row and dtype.kind == "f" else 1
+    row = -(-columns // lanes) + 1  # additions, with that of its sum to the others
+    # einsum may copy all that it sums to a buffer, and add that in one loop; axes that it keeps end a loop.
+    kept = "" if images * rows * row <= most else "n" if rows * row <= most else "np"
+    wide = columns if row <= most else most * lanes // 2
     found = [
         np.einsum(
-            "ngkpq,ngcpq->gkc",
-            dy[slice(*n), :, :, slice(*p), slice(*q)],
-            x[slice(*n), :, :, slice(*p), slice(*q)],
+            f"ngkpbq,ngcpbq->gkc{kept}b",
+            dy[..., some].reshape(*dy.shape[:-1], -1, size),
+            x[..., some].reshape(*x.shape[:-1], -1, size),
             dtype=dtype,
+            order="C",
             casting="same_kind",
         )
-        for n in parts(images, deep)
-        for p in parts(rows, high)
-        for q in parts(columns, wide)
+        for some, size in _blocks(columns, wide)
     ]
-    return added_by_pairs(found) if found else np.zeros((*dy.shape[1:3], x.shape[2]), dtype)
+    sums = [each.reshape(*each.shape[:3], -1) for each in found]
+    return added_by_pairs(sums[0] if len(sums) == 1 else np.concatenate(sums, axis=-1))
 
 
-def added_by_pairs(arrays: list[Array]) -> Array:
-    """Return the sum of arrays of one shape."""
-    if len(arrays) == 1:
-        return arrays[0]
-    # NumPy adds by pairs along an axis that lies side by side.
-    total: Array = np.add.reduce(np.stack(arrays, axis=-1), axis=-1, dtype=arrays[0].dtype)
+def _blocks(columns: int, wide: int) -> list[tuple[slice, int]]:
+    """Return the part that ``wide`` divides and the rest, each with the length of its blocks."""
+    whole = columns // wide * wide
+    return [
+        (some, size)
+        for some, size in ((slice(whole), wide), (slice(whole, columns), columns - whole))
+        if size
+    ]
+
+
+def _joined(dy: Array, x: Array) -> tuple[Array, Array, bool]:
+    """Return views of both with the axes that lie side by side as one row, and whether a row does."""
+    joined = min(_side_by_side(dy), _side_by_side(x))
+    images, _, _, rows, columns = dy.shape
+    if joined >= 2:
+        lead = (1,) if joined == 3 else (images,)
+        size = (1, images * rows * columns) if joined == 3 else (1, rows * columns)
+        dy, x = (array.reshape(*lead, *array.shape[1:3], *size) for array in (dy, x))
+    return dy, x, joined > 0
+
+
+def _side_by_side(array: Array) -> int:
+    """Return how many of the axes q, p and n, in this order, lie side by side: einsum makes them one loop."""
+    step = array.itemsize
+    for count, axis in enumerate((-1, -2, 0)):
+        if array.strides[axis] != step and array.shape[axis] > 1:
+            return count
+        step *= array.shape[axis]
+    return 3 if array.shape[1] == array.shape[2] == 1 else 2
+
+
+def added_by_pairs(array: Array) -> Array:
+    """Return the sums over the last axis, which lies side by side; NumPy adds these by pairs."""
+    total: Array = array[..., 0] if array.shape[-1] == 1 else np.add.reduce(array, axis=-1, dtype=array.dtype)
     return total

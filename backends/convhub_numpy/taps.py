@@ -90,6 +90,8 @@ def weight_by_taps(dy: Array, x: Array, dw: Array, plan: WeightPlan, problem: Pr
                         )
                         for part in images
                     ]
-                    dw[some, :, :, r, s] = added_by_pairs(found)
+                    dw[some, :, :, r, s] = (
+                        found[0] if len(found) == 1 else added_by_pairs(np.stack(found, axis=-1))
+                    )
 
     run(work, len(blocks), threads)

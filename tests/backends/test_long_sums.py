@@ -8,6 +8,7 @@ from checking import run
 from convhub_naive import convhub_backends as naive
 from convhub_numba import convhub_backends as numba
 from convhub_numpy import convhub_backends as numpy
+from convhub_numpy.sums import sums_of_products
 
 from convhub.conformance.data import operand_shapes
 from convhub.conformance.oracle import Operands
@@ -24,6 +25,8 @@ SHAPES = (
     "forward_{}_n1c{n}h2w2_k3r1s1",
     "grad_input_{}_n1c1h1w1_k{n}r1s1",
 )
+#: Sums over planes that lie side by side in memory, which NumPy makes one loop of.
+PLANES = ("grad_weight_{}_n1c1h256w256_k1r1s1", "grad_weight_{}_n1024c1h8w8_k1r1s1")
 #: One for each algorithm of the numba engine that has long sums.
 ALGORITHMS = {
     "depthwise": ("grad_weight_{}_n{n}c16h1w1_k16r1s1_groups16", "forward_{}_n1c16h4w{n}_k16r1s{n}_groups16"),
@@ -56,8 +59,27 @@ def test_equal_numbers_of_any_count(backend, shape):
 
 @pytest.mark.parametrize("backend", [NUMPY, NUMBA], ids=lambda backend: backend.name)
 def test_equal_numbers_in_twice_as_many_bits(backend):
-    for shape in SHAPES[:4]:
-        assert ratio(backend, Problem.parse(shape.format("float64", n=65_536)), 0.7, 0.3) <= 1
+    for shape in (*SHAPES[:4], *PLANES):
+        for other in (0.3, 0.07):
+            assert ratio(backend, Problem.parse(shape.format("float64", n=65_536)), 0.7, other) <= 1
+
+
+@pytest.mark.parametrize("margin", [0, 1])
+@pytest.mark.parametrize(
+    "sizes", [(1, 1, 1, 1, 70_000), (1, 1, 1, 300, 257), (1031, 1, 1, 8, 8), (3, 2, 5, 90, 91)]
+)
+def test_numpy_sums_what_lies_side_by_side_and_what_does_not(sizes, margin):
+    images, groups, heads, rows, columns = sizes
+    padded = np.zeros((images, groups, 2, rows + margin, columns + 2 * margin))
+    x, dy = padded[..., margin:, margin : columns + margin], np.full(sizes, 0.7)
+    x[...] = 0.07
+    found = sums_of_products(dy, x, np.dtype("float64"))
+    terms = images * rows * columns
+    right = terms * Fraction(0.7) * Fraction(0.07)
+    assert found.shape == (groups, heads, 2)
+    assert abs(Fraction(float(found[0, 0, 0])) - right) <= (8 + terms**0.5) * np.finfo(float).eps * float(
+        right
+    )
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

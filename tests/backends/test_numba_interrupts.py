@@ -221,6 +221,7 @@ FILES = {
 def test_a_strike_at_any_line_leaves_nothing_behind(fresh):
     problem = PROBLEM
     given, options = operands(problem), RunOptions(threads=3)
+    threads.end_helpers()  # of other tests, which may be more
     expected = run(problem, given, options)
     time.sleep(0.02)
     struck = 0

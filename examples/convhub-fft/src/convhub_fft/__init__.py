@@ -7,7 +7,7 @@ does for small kernels and for few outputs, these are made tap by tap. `convhub 
 Accuracy
     ``normwise``: a transform mixes all pixels of an image, so that rounding errors of the largest ones reach
     all others. Transforms are in float64, for float32 too. Taps are ``componentwise``, and run where accuracy
-    is to be strict.
+    is to be strict. They add the sums of images one after another, so that ``long_sums`` is False.
 Not finite
     A transform would spread one NaN over the whole image, so images whose results are not finite are summed
     again tap by tap, many times slower; so is what overflows in a spectrum, and not in its result.
@@ -70,7 +70,7 @@ def convhub_backends() -> list[Backend]:
     return [
         Backend(
             "fft",
-            Capabilities(dtypes=("float32", "float64"), accuracy="normwise"),
+            Capabilities(dtypes=("float32", "float64"), accuracy="normwise", long_sums=False),
             forward,
             grad_input,
             grad_weight,
