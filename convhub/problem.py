@@ -198,7 +198,7 @@ class Problem:
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:
         """Shape of ``w``: (K, C / groups, R, S)."""
-        return (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+        return (self.out_channels, self.group_channels[0], *self.kernel_size)
 
     @property
     def output_shape(self) -> tuple[int, int, int, int]:
@@ -215,6 +215,30 @@ class Problem:
         }[self.primitive]
 
     @property
+    def operand_shapes(self) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
+        """Shapes of what the primitive computes it from, in the order in which a backend gets them."""
+        return {
+            "forward": (self.input_shape, self.weight_shape),
+            "grad_input": (self.output_shape, self.weight_shape),
+            "grad_weight": (self.output_shape, self.input_shape),
+        }[self.primitive]
+
+    @property
+    def bias_shape(self) -> tuple[int] | None:
+        """Shape of the bias that may be added to the result; None for a primitive that takes none."""
+        return None if self.primitive == "grad_weight" else (self.result_shape[1],)
+
+    @property
+    def group_channels(self) -> Pair:
+        """Channels of one group, of ``x`` and of ``y``: (C / groups, K / groups)."""
+        return (self.in_channels // self.groups, self.out_channels // self.groups)
+
+    @property
+    def itemsize(self) -> int:
+        """Size of one element in bytes."""
+        return ITEM_BYTES[self.dtype]
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates, those on padding included; one is two floating-point operations."""
         return math.prod(self.output_shape) * math.prod(self.weight_shape[1:])
@@ -225,23 +249,23 @@ class Problem:
         if self.primitive == "forward":
             return math.prod(self.weight_shape[1:])
         if self.primitive == "grad_input":
-            return self.out_channels // self.groups * math.prod(self.kernel_size)
+            return self.group_channels[1] * math.prod(self.kernel_size)
         return self.batch * math.prod(self.output_size)
 
     @property
     def input_bytes(self) -> int:
         """Size of ``x`` in bytes."""
-        return math.prod(self.input_shape) * ITEM_BYTES[self.dtype]
+        return math.prod(self.input_shape) * self.itemsize
 
     @property
     def weight_bytes(self) -> int:
         """Size of ``w`` in bytes."""
-        return math.prod(self.weight_shape) * ITEM_BYTES[self.dtype]
+        return math.prod(self.weight_shape) * self.itemsize
 
     @property
     def output_bytes(self) -> int:
         """Size of ``y`` in bytes."""
-        return math.prod(self.output_shape) * ITEM_BYTES[self.dtype]
+        return math.prod(self.output_shape) * self.itemsize
 
     def replace(self, **changes: object) -> Problem:
         """Return the same problem with some fields changed, as `dataclasses.replace` does.

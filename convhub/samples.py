@@ -147,7 +147,7 @@ Index: TypeAlias = tuple[Array, ...]
 def _of_output(problem: Problem, element: Index) -> tuple[Index, Index, Array]:
     n, k, p, q = element
     _, c, r, s = _axes(problem.weight_shape)
-    group = k // (problem.out_channels // problem.groups)
+    group = k // problem.group_channels[1]
     (row, column), inside = _pixels(problem, (p, q), (r, s))
     return (n, group * problem.weight_shape[1] + c, row, column), (k, c, r, s), inside
 
@@ -155,7 +155,7 @@ def _of_output(problem: Problem, element: Index) -> tuple[Index, Index, Array]:
 def _of_input(problem: Problem, element: Index) -> tuple[Index, Index, Array]:
     n, channel, h, w = element
     group, c = np.divmod(channel, problem.weight_shape[1])
-    outputs = problem.out_channels // problem.groups
+    outputs = problem.group_channels[1]
     _, k, r, s = _axes((0, outputs, *problem.kernel_size))
     places, inside = [], np.True_
     for axis, pixel, tap in ((0, h, r), (1, w, s)):
@@ -172,7 +172,7 @@ def _of_weight(problem: Problem, element: Index) -> tuple[Index, Index, Array]:
     k, c, r, s = element
     n, _, p, q = _axes((problem.batch, 0, *problem.output_size))
     n = n.reshape(1, -1, 1, 1)
-    group = k // (problem.out_channels // problem.groups)
+    group = k // problem.group_channels[1]
     (row, column), inside = _pixels(problem, (p, q), (r, s))
     return (n, k, p, q), (n, group * problem.weight_shape[1] + c, row, column), inside
 

@@ -114,6 +114,7 @@ def measure(
 def _small_part(problem: Problem) -> Problem:
     """Return a problem like this one of at most a few thousand multiply-accumulates for each tap."""
     groups = min(problem.groups, 4)
+    inputs, outputs = problem.group_channels
     sizes = []
     for axis in (0, 1):
         reach = problem.dilation[axis] * (problem.kernel_size[axis] - 1) + 1
@@ -121,8 +122,8 @@ def _small_part(problem: Problem) -> Problem:
     return problem.replace(
         batch=1,
         groups=groups,
-        in_channels=groups * min(problem.in_channels // problem.groups, 4),
-        out_channels=groups * min(problem.out_channels // problem.groups, 4),
+        in_channels=groups * min(inputs, 4),
+        out_channels=groups * min(outputs, 4),
         input_size=(sizes[0], sizes[1]),
         padding=((0, 0), (0, 0)),
         output_size=(0, 0),
@@ -132,13 +133,8 @@ def _small_part(problem: Problem) -> Problem:
 def random_operands(problem: Problem, seed: int = 0) -> tuple[Any, ...]:
     """Return NumPy arrays for a primitive: its two operands, and None for the bias where it has one."""
     generator = np.random.default_rng(seed)
-    shapes = {
-        "forward": (problem.input_shape, problem.weight_shape),
-        "grad_input": (problem.output_shape, problem.weight_shape),
-        "grad_weight": (problem.output_shape, problem.input_shape),
-    }[problem.primitive]
-    operands = tuple(_random(generator, shape, problem.dtype) for shape in shapes)
-    return operands if problem.primitive == "grad_weight" else (*operands, None)
+    operands = tuple(_random(generator, shape, problem.dtype) for shape in problem.operand_shapes)
+    return (*operands, None) if problem.bias_shape else operands
 
 
 def _random(generator: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Any:

@@ -8,7 +8,12 @@ from typing import NamedTuple
 
 from convhub.problem import Problem
 
-__all__ = ["Axis", "phases", "reach"]
+__all__ = ["Axis", "ceil_div", "phases", "reach"]
+
+
+def ceil_div(total: int, size: int) -> int:
+    """Return how many blocks of ``size`` hold ``total``."""
+    return -(-total // size)
 
 
 class Axis(NamedTuple):
@@ -68,7 +73,7 @@ def _backward(problem: Problem, axis: int) -> list[Axis]:
         )
         taps = len(range(tap, kernel, step))
         shift = (reach - tap * dilation) // stride if taps else 0
-        count = -(-(size - first) // stride)
+        count = ceil_div(size - first, stride)
         made.append(Axis(count, first, stride, 1, shift, taps, tap, step, -(step * dilation // stride)))
     return made
 

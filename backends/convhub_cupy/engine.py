@@ -63,7 +63,7 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions, runt
         tensor.grad_weight(made, dy, x, dw, problem, runtime)
         return dw
     groups, (top, _), (left, _) = problem.groups, *problem.padding
-    M, C = problem.out_channels // groups, problem.in_channels // groups
+    C, M = problem.group_channels
     sizes = (problem.batch, groups, M, C, *problem.kernel_size, *problem.output_size, *problem.input_size)
     pixels = problem.batch * math.prod(problem.output_size) + made.part_pixels
     index = _index(made, (dy, x, dw), made.parts * dw.size, pixels, reach(problem, strides_of(x)[2:]))
@@ -83,7 +83,7 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions, runt
 
 def _grouped(w: Array, problem: Problem) -> Array:
     """Return the weight as (groups, K / groups, C / groups, R, S), a view."""
-    return w.reshape(problem.groups, problem.out_channels // problem.groups, *w.shape[1:])
+    return w.reshape(problem.groups, problem.group_channels[1], *w.shape[1:])
 
 
 def _correlate(

@@ -19,10 +19,10 @@ from __future__ import annotations
 import math
 
 from convhub.backend import bounded_cache
-from convhub.problem import ITEM_BYTES, Problem
+from convhub.problem import Problem
 
 from . import plan_tensor
-from .axes import Axis, phases
+from .axes import Axis, ceil_div, phases
 from .launches import BLOCKS_WANTED, DIRECT_BLOCKS, LEAST_PART, MOST_BLOCKS, THREADS, Launch, Plan, Settings
 from .plan_winograd import winograd_plan
 from .variants import TILED_DTYPES, Tile, tiles_for
@@ -42,7 +42,7 @@ def plan(problem: Problem, settings: Settings) -> Plan:
 
 def _channels(problem: Problem) -> tuple[int, int]:
     """Return how many channels one group of the result has, and of the source."""
-    inward, outward = problem.in_channels // problem.groups, problem.out_channels // problem.groups
+    inward, outward = problem.group_channels
     return (inward, outward) if problem.primitive == "grad_input" else (outward, inward)
 
 
@@ -61,22 +61,22 @@ def _correlation_plan(problem: Problem, settings: Settings) -> Plan:
     if made is not None:
         return made
     if tiled and C == 1:
-        blocks = [planes * -(-area // THREADS) for area in areas]
+        blocks = [planes * ceil_div(area, THREADS) for area in areas]
         if max(blocks, default=0) <= MOST_BLOCKS:
             launches = _launches("depthwise.cu", "depthwise_correlate", (), blocks, THREADS, parts)
             return Plan("depthwise", launches)
     if tiled and M * C > 4:
         tile = _tile(problem.dtype, M, problem.batch * max(areas, default=0))
-        channel_tiles = groups * -(-M // tile.m)
-        blocks = [channel_tiles * -(-(problem.batch * area) // tile.n) for area in areas]
+        channel_tiles = groups * ceil_div(M, tile.m)
+        blocks = [channel_tiles * ceil_div(problem.batch * area, tile.n) for area in areas]
         if max(blocks, default=0) <= MOST_BLOCKS:
             options = (*tile.options, f"-DTAPS_OUTER={int(C % tile.k == 0 or 4 * tile.k <= C)}")
             launches = _launches("implicit_gemm.cu", "implicit_gemm", options, blocks, tile.threads, parts)
             # The weight is laid out so that threads read neighbours; where that does not fit, it is left.
-            weight = math.prod(problem.weight_shape) * ITEM_BYTES[problem.dtype]
+            weight = math.prod(problem.weight_shape) * problem.itemsize
             workspace = weight if weight <= settings.workspace_limit else 0
             return Plan("implicit_gemm", launches, tile, workspace_bytes=workspace)
-    blocks = [min(DIRECT_BLOCKS, -(-(planes * area) // THREADS)) for area in areas]
+    blocks = [min(DIRECT_BLOCKS, ceil_div(planes * area, THREADS)) for area in areas]
     return Plan("direct", _launches("direct.cu", "direct_correlate", (), blocks, THREADS, parts))
 
 
@@ -97,7 +97,13 @@ def _tile(dtype: str, rows: int, columns: int) -> Tile:
     """Return the tile that leaves the least of itself empty, and among equals the largest."""
 
     def computed(tile: Tile) -> float:
-        return -(-rows // tile.m) * tile.m * -(-columns // tile.n) * tile.n * (1 + 16 / tile.m + 16 / tile.n)
+        return (
+            ceil_div(rows, tile.m)
+            * tile.m
+            * ceil_div(columns, tile.n)
+            * tile.n
+            * (1 + 16 / tile.m + 16 / tile.n)
+        )
 
     return min(tiles_for(dtype), key=computed)
 
@@ -117,19 +123,23 @@ def _weight_plan(problem: Problem, settings: Settings) -> Plan:
     if weights and pixels and problem.dtype in TILED_DTYPES:
         columns = weights // problem.out_channels
         tile = _tile(problem.dtype, M, columns)
-        tiles = problem.groups * -(-M // tile.m) * -(-columns // tile.n)
+        tiles = problem.groups * ceil_div(M, tile.m) * ceil_div(columns, tile.n)
         item = 8 if problem.dtype == "float64" else 4
         most = max(1, min(pixels // LEAST_PART, BLOCKS_WANTED // tiles, workspace_limit // (item * weights)))
-        part_pixels = -(-pixels // most // tile.k) * tile.k
+        part_pixels = ceil_div(ceil_div(pixels, most), tile.k) * tile.k
         part_pixels = max(tile.k, part_pixels)
-        parts = -(-pixels // part_pixels)
+        parts = ceil_div(pixels, part_pixels)
         workspace = parts * weights * item
         if tiles * parts <= MOST_BLOCKS and columns < 2**30 and workspace <= workspace_limit:
             add = Launch(
-                "grad_weight.cu", "add_parts", tiles_for(problem.dtype)[-1].options, -(-weights // 256), 256
+                "grad_weight.cu",
+                "add_parts",
+                tiles_for(problem.dtype)[-1].options,
+                ceil_div(weights, 256),
+                256,
             )
             multiply = Launch("grad_weight.cu", "grad_weight", tile.options, tiles * parts, tile.threads)
             return Plan("grad_weight", (multiply, add), tile, parts, part_pixels, workspace)
-    blocks = min(DIRECT_BLOCKS, -(-weights // THREADS))
+    blocks = min(DIRECT_BLOCKS, ceil_div(weights, THREADS))
     launches = (Launch("direct.cu", "direct_grad_weight", (), blocks, THREADS),) if weights else ()
     return Plan("direct", launches)

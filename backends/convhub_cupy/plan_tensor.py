@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from convhub.problem import Problem
 
-from .axes import Axis, reach
+from .axes import Axis, ceil_div, reach
 from .launches import BLOCKS_WANTED, LEAST_PART, MOST_BLOCKS, TENSOR_CORES, Launch, Plan, Settings
 from .variants import TENSOR_TILES, TENSOR_TYPES, TENSOR_WEIGHT_TILES, TensorTile, tensor_options
 
@@ -42,7 +42,7 @@ def takes(problem: Problem, settings: Settings) -> bool:
 
 def chunks_of(channels: int, dtype: str) -> int:
     """Return how many chunks the channels of a pixel, or of a weight's tap, are packed into."""
-    return -(-channels * _item_bytes(dtype) // CHUNK_BYTES)
+    return ceil_div(channels * _item_bytes(dtype), CHUNK_BYTES)
 
 
 def packed_channels(channels: int, dtype: str) -> int:
@@ -53,15 +53,15 @@ def packed_channels(channels: int, dtype: str) -> int:
 def packing(dtype: str, name: str, planes: int, channels: int, places: int) -> Launch:
     """Return the launch that packs `planes` images or kernels of `places` pixels or taps."""
     chunks = chunks_of(channels, dtype)
-    blocks = planes * -(-places // PACKED_PIXELS) * -(-chunks // PACKED_CHUNKS)
+    blocks = planes * ceil_div(places, PACKED_PIXELS) * ceil_div(chunks, PACKED_CHUNKS)
     if name == "pack_weight":
-        blocks = -(-planes * places * chunks // PACKING_THREADS)
+        blocks = ceil_div(planes * places * chunks, PACKING_THREADS)
     return Launch("pack.cu", name, tensor_options(dtype), blocks, PACKING_THREADS)
 
 
 def gemm_blocks(tile: TensorTile, groups: int, M: int, pixels: int) -> int:
     """Return how many blocks a product takes that has M rows in each group, and `pixels` columns."""
-    return groups * -(-M // tile.m) * -(-pixels // tile.n)
+    return groups * ceil_div(M, tile.m) * ceil_div(pixels, tile.n)
 
 
 def correlation_plan(
@@ -104,14 +104,14 @@ def correlation_plan(
 def weight_plan(problem: Problem, settings: Settings) -> Plan | None:
     """Return the plan of grad_weight, whose parts are those of the images that are packed at a time."""
     groups, dtype, batch = problem.groups, problem.dtype, problem.batch
-    M, C = problem.out_channels // groups, problem.in_channels // groups
+    C, M = problem.group_channels
     area, source_area = math.prod(problem.output_size), math.prod(problem.input_size)
     columns = math.prod(problem.kernel_size) * packed_channels(C, dtype)
     of_part = problem.out_channels * columns * 4  # bytes; sums are float32
     of_image = groups * (area * packed_channels(M, dtype) + source_area * packed_channels(C, dtype))
     item, images, room = _item_bytes(dtype), min(batch, MOST_ELEMENTS // of_image), 0
     while images:
-        turns = -(-batch // images)
+        turns = ceil_div(batch, images)
         room = (settings.workspace_limit - images * of_image * item) // (turns * of_part)
         if room > 0:
             break
@@ -121,15 +121,15 @@ def weight_plan(problem: Problem, settings: Settings) -> Plan | None:
     tile = _tile(TENSOR_WEIGHT_TILES, groups, M, columns)
     tiles = gemm_blocks(tile, groups, M, columns)
     parts = max(1, min(images * area // LEAST_PART, BLOCKS_WANTED // tiles, room))
-    part_pixels = -(-(images * area) // parts // STEP_PIXELS) * STEP_PIXELS
-    parts = -(-(images * area) // part_pixels)
+    part_pixels = ceil_div(ceil_div(images * area, parts), STEP_PIXELS) * STEP_PIXELS
+    parts = ceil_div(images * area, part_pixels)
     weights, options = math.prod(problem.result_shape), tensor_options(dtype, tile)
     of_sums = tensor_options(dtype, TENSOR_WEIGHT_TILES[-1])  # whatever the tile: this kernel has none
     launches = (
         packing(dtype, "pack_pixels", images * groups, M, area),
         packing(dtype, "pack_pixels", images * groups, C, source_area),
         Launch("tensor_weight.cu", "tensor_weight", options, tiles * parts, tile.threads),
-        Launch("tensor_weight.cu", "tensor_add_parts", of_sums, -(-weights // 256), 256),
+        Launch("tensor_weight.cu", "tensor_add_parts", of_sums, ceil_div(weights, 256), 256),
     )
     elements = turns * parts * of_part // 4
     if max(*(launch.blocks for launch in launches), elements) > MOST_ELEMENTS:

@@ -6,7 +6,7 @@ import math
 
 from convhub.problem import Problem
 
-from .axes import phases
+from .axes import ceil_div, phases
 from .launches import MOST_BLOCKS, THREADS, Launch, Plan, Settings
 from .variants import WINOGRAD_TILE
 
@@ -36,13 +36,13 @@ def winograd_plan(problem: Problem, M: int, C: int, settings: Settings) -> Plan 
     ((rows, columns),) = phases(problem)
     if rows.tap_shift < 0:
         rows, columns = rows.reversed, columns.reversed
-    tiles = problem.batch * -(-rows.outputs // 2) * -(-columns.outputs // 2)
+    tiles = problem.batch * ceil_div(rows.outputs, 2) * ceil_div(columns.outputs, 2)
     padded_m, padded_c = (
-        -(-M // WINOGRAD_TILE.m) * WINOGRAD_TILE.m,
-        -(-C // WINOGRAD_TILE.k) * WINOGRAD_TILE.k,
+        ceil_div(M, WINOGRAD_TILE.m) * WINOGRAD_TILE.m,
+        ceil_div(C, WINOGRAD_TILE.k) * WINOGRAD_TILE.k,
     )
     pairs = problem.groups * padded_m * padded_c
-    tile_blocks = -(-4 * tiles // WINOGRAD_TILE.n)
+    tile_blocks = ceil_div(4 * tiles, WINOGRAD_TILE.n)
     blocks = problem.groups * padded_m // WINOGRAD_TILE.m * tile_blocks
     workspace = pairs * 16 * 4
     if workspace > settings.workspace_limit or max(blocks, pairs) > MOST_BLOCKS:
@@ -53,7 +53,7 @@ def winograd_plan(problem: Problem, M: int, C: int, settings: Settings) -> Plan 
         if min(M, C) < WINOGRAD_CHANNELS or plain < WINOGRAD_SAVING * work:
             return None
     transform = Launch(
-        "winograd_weight.cu", "winograd_weight", (), -(-pairs // THREADS), THREADS, (rows, columns)
+        "winograd_weight.cu", "winograd_weight", (), ceil_div(pairs, THREADS), THREADS, (rows, columns)
     )
     multiply = Launch("winograd.cu", "winograd", (), blocks, THREADS, (rows, columns))
     return Plan("winograd", (transform, multiply), WINOGRAD_TILE, workspace_bytes=workspace)

@@ -9,6 +9,7 @@ import numpy as np
 
 from convhub.backend import Array, Problem
 
+from .axes import ceil_div
 from .launches import Plan
 from .launching import Index, axes_of, index_for, ints, run, strides_of
 from .plan_tensor import chunks_of, gemm_blocks, packed_channels, packing
@@ -57,7 +58,7 @@ def grad_weight(made: Plan, dy: Array, x: Array, dw: Array, problem: Problem, ru
     """Run grad_weight into `dw`; the images that are packed at a time have parts of their own."""
     assert isinstance(made.tile, TensorTile)
     groups, dtype = problem.groups, problem.dtype
-    M, C = problem.out_channels // groups, problem.in_channels // groups
+    C, M = problem.group_channels
     columns = math.prod(problem.kernel_size) * packed_channels(C, dtype)
     packed_dy = _packed(made, dw, dy, groups, M, runtime)
     packed_x = _packed(made, dw, x, groups, C, runtime)
@@ -71,7 +72,7 @@ def grad_weight(made: Plan, dy: Array, x: Array, dw: Array, problem: Problem, ru
         _pack_pixels(some_dy, packed_dy, groups, problem, runtime)
         _pack_pixels(some_x, packed_x, groups, problem, runtime)
         images = some_x.shape[0]
-        parts = -(-(images * math.prod(problem.output_size)) // made.part_pixels)
+        parts = ceil_div(images * math.prod(problem.output_size), made.part_pixels)
         sizes = (images, groups, M, C, *problem.kernel_size, *problem.output_size, *problem.input_size)
         steps = (*problem.stride, *problem.dilation, top, left, made.part_pixels)
         blocks = gemm_blocks(made.tile, groups, M, columns) * parts

@@ -14,9 +14,10 @@ from . import grad_weight
 from .chains import block, chain, group
 from .correlation import Axis, Correlation, Sizes, correlations
 from .narrow import is_narrow_dtype
+from .tiling import ceil_div, even
 
 __all__ = [
-    "Stage", "Tile", "dot_stage", "even", "gemm_stage", "grad_weight_stage", "indirect_stage", "shares_well",
+    "Stage", "Tile", "dot_stage", "gemm_stage", "grad_weight_stage", "indirect_stage", "shares_well",
 ]  # fmt: skip
 
 PANEL_BYTES = 24 * 1024  # a panel: most of a first-level cache
@@ -125,28 +126,14 @@ def _inside(axis: Axis) -> bool:
     return all(0 <= shift <= axis.source_size - axis.count for _, shift in axis.taps)
 
 
-def even(total: int, most: int, multiple: int = 1) -> int:
-    """Return the length of blocks of `total`, at most about `most` each, all nearly alike."""
-    blocks = max(1, _blocks(total, max(multiple, most // multiple * multiple)))
-    return _blocks(_blocks(total, blocks), multiple) * multiple
-
-
-def _halves(value: int) -> int:
-    return -(-value // 2)
-
-
-def _blocks(total: int, size: int) -> int:
-    return -(-total // size)
-
-
 def _pixel_tile(rows: int, columns: int, most: int, planes: Planes, channel_bytes: int) -> tuple[int, int]:
     """Return how many rows and columns of outputs to take at once from one image."""
     tile_columns = even(columns, most)
     tile_rows = max(1, min(rows, most // tile_columns))
     while tile_rows > 1 and planes.items(tile_rows, tile_columns) * channel_bytes > TILE_BYTES:
-        tile_rows = _halves(tile_rows)
+        tile_rows = ceil_div(tile_rows, 2)
     while tile_columns > LEAST_COLUMNS and planes.items(tile_rows, tile_columns) * channel_bytes > TILE_BYTES:
-        tile_columns = _halves(tile_columns)
+        tile_columns = ceil_div(tile_columns, 2)
     return even(rows, tile_rows), tile_columns
 
 
@@ -209,22 +196,22 @@ def gemm_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
         tile_images = even(images, max(1, fitting))
 
     def tasks() -> int:
-        tiles = _blocks(images, tile_images) * _blocks(A, tile_rows) * _blocks(B, tile_columns)
-        return tiles * part.groups * _blocks(M, tile_channels)
+        tiles = ceil_div(images, tile_images) * ceil_div(A, tile_rows) * ceil_div(B, tile_columns)
+        return tiles * part.groups * ceil_div(M, tile_channels)
 
     while images and not shares_well(tasks(), threads):
         pixels = tile_images * tile_rows * tile_columns
         if pixels <= 8 * tile.width and tile_channels > 4 * tile.height and tasks() < threads:
             # Each block of channels packs all pixels anew.
-            tile_channels = _blocks(_halves(tile_channels), tile.height) * tile.height
+            tile_channels = ceil_div(ceil_div(tile_channels, 2), tile.height) * tile.height
         elif pixels <= (8 if tasks() >= threads else 2) * tile.width:
             break
         elif tile_images > 1:
-            tile_images = _halves(tile_images)
+            tile_images = ceil_div(tile_images, 2)
         elif tile_rows > 1:
-            tile_rows = _halves(tile_rows)
+            tile_rows = ceil_div(tile_rows, 2)
         else:
-            tile_columns = _halves(tile_columns)
+            tile_columns = ceil_div(tile_columns, 2)
     pixels = tile_images * tile_rows * tile_columns
     sizes = _sizes(
         problem,
@@ -240,7 +227,7 @@ def gemm_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
         pad_items=block_channels * tile_images * planes.items(tile_rows, tile_columns) + tile.lanes,
         panel_items=(terms + 1) * tile.width + tile.lanes,
         packed_items=tile_channels * terms,
-        held_panels=_blocks(pixels, tile.width) if several else 1,
+        held_panels=ceil_div(pixels, tile.width) if several else 1,
     )
     items = sizes.pad_items + sizes.panel_items + sizes.packed_items
     items += sizes.held_panels * tile_channels * tile.width
@@ -263,14 +250,14 @@ def indirect_stage(problem: Problem, part: Correlation, tile: Tile, threads: int
     tile_groups = part.groups
 
     def tasks() -> int:
-        tiles = problem.batch * _blocks(A, tile_rows) * _blocks(B, tile_columns)
-        return tiles * _blocks(part.groups, tile_groups)
+        tiles = problem.batch * ceil_div(A, tile_rows) * ceil_div(B, tile_columns)
+        return tiles * ceil_div(part.groups, tile_groups)
 
     while problem.batch and not shares_well(tasks(), threads):
         if tile_groups > 1:
-            tile_groups = _halves(tile_groups)
+            tile_groups = ceil_div(tile_groups, 2)
         elif tile_rows > 4:
-            tile_rows = _halves(tile_rows)
+            tile_rows = ceil_div(tile_rows, 2)
         else:
             break
     block_terms = block(part.terms, PANEL_BYTES // (24 * tile.lanes))
@@ -291,7 +278,7 @@ def indirect_stage(problem: Problem, part: Correlation, tile: Tile, threads: int
         held_panels=0,
     )
     items = sizes.pad_items + sizes.packed_items + tile.height * (tile.width + 1)
-    listed = tile_rows * _blocks(tile_columns, tile.lanes) + tile.vectors
+    listed = tile_rows * ceil_div(tile_columns, tile.lanes) + tile.vectors
     integers = 2 * listed + tile.vectors + part.terms
     return Stage(sizes, planes.taps, planes.phases, tasks(), items, integers, in_place)
 
@@ -305,13 +292,13 @@ def grad_weight_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     block_channels = even(M, 128, tile.height)
 
     def tasks() -> int:
-        return part.groups * _blocks(M, block_channels) * _blocks(columns, block_columns)
+        return part.groups * ceil_div(M, block_channels) * ceil_div(columns, block_columns)
 
     while not shares_well(tasks(), threads):
         if block_columns > tile.width:
             block_columns = even(columns, block_columns - tile.width, tile.width)
         elif block_channels > 2 * tile.height:
-            block_channels = even(M, _halves(block_channels), tile.height)
+            block_channels = even(M, ceil_div(block_channels, 2), tile.height)
         else:
             break
     channels = min(part.source_channels, (block_columns - 2) // part.taps + 2)
@@ -326,7 +313,7 @@ def grad_weight_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
         tile,
         tasks(),
         planes.inside,
-        _blocks(tile_rows * tile_columns, block_pixels),
+        ceil_div(tile_rows * tile_columns, block_pixels),
         tile_rows=tile_rows,
         tile_columns=tile_columns,
         block_pixels=block_pixels,
@@ -352,16 +339,16 @@ def dot_stage(problem: Problem, tile: Tile) -> Stage:
         tile,
         part.groups,
         planes.inside,
-        _blocks(tile_rows, block_rows),
+        ceil_div(tile_rows, block_rows),
         tile_rows=tile_rows,
         tile_columns=tile_columns,
         block_pixels=block_rows,
         block_channels=M,
-        block_columns=_blocks(part.taps, tile.vectors) * tile.vectors,
+        block_columns=ceil_div(part.taps, tile.vectors) * tile.vectors,
         pad_items=C * planes.items(tile_rows, tile_columns) + tile.lanes,
         panel_items=0,
         left_items=tile_rows * tile_columns + tile.lanes,
-        sum_items=max(M * C, 2) * _blocks(part.taps, tile.vectors) * tile.vectors,
+        sum_items=max(M * C, 2) * ceil_div(part.taps, tile.vectors) * tile.vectors,
     )
 
 
@@ -380,7 +367,7 @@ def dot_rows(
         planes,
         copied * tile.item,
     )
-    return tile_rows, tile_columns, even(tile_rows, max(1, most // _blocks(tile_columns, tile.lanes)))
+    return tile_rows, tile_columns, even(tile_rows, max(1, most // ceil_div(tile_columns, tile.lanes)))
 
 
 def _pixels(problem: Problem) -> int:
@@ -399,7 +386,7 @@ def _reduced(
     **blocks: int,
 ) -> Stage:
     """Return the stage of a weight's gradient; a tile of pixels is summed in `tile_blocks` blocks."""
-    tiles = _blocks(part.rows.count, blocks["tile_rows"]) * _blocks(
+    tiles = ceil_div(part.rows.count, blocks["tile_rows"]) * ceil_div(
         part.columns.count, blocks["tile_columns"]
     )
     sizes = grad_weight.Sizes(

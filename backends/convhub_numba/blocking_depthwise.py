@@ -12,6 +12,7 @@ from .blocking import Stage, Tile, shares_well
 from .chains import block
 from .correlation import Axis, Correlation
 from .depthwise import Part, Sizes
+from .tiling import ceil_div
 
 __all__ = ["depthwise_stage", "margins", "most_source_rows", "outputs_at_once", "parts_table"]
 
@@ -43,7 +44,9 @@ def outputs_at_once(parts: tuple[Correlation, ...]) -> int:
         return parts[0].columns.count
 
     def cost(number: int) -> int:
-        return sum(part.rows.count * -(-part.columns.count // number) * max(number, BUSY) for part in parts)
+        return sum(
+            part.rows.count * ceil_div(part.columns.count, number) * max(number, BUSY) for part in parts
+        )
 
     narrowest = max(1, min((part.columns.count for part in parts), default=1))
     return min((number for number in SIDE_BY_SIDE if number <= narrowest), key=cost)
@@ -66,10 +69,10 @@ def depthwise_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile
         return (most_source_rows(parts, out_rows, tile_rows) * pitch + tile_rows * out_columns) * tile.lanes
 
     def tasks() -> int:
-        return -(-problem.in_channels // tile.lanes) * problem.batch * -(-out_rows // tile_rows)
+        return ceil_div(problem.in_channels, tile.lanes) * problem.batch * ceil_div(out_rows, tile_rows)
 
     def halved() -> int:
-        return -(-tile_rows // (2 * multiple)) * multiple
+        return ceil_div(tile_rows, 2 * multiple) * multiple
 
     while tile_rows > LEAST_ROWS * multiple and items() * tile.item > TILE_BYTES:
         tile_rows = halved()
@@ -138,7 +141,7 @@ def margins(parts: tuple[Correlation, ...]) -> tuple[int, int]:
         for _, shift in part.columns.taps:
             low = min(low, shift)
             high = max(high, (part.columns.count - 1) * step + shift)
-    return -low, -(-(high + 1 - low) // step)
+    return -low, ceil_div(high + 1 - low, step)
 
 
 def _evenly(axis: Axis) -> tuple[int, int, int, int]:
@@ -156,8 +159,8 @@ def most_source_rows(parts: tuple[Correlation, ...], out_rows: int, tile_rows: i
         o1 = min(out_rows, o0 + tile_rows)
         low, high = math.inf, -math.inf
         for axis in (part.rows for part in parts if part.rows.taps):
-            a0 = max(0, -(-(o0 - axis.first) // axis.step))
-            a1 = min(axis.count, -(-(o1 - axis.first) // axis.step))
+            a0 = max(0, ceil_div(o0 - axis.first, axis.step))
+            a1 = min(axis.count, ceil_div(o1 - axis.first, axis.step))
             if a0 < a1:
                 shifts = [shift for _, shift in axis.taps]
                 low = min(low, a0 * axis.source_step + min(shifts))

@@ -9,9 +9,10 @@ import numpy as np
 
 from convhub.problem import Problem
 
-from .blocking import Stage, Tile, even
+from .blocking import Stage, Tile
 from .chains import chain, group
 from .depthwise_weight import Sizes
+from .tiling import ceil_div, even
 
 __all__ = [
     "Rows", "depthwise_weight_stage", "groups_of_taps", "most_sums", "pixel_blocks", "sums_at_once",
@@ -45,7 +46,7 @@ def groups_of_taps(problem: Problem, axis: int, number: int) -> list[tuple[int, 
         low, high = outputs, 0
         for tap in range(start, start + number):
             reach = shift - tap * dilation
-            begin, end = max(0, -(-reach // step)), min(outputs, -(-(size + reach) // step))
+            begin, end = max(0, ceil_div(reach, step)), min(outputs, ceil_div(size + reach, step))
             if begin < end:
                 low, high = min(low, begin), max(high, end)
         groups.append((start, min(low, high), high))
@@ -89,7 +90,7 @@ def depthwise_weight_stage(problem: Problem, tile: Tile) -> Stage:
         sizes,
         np.array(row_groups, np.int64),
         np.array(column_groups, np.int64),
-        -(-problem.in_channels // tile.lanes),
+        ceil_div(problem.in_channels, tile.lanes),
         sizes.pad_items + sizes.left_items + 2 * sums,
         rows.integers(tile_rows) + tile.lanes,
         source_in_place=False,
@@ -103,7 +104,7 @@ def pixel_blocks(problem: Problem, tile_rows: int) -> dict[str, int]:
     most = chain(pixels, BLOCK_PIXELS)
     block_columns = even(Q, most)
     block_rows = max(1, most // max(1, Q))
-    blocks = -(-P // tile_rows) * -(-tile_rows // block_rows) * -(-Q // max(1, block_columns))
+    blocks = ceil_div(P, tile_rows) * ceil_div(tile_rows, block_rows) * ceil_div(Q, max(1, block_columns))
     return {
         "block_rows": block_rows,
         "block_columns": block_columns,
@@ -142,7 +143,7 @@ class Rows:
         while (
             tile_rows > 1 and source_planes * self.source_pixels(tile_rows) + planes * tile_rows * Q > pixels
         ):
-            tile_rows = -(-tile_rows // 2)
+            tile_rows = ceil_div(tile_rows, 2)
         return tile_rows
 
     def integers(self, tile_rows: int) -> int:
@@ -181,7 +182,7 @@ def weight_rows(problem: Problem, row_groups: list[tuple[int, int, int]], height
     W, Q, S = problem.input_size[1], problem.output_size[1], problem.kernel_size[1]
     step, dilation, left = problem.stride[1], problem.dilation[1], problem.padding[1][0]
     reached = max(left + W, (Q - 1) * step + (S - 1) * dilation + 1)
-    return Rows(problem, *_overhang(problem, row_groups, height), -(-reached // dilation))
+    return Rows(problem, *_overhang(problem, row_groups, height), ceil_div(reached, dilation))
 
 
 def _overhang(problem: Problem, row_groups: list[tuple[int, int, int]], number: int) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from .blocking_depthwise import margins, most_source_rows, parts_table
 from .chains import block
 from .correlation import Correlation
 from .grouped import Sizes
+from .tiling import ceil_div
 
 __all__ = ["MOST_CHANNELS", "grouped_stage", "grouped_tile", "suits_groups"]
 
@@ -31,7 +32,7 @@ def suits_groups(problem: Problem, parts: tuple[Correlation, ...], tile: Tile) -
     if problem.groups == 1 or not parts:
         return False
     channels = parts[0].out_channels
-    if channels > MOST_CHANNELS or -(-channels // tile.lanes) > SUMS[tile.lanes * tile.item == 64]:
+    if channels > MOST_CHANNELS or ceil_div(channels, tile.lanes) > SUMS[tile.lanes * tile.item == 64]:
         return False
     if channels > FEW_CHANNELS:
         return True
@@ -47,14 +48,14 @@ def grouped_tile(parts: tuple[Correlation, ...], tile: Tile) -> Tile:
     channels, lanes = parts[0].out_channels, tile.lanes
     while lanes // 2 >= channels:
         lanes //= 2
-    height = -(-channels // lanes)
+    height = ceil_div(channels, lanes)
     narrowest = max(1, min(part.columns.count for part in parts))
     most = max(1, min(narrowest, SUMS[tile.lanes * tile.item == 64] // height))
     choices = (number for number in SIDE_BY_SIDE if number <= most)
 
     def cost(number: int) -> int:
         busy = max(number * height, BUSY) + OVERHEAD
-        return sum(part.rows.count * -(-part.columns.count // number) * busy for part in parts)
+        return sum(part.rows.count * ceil_div(part.columns.count, number) * busy for part in parts)
 
     return replace(tile, height=height, vectors=min(choices, key=cost), lanes=lanes)
 
@@ -66,7 +67,7 @@ def grouped_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile, 
     out_rows, out_columns = problem.result_shape[2:]
     left, phase_pitch = margins(parts)
     pitch = phase_pitch * columns.source_step
-    width, blocks = tile.height * tile.lanes, -(-C // tile.lanes)
+    width, blocks = tile.height * tile.lanes, ceil_div(C, tile.lanes)
     tile_rows = max(1, out_rows)
     multiple = max(part.rows.step for part in parts)
 
@@ -77,10 +78,10 @@ def grouped_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile, 
         return blocks * plane_items() + tile_rows * out_columns * width
 
     def tasks() -> int:
-        return problem.groups * problem.batch * -(-out_rows // tile_rows)
+        return problem.groups * problem.batch * ceil_div(out_rows, tile_rows)
 
     def halved() -> int:
-        return -(-tile_rows // (2 * multiple)) * multiple
+        return ceil_div(tile_rows, 2 * multiple) * multiple
 
     while tile_rows > LEAST_ROWS * multiple and items() * tile.item > TILE_BYTES:
         tile_rows = halved()

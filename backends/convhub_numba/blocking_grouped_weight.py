@@ -21,6 +21,7 @@ from .blocking_depthwise_weight import (
 )
 from .blocking_grouped import FEW_CHANNELS, MOST_CHANNELS
 from .grouped_weight import Sizes
+from .tiling import ceil_div
 
 __all__ = ["grouped_weight_stage", "grouped_weight_tile", "weight_suits_groups"]
 
@@ -29,12 +30,12 @@ TILE_BYTES = 512 * 1024  # of a tile's pixels: a part of a second-level cache
 
 def weight_suits_groups(problem: Problem) -> bool:
     """Say whether vectors of a group's output channels are likely the fastest."""
-    return problem.groups > 1 and FEW_CHANNELS <= problem.out_channels // problem.groups <= MOST_CHANNELS
+    return problem.groups > 1 and FEW_CHANNELS <= problem.group_channels[1] <= MOST_CHANNELS
 
 
 def grouped_weight_tile(problem: Problem, tile: Tile) -> Tile:
     """Return how many rows of taps, and of how many channels, to sum at once, in vectors of which length."""
-    M, C = problem.out_channels // problem.groups, problem.in_channels // problem.groups
+    C, M = problem.group_channels
     most, lanes = most_sums(tile), tile.lanes
     while lanes // 2 >= M:
         lanes //= 2
@@ -42,7 +43,7 @@ def grouped_weight_tile(problem: Problem, tile: Tile) -> Tile:
     def cost(choice: tuple[int, int]) -> float:
         height, channels = choice
         lengths = sum(high - low for _, low, high in groups_of_taps(problem, 0, height))
-        return lengths * -(-C // channels) * (max(height * channels, BUSY) + OVERHEAD)
+        return lengths * ceil_div(C, channels) * (max(height * channels, BUSY) + OVERHEAD)
 
     rows = range(1, min(problem.kernel_size[0], MOST_ROWS) + 1)
     channels = (1 << i for i in range(lanes.bit_length()))
@@ -56,13 +57,13 @@ def grouped_weight_stage(problem: Problem, tile: Tile) -> Stage:
 
     The order of summation hangs on them: they do not depend on the threads.
     """
-    M, C = problem.out_channels // problem.groups, problem.in_channels // problem.groups
+    C, M = problem.group_channels
     row_groups, column_groups = groups_of_taps(problem, 0, tile.height), groups_of_taps(problem, 1, 1)
     rows = weight_rows(problem, row_groups, tile.height)
-    planes, source_planes = -(-M // tile.lanes), -(-C // tile.lanes)
+    planes, source_planes = ceil_div(M, tile.lanes), ceil_div(C, tile.lanes)
     tile_rows = rows.most_within(TILE_BYTES // (tile.lanes * tile.item), source_planes, planes)
     columns = problem.output_size[1]
-    tiles = planes * -(-C // tile.vectors) * len(row_groups) * len(column_groups)
+    tiles = planes * ceil_div(C, tile.vectors) * len(row_groups) * len(column_groups)
     sizes = Sizes(
         **rows.sizes(tile_rows),
         out_channels=M,

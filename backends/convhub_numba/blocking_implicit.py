@@ -7,9 +7,10 @@ import numpy as np
 from convhub.problem import Problem
 
 from . import implicit_gemm
-from .blocking import Stage, Tile, even, shares_well
+from .blocking import Stage, Tile, shares_well
 from .chains import block
 from .correlation import Correlation, clipped
+from .tiling import ceil_div, even, round_up
 
 __all__ = ["implicit_stage"]
 
@@ -28,18 +29,18 @@ def implicit_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile,
     shift_h, shift_w = min(shifts_h), min(shifts_w)
     span_h, span_w = max(shifts_h) - shift_h, max(shifts_w) - shift_w
     rows, columns = parts[0].rows, parts[0].columns
-    source_columns = (-(-out_columns // columns.step) - 1) * columns.source_step + span_w + 1
-    blocks = -(-C // lanes)
-    padded_out = -(-M // tile.width) * tile.width
+    source_columns = (ceil_div(out_columns, columns.step) - 1) * columns.source_step + span_w + 1
+    blocks = ceil_div(C, lanes)
+    padded_out = round_up(M, tile.width)
 
     def source_items(block_rows: int) -> int:
-        source_rows = (-(-block_rows // rows.step) - 1) * rows.source_step + span_h + 1
+        source_rows = (ceil_div(block_rows, rows.step) - 1) * rows.source_step + span_h + 1
         return source_rows * source_columns * blocks * lanes
 
-    steps = -(-out_rows // rows.step)
+    steps = ceil_div(out_rows, rows.step)
     most = max(1, min(steps, PIXELS_AT_ONCE // (out_columns * rows.step)))
     while most > 1 and source_items(most * rows.step) * tile.item > PIXEL_BYTES:
-        most = -(-most // 2)
+        most = ceil_div(most, 2)
     block_steps = even(steps, most)
     block_images = 1
     if block_steps == steps and images:
@@ -50,15 +51,20 @@ def implicit_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile,
     block_out = padded_out
 
     def tasks() -> int:
-        return -(-images // block_images) * -(-steps // block_steps) * problem.groups * -(-M // block_out)
+        return (
+            ceil_div(images, block_images)
+            * ceil_div(steps, block_steps)
+            * problem.groups
+            * ceil_div(M, block_out)
+        )
 
     while images and not shares_well(tasks(), threads):
         if block_images > 1:
-            block_images = -(-block_images // 2)
+            block_images = ceil_div(block_images, 2)
         elif block_steps > 1 and block_steps * rows.step * out_columns > 8 * tile.height:
-            block_steps = -(-block_steps // 2)
+            block_steps = ceil_div(block_steps, 2)
         elif block_out > 2 * tile.width:
-            block_out = -(-(block_out // tile.width) // 2) * tile.width
+            block_out = ceil_div(block_out // tile.width, 2) * tile.width
         else:
             break
     block_rows = min(out_rows, block_steps * rows.step)

@@ -7,9 +7,10 @@ import math
 from convhub.problem import Problem
 
 from . import implicit_weight
-from .blocking import Stage, Tile, even
+from .blocking import Stage, Tile
 from .blocking_winograd import NOTHING
 from .chains import chain, group
+from .tiling import ceil_div, even, round_up
 
 __all__ = ["implicit_weight_stage"]
 
@@ -20,9 +21,9 @@ SUM_BYTES = 12 * 1024 * 1024  # of a task
 
 def implicit_weight_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     """Return the blocks of `implicit_weight.correlate`; `tile` is a `weight_register_tile`."""
-    C, M = problem.in_channels // problem.groups, problem.out_channels // problem.groups
+    C, M = problem.group_channels
     lanes, taps = tile.lanes, math.prod(problem.kernel_size)
-    channels = -(-C // lanes) * lanes
+    channels = round_up(C, lanes)
     reach = [(r - 1) * d + 1 for r, d in zip(problem.kernel_size, problem.dilation, strict=True)]
     P, Q = problem.output_size
 
@@ -41,12 +42,12 @@ def implicit_weight_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
         fitting = PIXEL_BYTES // (source_pixels(P, Q) * channels * tile.item)
         block_images = even(problem.batch, min(most // (P * Q), fitting))
 
-    blocks = -(-problem.batch // block_images) * -(-P // block_rows) * -(-Q // block_columns)
+    blocks = ceil_div(problem.batch, block_images) * ceil_div(P, block_rows) * ceil_div(Q, block_columns)
     at_once = group(blocks, problem.batch * P * Q)
-    panels = -(-M // tile.width)
+    panels = ceil_div(M, tile.width)
     block_panels = even(panels, SUM_BYTES // (taps * channels * tile.width * tile.item))
-    while threads > 1 and block_panels > 1 and problem.groups * -(-panels // block_panels) < threads:
-        block_panels = -(-block_panels // 2)
+    while threads > 1 and block_panels > 1 and problem.groups * ceil_div(panels, block_panels) < threads:
+        block_panels = ceil_div(block_panels, 2)
     block_out = block_panels * tile.width
     pixels = block_images * block_rows * block_columns
     region = source_pixels(block_rows, block_columns)
@@ -79,5 +80,5 @@ def implicit_weight_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
         sizes.pixel_items + sizes.gradient_items + sizes.sum_items + sizes.total_items + taps * lanes * lanes
     )
     integers = pixels + lanes + max(region, taps * lanes)
-    tasks = problem.groups * -(-M // block_out)
+    tasks = problem.groups * ceil_div(M, block_out)
     return Stage(sizes, NOTHING, NOTHING, tasks, items, integers, False)

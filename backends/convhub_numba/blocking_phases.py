@@ -12,6 +12,7 @@ from .blocking import Stage, Tile, shares_well
 from .chains import block
 from .phase_tiles import shared_columns
 from .phases import Sizes
+from .tiling import ceil_div, round_up
 
 __all__ = ["phases_stage", "phases_tile"]
 
@@ -55,21 +56,21 @@ def phases_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     )
     shift_h = min(row[2] for row in rows)
     span_h, span_w = max(row[2] for row in rows) - shift_h, columns[-1][0]
-    A, B = -(-H // step_h), -(-W // step_w)
+    A, B = ceil_div(H, step_h), ceil_div(W, step_w)
 
     def items(tile_rows: int) -> int:
         return K * (tile_rows + span_h) * (tile_columns + span_w) + tile.lanes
 
     def tasks() -> int:
-        return problem.batch * -(-A // tile_rows) * -(-B // tile_columns)
+        return problem.batch * ceil_div(A, tile_rows) * ceil_div(B, tile_columns)
 
-    tile_columns = even(B, max(TILE_COLUMNS, tile.lanes), tile.lanes)
+    tile_columns = even_rounded_up(B, max(TILE_COLUMNS, tile.lanes), tile.lanes)
     tile_rows = min(A, TILE_ROWS)
     while tile_rows > LEAST_ROWS and items(tile_rows) * tile.item > TILE_BYTES:
         tile_rows -= 1
     while tile_rows > LEAST_ROWS and not shares_well(tasks(), threads):
-        tile_rows = -(-tile_rows // 2)
-    tile_rows = even(A, tile_rows)
+        tile_rows = ceil_div(tile_rows, 2)
+    tile_rows = even_rounded_up(A, tile_rows)
     sizes = Sizes(
         images=problem.batch,
         out_channels=K,
@@ -84,12 +85,12 @@ def phases_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
         span_w=span_w,
         tile_rows=tile_rows,
         tile_columns=tile_columns,
-        block_rows=max(1, block(K * R * S // (step_h * step_w), MOST_TERMS) // -(-S // step_w)),
+        block_rows=max(1, block(K * R * S // (step_h * step_w), MOST_TERMS) // ceil_div(S, step_w)),
         pad_items=items(tile_rows),
         packed_items=problem.in_channels * K * R * S,
         tile_items=tile.height * step_w * tile.width,
     )
-    listed = tile_rows * -(-tile_columns // tile.lanes) + tile.vectors
+    listed = tile_rows * ceil_div(tile_columns, tile.lanes) + tile.vectors
     return Stage(
         sizes,
         np.array(order, np.int64),
@@ -101,7 +102,7 @@ def phases_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     )
 
 
-def even(total: int, most: int, multiple: int = 1) -> int:
+def even_rounded_up(total: int, most: int, multiple: int = 1) -> int:
     """Return the length of blocks of `total`, at most about `most` each, all nearly alike."""
-    blocks = max(1, -(-total // most))
-    return -(-total // blocks // multiple) * multiple
+    blocks = max(1, ceil_div(total, most))
+    return round_up(ceil_div(total, blocks), multiple)

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from convhub.problem import Problem
 
-from .blocking import TASKS_PER_THREAD, Stage, Tile, _blocks, _pixels, _planes, _reduced, even
+from .blocking import TASKS_PER_THREAD, Stage, Tile, _pixels, _planes, _reduced
 from .chains import chain
 from .correlation import correlations
+from .tiling import ceil_div, even
 
 __all__ = ["pointwise_stage", "pointwise_tile"]
 
@@ -40,13 +41,13 @@ def pointwise_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     if threads > 1:
         most = max(tile.vectors, min(most, C // (TASKS_PER_THREAD * threads)))
     block_columns = even(C, most, tile.vectors)
-    padded = _blocks(tile.height * tile.vectors, tile.lanes) * tile.lanes
+    padded = ceil_div(tile.height * tile.vectors, tile.lanes) * tile.lanes
     return _reduced(
         problem,
         part,
         planes,
         tile,
-        _blocks(C, block_columns),
+        ceil_div(C, block_columns),
         planes.inside,
         1,
         tile_rows=tile_rows,
@@ -57,5 +58,5 @@ def pointwise_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
         pad_items=block_columns * tile_rows * columns + tile.lanes,
         panel_items=0,
         left_items=tile.height * tile_rows * columns + tile.lanes,
-        sum_items=_blocks(M, tile.height) * (block_columns // tile.vectors) * padded,
+        sum_items=ceil_div(M, tile.height) * (block_columns // tile.vectors) * padded,
     )

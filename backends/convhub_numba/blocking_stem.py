@@ -10,16 +10,15 @@ from .blocking import (
     LONG_TILE_PIXELS,
     Stage,
     Tile,
-    _blocks,
     _pixel_tile,
     _planes,
     _reduced,
     _sizes,
     dot_rows,
-    even,
     shares_well,
 )  # fmt: skip
 from .correlation import Correlation, correlations
+from .tiling import ceil_div, even
 
 __all__ = ["stem_dots_stage", "stem_dots_tile", "stem_stage", "suits_stem"]
 
@@ -41,7 +40,7 @@ def _few_channels(problem: Problem) -> bool:
 def _filled(problem: Problem, tile: Tile) -> float:
     """Return how much of its vectors a row of ``y`` fills; 0 if it is shorter than one."""
     columns = problem.output_size[1]
-    return 0.0 if columns < tile.lanes else columns / (_blocks(columns, tile.lanes) * tile.lanes)
+    return 0.0 if columns < tile.lanes else columns / (ceil_div(columns, tile.lanes) * tile.lanes)
 
 
 def stem_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) -> Stage:
@@ -52,10 +51,10 @@ def stem_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
     tile_rows, tile_columns = _pixel_tile(A, B, LONG_TILE_PIXELS, planes, copied)
 
     def tasks() -> int:
-        return problem.batch * _blocks(A, tile_rows) * _blocks(B, tile_columns)
+        return problem.batch * ceil_div(A, tile_rows) * ceil_div(B, tile_columns)
 
     while tile_rows > 4 and not shares_well(tasks(), threads):
-        tile_rows = -(-tile_rows // 2)
+        tile_rows = ceil_div(tile_rows, 2)
     sizes = _sizes(
         problem,
         part,
@@ -72,7 +71,7 @@ def stem_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
         packed_items=part.out_channels * part.terms,
         held_panels=0,
     )
-    listed = tile_rows * _blocks(tile_columns, tile.lanes) + tile.vectors
+    listed = tile_rows * ceil_div(tile_columns, tile.lanes) + tile.vectors
     return Stage(
         sizes,
         planes.taps,
@@ -97,20 +96,20 @@ def stem_dots_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     (part,) = correlations(problem.replace(primitive="forward"))
     planes = _planes(part, problem.dtype)
     M, half = part.out_channels, tile.vectors // 2
-    tasks = min(_blocks(M, tile.height), threads)  # each loads all of x
-    block_channels = even(M, _blocks(M, tasks), tile.height)
+    tasks = min(ceil_div(M, tile.height), threads)  # each loads all of x
+    block_channels = even(M, ceil_div(M, tasks), tile.height)
     # The order of summation hangs on these: they must not depend on the threads.
     tile_rows, tile_columns, block_rows = dot_rows(problem, part, planes, tile, part.source_channels)
     block_rows = even(tile_rows, min(block_rows, max(1, BLOCK_PIXELS // tile_columns)))
-    filled = _blocks(part.terms, half) * half
+    filled = ceil_div(part.terms, half) * half
     return _reduced(
         problem,
         part,
         planes,
         tile,
-        _blocks(M, block_channels),
+        ceil_div(M, block_channels),
         planes.inside,
-        _blocks(tile_rows, block_rows),
+        ceil_div(tile_rows, block_rows),
         tile_rows=tile_rows,
         tile_columns=tile_columns,
         block_pixels=block_rows,

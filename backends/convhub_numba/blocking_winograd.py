@@ -11,9 +11,10 @@ import numpy as np
 from convhub.problem import Problem
 
 from . import winograd
-from .blocking import Stage, Tile, even
+from .blocking import Stage, Tile
 from .chains import block
 from .correlation import products
+from .tiling import ceil_div, even, round_up
 from .winograd_error import keeps_bound
 from .winograd_matrices import Scheme
 
@@ -74,7 +75,7 @@ def axis_tiles(problem: Problem, axis: int, outputs: int) -> AxisTiles:
     return AxisTiles(
         scheme,
         dilation,
-        -(-(size - out_first) // out_group),
+        ceil_div(size - out_first, out_group),
         source_group,
         out_group,
         source_first,
@@ -92,7 +93,7 @@ def tilings(problem: Problem) -> list[tuple[AxisTiles, AxisTiles]]:
     sides = []
     one_sided = 1 in problem.kernel_size
     for axis, (taps, stride) in enumerate(zip(problem.kernel_size, problem.stride, strict=True)):
-        most = -(-taps // stride)
+        most = ceil_div(taps, stride)
         if taps < stride or most > MOST_TAPS or (stride > 1 and (problem.dilation[axis] > 1 or one_sided)):
             return []
         made = [axis_tiles(geometry, axis, outputs) for outputs in (SIDES if most > 1 else (1,))]
@@ -108,9 +109,9 @@ def tilings(problem: Problem) -> list[tuple[AxisTiles, AxisTiles]]:
 def register_tile(channels: int, tile: Tile) -> Tile:
     """Return a tile of as many vectors of output channels as leave the fewest of them empty."""
     registers = 24 if tile.height == 8 else 12
-    vectors = -(-channels // tile.lanes)
+    vectors = ceil_div(channels, tile.lanes)
     widths = (3, 4, 2) if registers == 24 else (3, 2)
-    best = min(widths, key=lambda width: -(-vectors // width) * width)
+    best = min(widths, key=lambda width: round_up(vectors, width))
     best = min(best, vectors)
     return Tile(min(12, registers // best), best, tile.lanes, tile.item)
 
@@ -120,8 +121,8 @@ def winograd_stage(problem: Problem, axes: tuple[AxisTiles, AxisTiles], tile: Ti
     high, wide = axes
     M, C = _channels(problem)
     points = high.scheme.points * wide.scheme.points
-    channel_blocks = -(-C // tile.lanes)
-    padded_out = -(-M // tile.width) * tile.width
+    channel_blocks = ceil_div(C, tile.lanes)
+    padded_out = round_up(M, tile.width)
     most = max(1, min(TILES_AT_ONCE, BLOCK_BYTES // (points * (C + padded_out) * tile.item)))
     blocks = _task_blocks(problem, axes, tile, most, threads)
     block_images, block_h, block_w, block_out = blocks
@@ -187,8 +188,12 @@ class Blocks(NamedTuple):
 
 def _tasks(problem: Problem, axes: tuple[AxisTiles, AxisTiles], blocks: Blocks) -> int:
     high, wide = axes
-    tiles = -(-problem.batch // blocks.images) * -(-high.tiles // blocks.high) * -(-wide.tiles // blocks.wide)
-    return tiles * problem.groups * -(-_channels(problem)[0] // blocks.out)
+    tiles = (
+        ceil_div(problem.batch, blocks.images)
+        * ceil_div(high.tiles, blocks.high)
+        * ceil_div(wide.tiles, blocks.wide)
+    )
+    return tiles * problem.groups * ceil_div(_channels(problem)[0], blocks.out)
 
 
 def _task_blocks(
@@ -203,11 +208,11 @@ def _task_blocks(
     block_images = 1
     if block_w == wide.tiles and block_h == high.tiles and problem.batch:
         block_images = even(problem.batch, most // (grouped * block_w * block_h))
-    panels = -(-M // tile.width)
+    panels = ceil_div(M, tile.width)
     largest = Blocks(block_images, block_h, block_w, panels * tile.width)
     if threads == 1 or not problem.batch:
         return largest
-    vectors_in, vectors_out = -(-C // tile.lanes), panels * tile.vectors
+    vectors_in, vectors_out = ceil_div(C, tile.lanes), panels * tile.vectors
     large = high.scheme.points * wide.scheme.points * C * panels * tile.width * tile.item > CACHE_BYTES
 
     def cost(blocks: Blocks) -> float:
@@ -216,11 +221,11 @@ def _task_blocks(
         out = blocks.out // tile.lanes
         products = C * out * (tiles + (STREAM_COST if large else 0))
         transforms = tiles * (SOURCE_COST * vectors_in + OUTPUT_COST * out)
-        each = -(-_tasks(problem, axes, blocks) // threads) * (products + transforms)
-        shared = problem.groups * -(-panels * tile.width // blocks.out) < threads
+        each = ceil_div(_tasks(problem, axes, blocks), threads) * (products + transforms)
+        shared = problem.groups * ceil_div(panels * tile.width, blocks.out) < threads
         return each + shared * SHARED_COST * C * vectors_out / threads
 
-    outs = sorted({even(panels, -(-panels // parts)) * tile.width for parts in range(1, 2 * threads + 1)})
+    outs = sorted({even(panels, ceil_div(panels, parts)) * tile.width for parts in range(1, 2 * threads + 1)})
     choices = [largest._replace(images=images) for images in _halvings(block_images)]
     choices += [largest._replace(images=1, high=rows) for rows in _halvings(block_h)]
     return min((choice._replace(out=out) for choice in choices for out in outs), key=cost)
@@ -228,7 +233,7 @@ def _task_blocks(
 
 def _halvings(value: int) -> list[int]:
     """Return the value, its half, and so on to one."""
-    return [value] + (_halvings(-(-value // 2)) if value > 1 else [])
+    return [value] + (_halvings(ceil_div(value, 2)) if value > 1 else [])
 
 
 def _rows_cost(tiles: int, height: int) -> float:
@@ -244,8 +249,8 @@ def best_tiling(problem: Problem, tile: Tile) -> tuple[float, tuple[AxisTiles, A
     if not problem.batch:
         return None
     M, C = _channels(problem)
-    vectors_in = -(-C // tile.lanes)
-    vectors_out = -(-M // tile.width) * tile.vectors
+    vectors_in = ceil_div(C, tile.lanes)
+    vectors_out = ceil_div(M, tile.width) * tile.vectors
 
     def cost(axes: tuple[AxisTiles, AxisTiles]) -> float:
         high, wide = axes
@@ -267,5 +272,5 @@ def best_tiling(problem: Problem, tile: Tile) -> tuple[float, tuple[AxisTiles, A
 
 def _channels(problem: Problem) -> tuple[int, int]:
     """Return the channels of one group: of the result, and of the source."""
-    inward, outward = problem.in_channels // problem.groups, problem.out_channels // problem.groups
+    inward, outward = problem.group_channels
     return (inward, outward) if problem.primitive == "grad_input" else (outward, inward)

@@ -7,9 +7,10 @@ import math
 from convhub.problem import Problem
 
 from . import winograd_weight
-from .blocking import Stage, Tile, even
+from .blocking import Stage, Tile
 from .blocking_winograd import BLOCK_BYTES, LARGE_WEIGHT_BYTES, NOTHING, SOURCE_COST, AxisTiles, tilings
 from .chains import group
+from .tiling import ceil_div, even, round_up
 
 __all__ = ["best_weight_tiling", "weight_register_tile", "winograd_weight_stage"]
 
@@ -22,8 +23,8 @@ PLAIN_COST = 1.1  # of plain sums, packing included
 
 def weight_register_tile(channels: int, tile: Tile) -> Tile:
     """Return a tile whose rows divide a vector of channels, and that leaves the fewest columns empty."""
-    vectors = -(-channels // tile.lanes)
-    best = min((3, 2), key=lambda width: -(-vectors // width) * width)
+    vectors = ceil_div(channels, tile.lanes)
+    best = min((3, 2), key=lambda width: round_up(vectors, width))
     return Tile(min(tile.height, tile.lanes), min(best, vectors), tile.lanes, tile.item)
 
 
@@ -32,9 +33,9 @@ def best_weight_tiling(problem: Problem, tile: Tile) -> tuple[float, tuple[AxisT
     choices = tilings(problem)
     if not choices or not problem.batch:
         return None
-    C, M = problem.in_channels // problem.groups, problem.out_channels // problem.groups
-    vectors_in = -(-C // tile.lanes)
-    vectors_out = -(-M // tile.width) * tile.vectors
+    C, M = problem.group_channels
+    vectors_in = ceil_div(C, tile.lanes)
+    vectors_out = ceil_div(M, tile.width) * tile.vectors
 
     def cost(axes: tuple[AxisTiles, AxisTiles]) -> float:
         high, wide = axes
@@ -56,10 +57,10 @@ def winograd_weight_stage(
 ) -> Stage:
     """Return the blocks of `winograd_weight.correlate`; `tile` is a `weight_register_tile`."""
     high, wide = axes
-    C, M = problem.in_channels // problem.groups, problem.out_channels // problem.groups
+    C, M = problem.group_channels
     points = high.scheme.points * wide.scheme.points
-    rows_of_products = -(-C // tile.lanes) * tile.lanes
-    padded_out = -(-M // tile.width) * tile.width
+    rows_of_products = round_up(C, tile.lanes)
+    padded_out = round_up(M, tile.width)
     # The order of summation hangs on the blocks of tiles: they must not depend on the threads.
     most = max(1, min(TILES_AT_ONCE, BLOCK_BYTES // (points * (C + M) * tile.item)))
     grouped = high.dilation * wide.dilation
@@ -69,12 +70,14 @@ def winograd_weight_stage(
     if block_w == wide.tiles and block_h == high.tiles and problem.batch:
         block_images = even(problem.batch, most // (grouped * block_w * block_h))
 
-    blocks = -(-problem.batch // block_images) * -(-high.tiles // block_h) * -(-wide.tiles // block_w)
+    blocks = (
+        ceil_div(problem.batch, block_images) * ceil_div(high.tiles, block_h) * ceil_div(wide.tiles, block_w)
+    )
     at_once = group(blocks, problem.batch * math.prod(problem.output_size))
     panels = padded_out // tile.width
     block_panels = even(panels, PRODUCT_BYTES // (points * rows_of_products * tile.width * tile.item))
-    while threads > 1 and block_panels > 1 and problem.groups * -(-panels // block_panels) < threads:
-        block_panels = -(-block_panels // 2)
+    while threads > 1 and block_panels > 1 and problem.groups * ceil_div(panels, block_panels) < threads:
+        block_panels = ceil_div(block_panels, 2)
     block_out = block_panels * tile.width
     rows = (block_h - 1) * high.source_group + high.scheme.sources * high.dilation
     columns = (block_w - 1) * wide.source_group + wide.scheme.sources * wide.dilation
@@ -116,5 +119,5 @@ def winograd_weight_stage(
     items = sizes.pixel_items + sizes.source_items + sizes.gradient_items + sizes.product_items
     items += sizes.total_items + taps * tile.lanes * tile.lanes
     integers = 2 * sizes.tiles + max(tile.lanes + max(rows * columns, out_pixels), taps * tile.lanes)
-    tasks = problem.groups * -(-M // block_out)
+    tasks = problem.groups * ceil_div(M, block_out)
     return Stage(sizes, NOTHING, NOTHING, tasks, items, integers, False)

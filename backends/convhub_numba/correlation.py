@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from convhub.problem import Problem
 
+from .tiling import ceil_div
+
 __all__ = [
     "Axis",
     "Correlation",
@@ -109,8 +111,7 @@ def correlations(problem: Problem, *, reached: bool = False) -> tuple[Correlatio
     reached : bool
         Whether to leave out the phases that no tap reaches: with a large stride these are nearly all.
     """
-    in_channels = problem.in_channels // problem.groups
-    out_channels = problem.out_channels // problem.groups
+    in_channels, out_channels = problem.group_channels
     if problem.primitive == "forward":
         rows, columns = (_forward_axis(problem, axis) for axis in (0, 1))
         return (Correlation(rows, columns, problem.groups, out_channels, in_channels),)
@@ -178,7 +179,7 @@ def _intervals(axis: Axis) -> list[Axis]:
     reach = {}
     for tap in axis.taps:
         low = -(tap[1] // axis.source_step)
-        high = -(-(axis.source_size - tap[1]) // axis.source_step)
+        high = ceil_div(axis.source_size - tap[1], axis.source_step)
         reach[tap] = max(0, low), min(axis.count, high)
     cuts = sorted({0, axis.count, *(at for ends in reach.values() for at in ends if 0 < at < axis.count)})
     kept = [0]
@@ -216,6 +217,6 @@ def _phases(problem: Problem, axis: int, reached: bool) -> list[Axis]:
         )
         if taps or not reached:
             phases.append(
-                Axis(first, stride, -(-(size - first) // stride), 1, problem.output_size[axis], taps)
+                Axis(first, stride, ceil_div(size - first, stride), 1, problem.output_size[axis], taps)
             )
     return phases

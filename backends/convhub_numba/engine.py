@@ -30,6 +30,7 @@ from .narrow import as_stored, is_narrow_dtype, sum_dtype
 from .plan import Plan, plan, prepared
 from .scratch import scratch, shared_scratch
 from .threads import Kernel
+from .tiling import ceil_div
 from .transform_codes import transform_codes, weight_transform_codes
 
 __all__ = ["forward", "grad_input", "grad_weight"]
@@ -136,7 +137,7 @@ def _prepare(problem: Problem, options: RunOptions, vector_bits: int) -> Prepare
         if made.algorithm in ("direct", "implicit_gemm", "winograd")
         else kernel_for(made.algorithm, problem.dtype, made.tile),
         problem.result_shape,
-        (problem.groups, problem.out_channels // problem.groups, *problem.weight_shape[1:]),
+        (problem.groups, problem.group_channels[1], *problem.weight_shape[1:]),
         any(stage.source_in_place for stage in made.stages),
         _leaves_pixels(made, problem),
         threads.ranges_for(problem.macs // max(1, len(made.stages)), made.threads),
@@ -196,7 +197,7 @@ def _correlate_winograd(
     sums = sum_dtype(problem.dtype)
     codes = transform_codes(sums.name, made.schemes, tile.lanes)
     transformed, flags = shared_scratch(stage.shared_items, sums), np.zeros(1, np.int64)
-    panels = -(-stage.sizes.out_channels // tile.width)
+    panels = ceil_div(stage.sizes.out_channels, tile.width)
     _share(
         transform, stage, problem.groups * panels * stage.sizes.channel_blocks, ready, sums,
         transformed, weight, stage.sizes, codes.kernel, tile.vectors, tile.lanes,
@@ -221,7 +222,7 @@ def _correlate_implicit(
     pack, kernel = implicit_kernels(problem.dtype, tile)
     packed = shared_scratch(stage.shared_items, sums)
     _share(
-        pack, stage, problem.groups * -(-stage.sizes.out_channels // tile.width), ready, sums,
+        pack, stage, problem.groups * ceil_div(stage.sizes.out_channels, tile.width), ready, sums,
         packed, weight, stage.taps, stage.phases, stage.sizes, tile.vectors, tile.lanes,
     )  # fmt: skip
     _share(

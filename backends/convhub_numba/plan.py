@@ -43,6 +43,7 @@ from .blocking_winograd_weight import best_weight_tiling, weight_register_tile, 
 from .correlation import Correlation, correlations, count_phases, regions, suits_regions
 from .narrow import is_narrow_dtype, sum_dtype
 from .threads import usable_threads
+from .tiling import round_up
 from .vector_ir import host_vector_bits
 from .winograd_matrices import Scheme
 
@@ -172,7 +173,7 @@ def _made(problem: Problem, tile: Tile, threads: int, limit: int) -> Plan:
 
 
 def _made_weight(problem: Problem, tile: Tile, threads: int, limit: int) -> Plan:
-    M, C = problem.out_channels // problem.groups, problem.in_channels // problem.groups
+    C, M = problem.group_channels
     taps = problem.kernel_size[0] * problem.kernel_size[1]
     at_once = 9 if taps > 6 else 3  # one register each; as many as a 3 by 3 kernel has
     if C == M == 1 or (M <= DOT_CHANNELS and 3 * (-taps % at_once) <= taps):
@@ -219,7 +220,7 @@ def _fits(algorithm: str, tile: Tile, stage: Stage, limit: int) -> bool:
 
 def _fills(channels: int, tile: Tile) -> bool:
     """Say whether the vectors of a register tile are nearly full."""
-    return -(-channels // tile.width) * tile.width <= 1.2 * channels
+    return round_up(channels, tile.width) <= 1.2 * channels
 
 
 def _transforming(problem: Problem, tiling: tuple[AxisTiles, AxisTiles], tile: Tile, threads: int) -> Plan:
@@ -231,7 +232,7 @@ def _transforming(problem: Problem, tiling: tuple[AxisTiles, AxisTiles], tile: T
 def _pixel_tile(problem: Problem, tile: Tile) -> Tile:
     """Return the register tile where vectors run along output channels."""
     if problem.primitive == "grad_weight":
-        return weight_register_tile(problem.out_channels // problem.groups, tile)
+        return weight_register_tile(problem.group_channels[1], tile)
     return register_tile(problem.result_shape[1] // problem.groups, tile)
 
 

@@ -19,6 +19,8 @@ import functools
 from fractions import Fraction
 from typing import NamedTuple
 
+from .tiling import ceil_div
+
 __all__ = ["Matrices", "Matrix", "Scheme", "matrices", "transposed"]
 
 Matrix = tuple[tuple[Fraction, ...], ...]
@@ -54,7 +56,7 @@ class Scheme(NamedTuple):
     @property
     def reach(self) -> int:
         """How many elements of the source before its own a tile of a spread scheme reads."""
-        return -(-self.taps // self.stride) - 1
+        return ceil_div(self.taps, self.stride) - 1
 
     @property
     def sources(self) -> int:

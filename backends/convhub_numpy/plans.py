@@ -89,7 +89,7 @@ def threads_for(problem: Problem, options: RunOptions, workers: int) -> int:
 
 def uses_taps(problem: Problem) -> bool:
     """Whether to multiply and add tap by tap rather than multiply matrices: if these would be slivers."""
-    inputs, outputs = problem.in_channels // problem.groups, problem.out_channels // problem.groups
+    inputs, outputs = problem.group_channels
     pixels = problem.batch * problem.output_size[0] * problem.output_size[1]
     return inputs * outputs <= 2 and pixels * problem.groups >= 2048
 
@@ -99,7 +99,7 @@ def gather_plan(problem: Problem, limit: int) -> GatherPlan:
     """Return how forward or grad_input is computed with `limit` bytes of workspace."""
     limit = max(limit, LEAST_LIMIT)
     limit -= limit // SPARE
-    inputs, outputs = problem.in_channels // problem.groups, problem.out_channels // problem.groups
+    inputs, outputs = problem.group_channels
     if problem.primitive == "forward":
         terms, channels = inputs, outputs
         pairs = [(forward_axis(problem, 0), forward_axis(problem, 1))]
@@ -150,7 +150,7 @@ def weight_plan(problem: Problem, limit: int) -> WeightPlan:
     """Return how grad_weight is computed with `limit` bytes of workspace."""
     limit = max(limit, LEAST_LIMIT)
     limit -= limit // SPARE
-    inputs, outputs = problem.in_channels // problem.groups, problem.out_channels // problem.groups
+    inputs, outputs = problem.group_channels
     rows, cols = forward_axis(problem, 0), forward_axis(problem, 1)
     taps = rows.taps * cols.taps
     by_taps = uses_taps(problem)

@@ -47,7 +47,7 @@ def small_plan(problem: Problem, limit: int, rows: Axis, cols: Axis) -> SmallPla
     """Return how to do `problem` in one step, or None if it is too large or needs a wider type."""
     dtype = work_dtype(problem)
     groups, item = problem.groups, dtype.itemsize
-    inputs, outputs = problem.in_channels // groups, problem.out_channels // groups
+    inputs, outputs = problem.group_channels
     terms, heads = (outputs, inputs) if problem.primitive == "grad_input" else (inputs, outputs)
     length, pixels = terms * rows.taps * cols.taps, problem.batch * rows.results * cols.results
     height = (rows.results - 1) * rows.stride + (rows.taps - 1) * rows.dilation + 1

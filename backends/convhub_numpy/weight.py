@@ -30,7 +30,7 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> A
         if not (plan.small.padded or small.dtype.kind == "c") or all_finite(small):
             return small
     groups = plan.groups
-    outputs, inputs = problem.out_channels // groups, problem.in_channels // groups
+    inputs, outputs = problem.group_channels
     result = np.empty((problem.out_channels, inputs, *problem.kernel_size), x.dtype)
     if problem.batch == 0:
         result[...] = 0

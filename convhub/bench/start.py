@@ -39,12 +39,8 @@ convhub_there = time.perf_counter()
 import importlib, json, sys, timeit
 backend, problem, modules = json.loads(sys.argv[1])
 problem = convhub.Problem.parse(problem)
-shapes = {
-    "forward": (problem.input_shape, problem.weight_shape, None),
-    "grad_input": (problem.output_shape, problem.weight_shape, None),
-    "grad_weight": (problem.output_shape, problem.input_shape),
-}[problem.primitive]
-operands = [None if shape is None else numpy.ones(shape, problem.dtype) for shape in shapes]
+operands = [numpy.ones(shape, problem.dtype) for shape in problem.operand_shapes]
+operands += [None] if problem.bias_shape else []
 from convhub.dispatch import choose, request
 from convhub.run import execute
 

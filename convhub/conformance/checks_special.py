@@ -10,7 +10,7 @@ from ..arrays import numpy_dtype
 from .calls import compute
 from .checks import accuracy, check_form
 from .checks_sums import counts
-from .data import generator, operand_shapes, operands
+from .data import generator, operands
 from .oracle import Array, Operands, count_products
 from .trial import CheckFailure, Skip, Trial
 
@@ -30,7 +30,7 @@ def complex_overflow(trial: Trial) -> float:
     if accuracy(trial) != "componentwise":
         raise Skip("declares the accuracy class normwise: a transform mixes what lies in one tile")
     huge = np.sqrt(np.finfo(problem.dtype).max) * 2**8  # of the type itself: a long double may exceed float64
-    first, second, _ = operand_shapes(problem)
+    first, second = problem.operand_shapes
     reached = np.broadcast_to(counts(problem) > 0, problem.result_shape)
     for one, other in ((1, 1), (1j, 1), (1, -1j), (1j, 1j)):
         units = np.full(first, one, problem.dtype), np.full(second, other, problem.dtype)

@@ -20,7 +20,7 @@ from ..samples import choose_elements, greatest_magnitude, recompute
 from .bounds import LONG, bound, worst
 from .calls import compute, registered
 from .checks import accuracy, check_form, within
-from .data import operand_shapes, operands
+from .data import operands
 from .oracle import Array, Exact, Operands
 from .trial import Skip, Trial
 
@@ -68,7 +68,7 @@ def equal_numbers(trial: Trial) -> float:
     dtype = numpy_dtype(problem.dtype)
     if dtype.kind in "iu":
         raise Skip("integers are added without an error")
-    first, second, _ = operand_shapes(problem)
+    first, second = problem.operand_shapes
     for one, other in EQUAL:
         values = [_value(dtype, one, other), _value(dtype, other, one)]
         result = compute(trial, Operands(np.full(first, values[0], dtype), np.full(second, values[1], dtype)))
@@ -137,8 +137,8 @@ def counts(problem: Problem) -> Array:
     array([[2, 4, 4, 2]])
     """
     each = {
-        "forward": problem.in_channels // problem.groups,
-        "grad_input": problem.out_channels // problem.groups,
+        "forward": problem.group_channels[0],
+        "grad_input": problem.group_channels[1],
         "grad_weight": problem.batch,
     }[problem.primitive]
     down, across = (_of_axis[problem.primitive](problem, axis) for axis in (0, 1))

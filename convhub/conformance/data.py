@@ -11,7 +11,7 @@ from ..arrays import numpy_dtype
 from ..problem import Problem
 from .oracle import Array, Operands
 
-__all__ = ["Fill", "fill", "generator", "operand_shapes", "operands", "tiny_scales"]
+__all__ = ["Fill", "fill", "generator", "operands", "tiny_scales"]
 
 #: normal
 #:     Standard normal; integers from the whole range of their type, so that they wrap around.
@@ -20,15 +20,6 @@ __all__ = ["Fill", "fill", "generator", "operand_shapes", "operands", "tiny_scal
 #: exact
 #:     Integers from −3 to 3: every partial sum of up to 10**6 products is exact in float32.
 Fill = Literal["normal", "positive", "exact"]
-
-
-def operand_shapes(problem: Problem) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...] | None]:
-    """Return the shapes of both operands, and of the bias that may go with them, or None."""
-    if problem.primitive == "forward":
-        return problem.input_shape, problem.weight_shape, (problem.out_channels,)
-    if problem.primitive == "grad_input":
-        return problem.output_shape, problem.weight_shape, (problem.in_channels,)
-    return problem.output_shape, problem.input_shape, None
 
 
 def generator(problem: Problem, seed: int, purpose: str = "") -> np.random.Generator:
@@ -46,11 +37,11 @@ def operands(problem: Problem, seed: int, kind: Fill = "normal", *, bias: bool =
     [(1, 2, 3, 3), (4, 2, 2, 2), (4,)]
     """
     rng = generator(problem, seed, kind)
-    first, second, third = operand_shapes(problem)
+    first, second = problem.operand_shapes
     return Operands(
         fill(rng, first, problem.dtype, kind),
         fill(rng, second, problem.dtype, kind),
-        fill(rng, third, problem.dtype, kind) if bias and third is not None else None,
+        fill(rng, problem.bias_shape, problem.dtype, kind) if bias and problem.bias_shape else None,
     )
 
 

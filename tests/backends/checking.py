@@ -52,11 +52,7 @@ def problem_of(primitive: str, dtype: str, geometry: str) -> Problem:
 
 def operands_of(problem: Problem, generator, bias=True) -> Operands:
     """Return random operands of a problem; those of grad_weight have no bias."""
-    shapes = {
-        "forward": (problem.input_shape, problem.weight_shape),
-        "grad_input": (problem.output_shape, problem.weight_shape),
-        "grad_weight": (problem.output_shape, problem.input_shape),
-    }[problem.primitive]
+    shapes = problem.operand_shapes
     bias = bias and problem.primitive != "grad_weight"
     first, second = (generator.standard_normal(shape).astype(numpy_dtype(problem.dtype)) for shape in shapes)
     constant = generator.standard_normal(problem.result_shape[1]).astype(numpy_dtype(problem.dtype))

@@ -84,11 +84,7 @@ from convhub.problem import Problem
 runtime = EmulatedRuntime(sanitize=True, folder=Path({folder!r}))
 for text, options, own in {calls!r}:
     problem = Problem.parse(text)
-    shapes = {{
-        "forward": (problem.input_shape, problem.weight_shape),
-        "grad_input": (problem.output_shape, problem.weight_shape),
-        "grad_weight": (problem.output_shape, problem.input_shape),
-    }}[problem.primitive]
+    shapes = problem.operand_shapes
     dtype = numpy_dtype(problem.dtype)
     arrays = [np.ones(shape, dtype) for shape in shapes]
     bias = () if problem.primitive == "grad_weight" else (np.ones(problem.result_shape[1], dtype),)

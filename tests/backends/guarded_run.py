@@ -67,11 +67,7 @@ def plain_empty(shape: Any, dtype: Any) -> np.ndarray:
 
 def operands_of(case: Case, generator: np.random.Generator) -> list[np.ndarray]:
     problem = case.problem
-    shapes = {
-        "forward": (problem.input_shape, problem.weight_shape),
-        "grad_input": (problem.output_shape, problem.weight_shape),
-        "grad_weight": (problem.output_shape, problem.input_shape),
-    }[problem.primitive]
+    shapes = problem.operand_shapes
     if problem.primitive != "grad_weight":
         shapes = (*shapes, problem.result_shape[1:2])
     return [generator.standard_normal(shape).astype(numpy_dtype(problem.dtype)) for shape in shapes]

@@ -10,7 +10,6 @@ from convhub_numba import convhub_backends as numba
 from convhub_numpy import convhub_backends as numpy
 from convhub_numpy.sums import sums_of_products
 
-from convhub.conformance.data import operand_shapes
 from convhub.conformance.oracle import Operands
 from convhub.problem import Problem
 
@@ -40,7 +39,7 @@ ALGORITHMS = {
 def ratio(backend, problem, one=0.1, other=0.3):
     """Return the greatest error in units of the bound; no product of the problem meets padding."""
     dtype = np.dtype(problem.dtype)
-    first, second, _ = operand_shapes(problem)
+    first, second = problem.operand_shapes
     given = Operands(np.full(first, one, dtype), np.full(second, other, dtype))
     result = run(backend, problem, given)
     right = problem.terms * Fraction(float(dtype.type(one))) * Fraction(float(dtype.type(other)))
@@ -95,7 +94,7 @@ def test_numpy_sums_types_without_a_blas_in_blocks(dtype):
     if dtype not in NUMPY.capabilities.dtypes:
         pytest.skip(f"this platform has no {dtype}")
     problem = Problem.parse(f"forward_{dtype}_n1c4096h2w2_k3r1s1")
-    first, second, _ = operand_shapes(problem)
+    first, second = problem.operand_shapes
     one, other = np.dtype(dtype).type(0.1), np.dtype(dtype).type(0.3)
     result = run(NUMPY, problem, Operands(np.full(first, one), np.full(second, other)))
     right = np.longdouble(4096) * np.longdouble(one.real) * np.longdouble(other.real)

@@ -35,11 +35,7 @@ GEOMETRIES = {
 
 
 def operands_of(problem, generator):
-    shapes = {
-        "forward": (problem.input_shape, problem.weight_shape),
-        "grad_input": (problem.output_shape, problem.weight_shape),
-        "grad_weight": (problem.output_shape, problem.input_shape),
-    }[problem.primitive]
+    shapes = problem.operand_shapes
     first, second, bias = (
         generator.standard_normal(shape).astype(numpy_dtype(problem.dtype))
         for shape in (*shapes, problem.result_shape[1])

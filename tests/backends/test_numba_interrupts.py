@@ -32,11 +32,7 @@ class TooLateError(Exception):
 
 
 def operands(problem, value=1):
-    shapes = {
-        "forward": (problem.input_shape, problem.weight_shape),
-        "grad_input": (problem.output_shape, problem.weight_shape),
-        "grad_weight": (problem.output_shape, problem.input_shape),
-    }[problem.primitive]
+    shapes = problem.operand_shapes
     return [np.full(shape, value, problem.dtype) for shape in shapes]
 
 

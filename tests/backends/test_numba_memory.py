@@ -54,12 +54,8 @@ from convhub.problem import Problem
 from convhub_numba import backend, scratch, threads
 
 problem = Problem.parse(sys.argv[1])
-shapes = {
-    "forward": (problem.input_shape, problem.weight_shape, None),
-    "grad_input": (problem.output_shape, problem.weight_shape, None),
-    "grad_weight": (problem.output_shape, problem.input_shape),
-}[problem.primitive]
-operands = [None if shape is None else np.ones(shape, problem.dtype) for shape in shapes]
+operands = [np.ones(shape, problem.dtype) for shape in problem.operand_shapes]
+operands += [None] if problem.bias_shape else []
 function = getattr(backend, problem.primitive)
 options = RunOptions(threads=2)
 

@@ -50,11 +50,7 @@ def problem_of(primitive, dtype, geometry):
 
 def shapes(problem):
     """The shapes of the two operands."""
-    return {
-        "forward": (problem.input_shape, problem.weight_shape),
-        "grad_input": (problem.output_shape, problem.weight_shape),
-        "grad_weight": (problem.output_shape, problem.input_shape),
-    }[problem.primitive]
+    return problem.operand_shapes
 
 
 def operands(problem, draw):

@@ -34,11 +34,7 @@ TEXTS = [
 
 def operands(problem, seed=0):
     rng = np.random.default_rng(seed)
-    shapes = {
-        "forward": (problem.input_shape, problem.weight_shape),
-        "grad_input": (problem.output_shape, problem.weight_shape),
-        "grad_weight": (problem.output_shape, problem.input_shape),
-    }[problem.primitive]
+    shapes = problem.operand_shapes
     return [rng.standard_normal(shape).astype(problem.dtype) for shape in shapes]
 
 

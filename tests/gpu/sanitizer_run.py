@@ -28,7 +28,7 @@ from convhub_cupy.variants import every_source
 from convhub.arrays import numpy_dtype
 from convhub.backend import RunOptions
 from convhub.conformance.calls import deliver
-from convhub.conformance.data import operand_shapes, operands
+from convhub.conformance.data import operands
 from convhub.problem import PRIMITIVES, Problem
 
 (BACKEND,) = convhub_cupy.convhub_backends()
@@ -159,7 +159,7 @@ def choose(runtime: Any, capability: tuple[int, int] | None = None) -> tuple[lis
 
 def unfilled(problem: Problem) -> list[np.ndarray]:
     """Return operands for a problem whose numbers do not matter."""
-    shapes = (shape for shape in operand_shapes(problem) if shape is not None)
+    shapes = (*problem.operand_shapes, *([problem.bias_shape] if problem.bias_shape else []))
     return [np.empty(shape, numpy_dtype(problem.dtype)) for shape in shapes]
 
 

@@ -129,14 +129,14 @@ def groups_all_the_first(problem):
 @wrong_map(*NUMBERS)
 def groups_off_by_one(problem):
     """Lets each group read the channels of the next."""
-    shifted = right_map(problem).channels + problem.in_channels // problem.groups
+    shifted = right_map(problem).channels + problem.group_channels[0]
     return right_map(problem)._replace(channels=shifted % problem.in_channels)
 
 
 @wrong_map(*NUMBERS)
 def groups_round_robin(problem):
     """Deals output channels to the groups in turn, not in blocks."""
-    per_group = problem.in_channels // problem.groups
+    per_group = problem.group_channels[0]
     groups = np.arange(problem.out_channels) % problem.groups
     return right_map(problem)._replace(channels=groups[:, None] * per_group + np.arange(per_group))
 
@@ -144,8 +144,8 @@ def groups_round_robin(problem):
 @wrong_map(*NUMBERS)
 def channels_interleaved(problem):
     """Takes every groups-th channel for a group, not a block of channels."""
-    per_group = problem.in_channels // problem.groups
-    groups = np.arange(problem.out_channels) // (problem.out_channels // problem.groups)
+    per_group = problem.group_channels[0]
+    groups = np.arange(problem.out_channels) // (problem.group_channels[1])
     return right_map(problem)._replace(channels=groups[:, None] + np.arange(per_group) * problem.groups)
 
 

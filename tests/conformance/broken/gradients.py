@@ -92,5 +92,5 @@ def conjugated(right, dy, other, bias, problem, options):
 def gradient_of_the_first_group(right, dy, x, bias, problem, options):
     """Wrong only with groups: hands back the first group's gradient for every group."""
     dw = right(dy, x, bias, problem, options)
-    first = dw[: problem.out_channels // problem.groups]
+    first = dw[: problem.group_channels[1]]
     return np.tile(first, (problem.groups, 1, 1, 1))

@@ -42,7 +42,7 @@ def _taps(image, problem):
 
 def compensated_forward(x, w, bias, problem, options):
     image, kernel = padded(x, problem), grouped(w, problem.groups, 0)
-    shape = (problem.batch, problem.groups, problem.out_channels // problem.groups, *problem.output_size)
+    shape = (problem.batch, problem.groups, problem.group_channels[1], *problem.output_size)
     total, lost, tap = np.zeros(shape, x.dtype), np.zeros(shape, x.dtype), _taps(image, problem)
     for c, r, s in _shuffled(*problem.weight_shape[1:]):
         _add(total, lost, ..., image[:, :, c, None][tap(r, s)] * kernel[:, :, c, r, s, None, None])
@@ -51,17 +51,17 @@ def compensated_forward(x, w, bias, problem, options):
 
 def compensated_grad_input(dy, w, bias, problem, options):
     gradient, kernel = grouped(dy, problem.groups, 1), grouped(w, problem.groups, 0)
-    shape = (problem.batch, problem.groups, problem.in_channels // problem.groups, *padded_size(problem))
+    shape = (problem.batch, problem.groups, problem.group_channels[0], *padded_size(problem))
     total, lost = np.zeros(shape, dy.dtype), np.zeros(shape, dy.dtype)
     tap = _taps(total, problem)
-    for k, r, s in _shuffled(problem.out_channels // problem.groups, *problem.kernel_size):
+    for k, r, s in _shuffled(problem.group_channels[1], *problem.kernel_size):
         _add(total, lost, tap(r, s), gradient[:, :, k, None] * kernel[:, k, :, r, s, None, None])
     return with_bias(unpadded(_finished(total, lost), problem), bias)
 
 
 def compensated_grad_weight(dy, x, problem, options):
     gradient, image = grouped(dy, problem.groups, 1), padded(x, problem)
-    per_group = (problem.out_channels // problem.groups, problem.in_channels // problem.groups)
+    per_group = (problem.group_channels[1], problem.group_channels[0])
     dw = np.zeros((problem.groups, *per_group, *problem.kernel_size), x.dtype)
     tap = _taps(image, problem)
     for k, r, s in np.ndindex(per_group[0], *problem.kernel_size):

@@ -52,8 +52,8 @@ def inside(problem, axis, found):
 
 def right_map(problem) -> IndexMap:
     """Return the tables that are right."""
-    per_group = problem.in_channels // problem.groups
-    groups = np.arange(problem.out_channels) // (problem.out_channels // problem.groups)
+    per_group = problem.group_channels[0]
+    groups = np.arange(problem.out_channels) // (problem.group_channels[1])
     return IndexMap(
         inside(problem, 0, positions(problem, 0)),
         inside(problem, 1, positions(problem, 1)),
