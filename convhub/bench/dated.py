@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import ArgumentError
+from ..versioned_json import write_json
 from .markdown import to_markdown
-from .results import Report, read_report, write_report
+from .results import Report, read_report
 
 __all__ = ["check_free", "name_of", "save", "slug"]
 
@@ -63,7 +64,7 @@ def save(report: Report, folder: Path, name: str) -> tuple[Path, Path]:
     """Write a report as JSON and as Markdown, in a folder that is made if need be; return both paths."""
     folder.mkdir(parents=True, exist_ok=True)
     data, text = folder / f"{name}.json", folder / f"{name}.md"
-    write_report(report, data)
+    write_json(report, data)
     heading = f"# {report.machine.chip}, {report.date}\n\n`{report.command}`\n\n"
     text.write_text(heading + to_markdown(report), encoding="utf-8")
     return data, text

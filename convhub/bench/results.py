@@ -6,13 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
-from ..errors import ArgumentError
 from ..machine import Machine
+from ..versioned_json import read_json
 from .peak import Peak
 
-__all__ = ["FORMAT", "Memory", "Report", "Row", "Settings", "read_report", "report_json", "write_report"]
+__all__ = ["FORMAT", "Memory", "Report", "Row", "Settings", "read_report"]
 
 #: Of the JSON file; one that is read must have the same.
 FORMAT = 1
@@ -138,31 +136,14 @@ class Report:
     format: int = FORMAT
 
 
-def report_json(report: Report) -> str:
-    """Return a report as JSON."""
-    return msgspec.json.format(msgspec.json.encode(report)).decode() + "\n"
-
-
-def write_report(report: Report, path: Path) -> None:
-    """Write a report as JSON."""
-    path.write_text(report_json(report), encoding="utf-8")
-
-
 def read_report(path: Path) -> Report:
-    """Read a report from JSON.
+    """Read what `convhub.versioned_json.write_json` wrote.
 
     Raises
     ------
     ArgumentError
         If the file cannot be read, or is no report of this format.
     """
-    try:
-        text = path.read_bytes()
-        found = msgspec.json.decode(text, type=dict[str, msgspec.Raw]).get("format")
-        if found is None or bytes(found) != str(FORMAT).encode():
-            raise ArgumentError(f"from is {str(path)!r}, which is no report of format {FORMAT}")
-        return msgspec.json.decode(text, type=Report)
-    except (OSError, msgspec.DecodeError, RecursionError) as error:
-        raise ArgumentError(
-            f"from is {str(path)!r}, which is no report of `convhub bench`: {error}"
-        ) from error
+    return read_json(
+        path, Report, key="format", version=FORMAT, argument="from", command="convhub bench --json"
+    )

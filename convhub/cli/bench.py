@@ -284,9 +284,9 @@ def _deliver(
     from .bench_report import show_report
 
     if json_file is not None:
-        from ..bench.results import report_json
+        from ..versioned_json import as_json
 
-        write_text(report_json(report), json_file)
+        write_text(as_json(report), json_file)
     if json_file != STDOUT:
         show_report(report, layers=layers)
     if markdown is not None:

@@ -59,9 +59,10 @@ def conformance(
     if backend == "auto":
         raise ArgumentError("NAME is 'auto'; it must be the name of one backend")
     from ..conformance.compare import compare as compare_reports
-    from ..conformance.report import read_report, report_json
+    from ..conformance.report import read_report
     from ..conformance.suite import NAMES
     from ..conformance.xfails import read_xfails
+    from ..versioned_json import as_json
     from .conformance_report import show_comparison, show_report
     from .conformance_run import run_suite
 
@@ -81,7 +82,7 @@ def conformance(
             arguments += [option, str(file.absolute())]
     report = run_suite(arguments, processes)
     if json_file is not None:
-        write_text(report_json(report), json_file)
+        write_text(as_json(report), json_file)
     if json_file != STDOUT:
         show_report(report)
     newly = False

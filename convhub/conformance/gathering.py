@@ -87,8 +87,9 @@ class Gatherer:
         path = self._config.getoption("convhub_report")
         if not self._done and path is None:
             return
+        from ..versioned_json import write_json
         from .promises import about_nothing, unkept
-        from .report import build_report, write_report
+        from .report import build_report
 
         whole = not (self._partial or session.shouldfail or session.shouldstop)
         broken = list(unkept(self._promises, self._done)) if whole else []
@@ -99,7 +100,7 @@ class Gatherer:
         if (self._errors or broken) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if path is not None:
-            write_report(self._report, path)
+            write_json(self._report, path)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print for each backend what passed, failed and was skipped and why, and the worst errors."""

@@ -9,17 +9,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import msgspec
-
 from .. import backend as contract
 from ..candidates import current_registry
-from ..errors import ArgumentError
 from ..machine import Machine, this_machine
 from ..problem import ITEM_BYTES
+from ..versioned_json import read_json
 from ..versions import versions
 from .rows import OUTCOMES, Done, Outcome, Row
 
-__all__ = ["SCHEMA", "Report", "Tested", "build_report", "read_report", "report_json", "write_report"]
+__all__ = ["SCHEMA", "Report", "Tested", "build_report", "read_report"]
 
 #: Of the JSON file; a report that is read must have the same.
 SCHEMA = 1
@@ -161,33 +159,13 @@ def _counted(counts: Counter[Outcome]) -> dict[Outcome, int]:
     return {outcome: counts[outcome] for outcome in OUTCOMES}
 
 
-def report_json(report: Report) -> str:
-    """Return a report as JSON."""
-    return msgspec.json.format(msgspec.json.encode(report)).decode() + "\n"
-
-
-def write_report(report: Report, path: Path) -> None:
-    """Write a report as JSON."""
-    path.write_text(report_json(report), encoding="utf-8")
-
-
 def read_report(path: Path) -> Report:
-    """Read a report from JSON.
+    """Read what `convhub.versioned_json.write_json` wrote.
 
     Raises
     ------
     ArgumentError
         If the file cannot be read, or is no report of this schema.
     """
-    what = f"the report is {str(path)!r}"
-    try:
-        text = path.read_bytes()
-        found = msgspec.json.decode(text, type=dict[str, msgspec.Raw]).get("schema")
-        if found is None or bytes(found) != str(SCHEMA).encode():
-            written = "none" if found is None else bytes(found).decode(errors="replace")
-            raise ArgumentError(f"{what}, whose schema is {written}; it must be {SCHEMA}")
-        return msgspec.json.decode(text, type=Report)
-    except OSError as error:
-        raise ArgumentError(f"{what}, which cannot be read: {error}") from error
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ArgumentError(f"{what}; it must be what `convhub conformance --json` wrote: {error}") from error
+    command = "convhub conformance --json"
+    return read_json(path, Report, key="schema", version=SCHEMA, argument="the report", command=command)

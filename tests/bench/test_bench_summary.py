@@ -7,9 +7,10 @@ import json
 import pytest
 
 from convhub.bench.markdown import to_markdown
-from convhub.bench.results import read_report, write_report
+from convhub.bench.results import read_report
 from convhub.bench.summary import geometric_mean, summaries
 from convhub.errors import ArgumentError
+from convhub.versioned_json import write_json
 
 
 def test_the_mean_is_of_classes_and_not_of_rows(report):
@@ -42,18 +43,27 @@ def test_no_mean_of_nothing():
 
 def test_json_holds_everything(report, tmp_path):
     path = tmp_path / "report.json"
-    write_report(report, path)
+    write_json(report, path)
     assert read_report(path) == report
     found = json.loads(path.read_text())
     assert found["machine"]["flags"] == ["avx2"]
     assert found["rows"][3]["milliseconds"] is None
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 7}', '{"format": 1}'])
-def test_a_file_that_is_no_report(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "; it must be what `convhub bench --json` wrote: "),
+        ("[]", "; it must be what `convhub bench --json` wrote: "),
+        ("{}", ", whose format is none; it must be 1"),
+        ('{"format": 7}', ", whose format is 7; it must be 1"),
+        ('{"format": 1}', "; it must be what `convhub bench --json` wrote: "),
+    ],
+)
+def test_a_file_that_is_no_report(tmp_path, text, words):
     path = tmp_path / "report.json"
     path.write_text(text)
-    with pytest.raises(ArgumentError, match=r"from is .*report.json', which is no report"):
+    with pytest.raises(ArgumentError, match=rf"from is .*report.json'{words}"):
         read_report(path)
 
 

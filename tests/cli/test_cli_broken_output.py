@@ -60,8 +60,8 @@ def test_a_closed_standard_error_takes_nothing_away(tmp_path):
     [
         ("new-backend mine --directory file", "directory is 'file'; it must be a folder that exists"),
         ("bench --against numpy --shapes folder", "shapes is 'folder', which cannot be read: "),
-        ("bench --from folder", "from is 'folder', which is no report of `convhub bench`: "),
-        ("bench --from deep.json", "from is 'deep.json', which is no report of `convhub bench`: "),
+        ("bench --from folder", "from is 'folder', which cannot be read: "),
+        ("bench --from deep.json", "from is 'deep.json'; it must be what `convhub bench --json` wrote: "),
         ("bench --plot folder", "--plot is 'folder', which is a folder; it must be a file"),
         ("bench --markdown no/a.md", "--markdown is 'no/a.md', whose folder does not exist"),
         ("conformance naive --xfails folder", "folder cannot be read: "),

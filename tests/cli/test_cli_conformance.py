@@ -140,11 +140,12 @@ def test_what_was_written_wrongly_is_said_before_anything_runs(run, toy, argumen
 
 
 def test_a_report_of_another_backend_is_not_compared_with(run, toy, tmp_path):
-    from convhub.conformance.report import build_report, write_report
+    from convhub.conformance.report import build_report
     from convhub.conformance.rows import Done
+    from convhub.versioned_json import write_json
 
     path = tmp_path / "other.json"
-    write_report(build_report([Done("naive", "naive", "full", 0, False, [])], [], 0.0), path)
+    write_json(build_report([Done("naive", "naive", "full", 0, False, [])], [], 0.0), path)
     result = run("conformance", "toy", "--compare", str(path))
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == f"Error: --compare is {str(path)!r}, a report of naive; it must be of toy\n"

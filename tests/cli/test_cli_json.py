@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from convhub.bench.results import Report, Settings, write_report
+from convhub.bench.results import Report, Settings
 from convhub.machine import this_machine
+from convhub.versioned_json import write_json
 
 PROBLEM = "forward_float32_n1c3h8w8_k4r3s3"
 
@@ -27,7 +28,7 @@ def _soon_done(toy, monkeypatch, tmp_path):
     """Leave only the toy backend, and have a report of a benchmark."""
     monkeypatch.setenv("CONVHUB_DISABLE_PLUGINS", "convhub")
     report = Report(this_machine({}), "convhub bench", "2026-01-01", Settings(), None)
-    write_report(report, tmp_path / "bench.json")
+    write_json(report, tmp_path / "bench.json")
 
 
 def test_every_command_that_shows_something_has_it(run):

@@ -10,9 +10,10 @@ import pytest
 
 import convhub
 from convhub.conformance.compare import Change, Growth, compare
-from convhub.conformance.report import SCHEMA, build_report, read_report, write_report
+from convhub.conformance.report import SCHEMA, build_report, read_report
 from convhub.conformance.report_lines import report_lines, summary_of
 from convhub.conformance.rows import Done, Row
+from convhub.versioned_json import write_json
 
 PROBLEM = "forward_float32_n1c2h5w5_k2r3s3"
 OTHER = "grad_weight_float64_n1c2h5w5_k2r3s3"
@@ -39,7 +40,7 @@ def test_what_stands_in_a_report(tmp_path):
         row("any layout", "xfailed", 2.0, detail="known"),
     )
     path = tmp_path / "report.json"
-    write_report(found, path)
+    write_json(found, path)
     assert read_report(path) == found
     written = json.loads(path.read_text())
     assert written["schema"] == SCHEMA == 1

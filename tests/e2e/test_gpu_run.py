@@ -18,6 +18,7 @@ from convhub.conformance import report as suite_report
 from convhub.conformance.rows import OUTCOMES
 from convhub.gpu import Gpu, GpuError
 from convhub.machine import this_machine
+from convhub.versioned_json import write_json
 
 ROOT = Path(__file__).parents[2]
 CHIP = Gpu("Some Chip 80GB", "9.0", 132, 80 * 2**30, "580.65.06", "13.1")
@@ -59,7 +60,7 @@ class FakeMachine:
         self.commands.append(list(command))
         self.variables.append(variables)
         if "--convhub-report" in command:
-            suite_report.write_report(report_of(self.outcomes), Path(option(command, "--convhub-report")))
+            write_json(report_of(self.outcomes), Path(option(command, "--convhub-report")))
         if "--junitxml" in command:
             Path(option(command, "--junitxml")).write_text(self.junit)
         if "--log-file" in command and self.log is not None:
