@@ -134,7 +134,8 @@ TAPS: dict[str, str] = {
 LENGTHS = (2**16, 10**6)
 
 #: Sums that are long along each axis in turn: `{0}` terms in all, `{1}` its root, `{2}` a 64th, `{3}` a
-#: 16th. Then those of the first length only: of many taps, or with many results.
+#: 16th. Then those of the first length only: of many taps, with many results, or of many small images, which
+#: take minutes to a backend that loops over images in Python.
 LONG_SUMS: dict[Primitive, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "forward": (
         ("n1c{0}h1w1_k1r1s1", "n1c{2}h8w8_k1r8s8"),
@@ -145,8 +146,13 @@ LONG_SUMS: dict[Primitive, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("n1c1h1w1_k256r1s256_pad0x255", "n1c16h3w3_k{0}r1s1"),
     ),
     "grad_weight": (
-        ("n{0}c1h1w1_k1r1s1", "n1c1h{1}w{1}_k1r1s1", "n{2}c1h8w8_k1r1s1"),
-        ("n{2}c16h8w8_k16r1s1", "n{2}c16h8w8_k16r1s1_groups4", "n{2}c16h8w8_k16r1s1_groups16"),
+        ("n1c1h{1}w{1}_k1r1s1", "n{1}c1h1w{1}_k1r1s1", "n{2}c1h8w8_k1r1s1"),
+        (
+            "n{3}c1h4w4_k1r1s1",
+            "n{2}c16h8w8_k16r1s1",
+            "n{2}c16h8w8_k16r1s1_groups4",
+            "n{2}c16h8w8_k16r1s1_groups16",
+        ),
     ),
 }
 
