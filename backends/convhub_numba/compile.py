@@ -18,14 +18,12 @@ from convhub.apart import apart
 
 from . import forks, kernel_cache
 from .narrow import stored_type
+from .pipeline import KNOWN_VERSIONS
 
 __all__ = ["address", "compiled", "float_array", "sizes_of"]
 
 log = logging.getLogger("convhub.numba")
 _results: dict[tuple[Any, ...], Any] = {}
-
-#: Numba's versions of which `_from_disk` knows what loading machine code needs.
-KNOWN_VERSIONS = ((0, 68),)
 
 # Of Numba and of llvmlite, which takes it in every call of LLVM; both are taken in this order where both are.
 forks.wait_for(global_compiler_lock, ffi.lib._lock)

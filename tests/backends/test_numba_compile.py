@@ -103,3 +103,38 @@ def test_first_calls_take_little_time():
     assert found.bare < 0.5
     assert found.tiny < 40e-6
     assert "numba" in found.modules
+
+
+#: Prints the digest of a result of Winograd's kernels, with what compiled them.
+DIGEST = """
+import hashlib, json, sys
+import convhub_numba.pipeline as pipeline
+pipeline.KNOWN_VERSIONS = {versions}
+import numpy as np
+from convhub.backend import RunOptions
+from convhub.problem import Problem
+from convhub_numba import Options, backend, jit, winograd
+from convhub_numba.plan import plan
+
+problem = Problem.parse("forward_n1c32h9w11_k33r3s3_pad1")
+options = RunOptions(backend=Options(vector_bits=256))
+assert plan(problem, options).algorithm == "winograd"
+rng = np.random.default_rng(0)
+x, w = (rng.standard_normal(shape).astype("f4") for shape in problem.operand_shapes)
+y = backend.forward(x, w, None, problem, options)
+own = jit._part_compiler is not pipeline.Compiler
+parts = [each for each in vars(winograd).values() if getattr(each, "targetoptions", None) and each.overloads]
+libraries = sorted({{type(one.library).__name__ for each in parts for one in each.overloads.values()}})
+print(json.dumps([hashlib.sha256(y.tobytes()).hexdigest(), own, libraries]))
+"""
+
+
+def test_bits_are_those_of_numbas_own_way_of_compiling(tmp_path):
+    known, unknown = (
+        run_child(tmp_path / name, DIGEST.format(versions=versions))
+        for name, versions in (("known", compile_module.KNOWN_VERSIONS), ("unknown", ()))
+    )
+    assert known[0] == unknown[0]
+    assert (known[1], unknown[1]) == (True, False)
+    assert {"KernelLibrary", "PartLibrary"} <= set(known[2])
+    assert unknown[2] == ["JITCodeLibrary"]
