@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sys import modules
 from typing import Generic, NamedTuple, SupportsIndex
 
 from . import arguments, arrays, opaque
@@ -94,7 +95,7 @@ def conv2d(
            [4., 1., 1., 1.],
            [8., 1., 1., 1.]])
     """
-    if not opaque.is_hidden:
+    if "torch" in modules and not opaque.is_hidden:
         opaque.hide_from_dynamo()
     wanted = request(backend)
     call, facts = arguments.conv2d_call(
@@ -152,7 +153,7 @@ def conv2d_backward(
     >>> grads.weight[0, 0, 0, 0], grads.bias[0]
     (np.float64(4.0), np.float64(4.0))
     """
-    if not opaque.is_hidden:
+    if "torch" in modules and not opaque.is_hidden:
         opaque.hide_from_dynamo()
     wanted = request(backend)
     mask = mask_of_three(output_mask)
@@ -217,7 +218,7 @@ def conv_transpose2d(
     >>> convhub.conv_transpose2d(np.array([[[1.0, 2.0]]]), np.ones((1, 1, 1, 2)), stride=(1, 3))
     array([[[1., 1., 0., 2., 2.]]])
     """
-    if not opaque.is_hidden:
+    if "torch" in modules and not opaque.is_hidden:
         opaque.hide_from_dynamo()
     wanted = request(backend)
     call, facts = arguments.conv_transpose2d_call(
@@ -272,7 +273,7 @@ def conv_transpose2d_backward(
     >>> grads.input, grads.weight.ravel(), grads.bias
     (array([[[ 11., 110.]]]), array([ 21., 210.]), array([111.]))
     """
-    if not opaque.is_hidden:
+    if "torch" in modules and not opaque.is_hidden:
         opaque.hide_from_dynamo()
     wanted = request(backend)
     mask = mask_of_three(output_mask)

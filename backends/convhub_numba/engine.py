@@ -155,7 +155,9 @@ def _correlate(source: Array, weight: Array, bias: Array | None, problem: Proble
     out = np.empty(ready.result_shape, source.dtype)
     sums = sum_dtype(problem.dtype)
     constants = np.zeros(out.shape[1], sums) if bias is None else np.ascontiguousarray(bias, sums)
-    stored, source, weight = (as_stored(array, problem.dtype) for array in (out, source, weight))
+    stored, narrow = out, is_narrow_dtype(problem.dtype)
+    if narrow:
+        stored, source, weight = (as_stored(array, problem.dtype) for array in (out, source, weight))
     if ready.fills:
         out[...] = constants[:, None, None]  # pixels that no tap of the kernel reaches
     if made.algorithm == "direct":
@@ -170,7 +172,7 @@ def _correlate(source: Array, weight: Array, bias: Array | None, problem: Proble
     if made.algorithm == "depthwise":
         weight = weight.swapaxes(0, 1)  # channels where an image has them
     flat_out = stored.reshape(-1)
-    in_place = not is_narrow_dtype(problem.dtype)
+    in_place = not narrow
     plain_source = in_place and ready.reads_in_place and _plain(source)
     plain_weight = in_place and _plain(weight)
     flat_source = source.reshape(-1) if plain_source else constants

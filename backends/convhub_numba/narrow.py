@@ -9,6 +9,7 @@ Widening is exact. Narrowing rounds to nearest, ties to even: too much becomes i
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -42,6 +43,7 @@ def is_narrow_dtype(dtype: str) -> bool:
     return dtype in _STORED
 
 
+@functools.cache  # few names, and NumPy takes longer to read one than a call like this
 def sum_dtype(dtype: str) -> np.dtype[Any]:
     """Return the type in which sums of `dtype` are made."""
     return np.dtype(np.float32 if dtype in _STORED else dtype)

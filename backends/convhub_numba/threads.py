@@ -9,7 +9,6 @@ then sleeps.
 from __future__ import annotations
 
 import atexit
-import contextlib
 import functools
 import os
 from collections.abc import Callable
@@ -114,7 +113,6 @@ def _serving() -> Serve:
 
 
 _system: int = system.ctypes.data
-_NOTHING = contextlib.nullcontext()
 
 
 def run(
@@ -155,20 +153,24 @@ def run(
         # More threads than cores would take turns.
         helpers = team.call_up(min(threads, cores()) - 1, _serving)
     long = ranges > FEWEST_RANGES
-    with scratch.set_aside() if long else _NOTHING:
-        failed = kernel.lead(
-            _conductor(),
-            kernel.address,
-            tasks,
-            threads,
-            ranges,
-            team.address,
-            helpers,
-            _system,
-            _checker() if long else 0,  # a short call does without compiling it
-            kernel.own + own,
-            arguments,
-        )
+    call = (
+        _conductor(),
+        kernel.address,
+        tasks,
+        threads,
+        ranges,
+        team.address,
+        helpers,
+        _system,
+        _checker() if long else 0,  # a short call does without compiling it
+        kernel.own + own,
+        arguments,
+    )
+    if long:
+        with scratch.set_aside():
+            failed = kernel.lead(*call)
+    else:
+        failed = kernel.lead(*call)
     if threads > 1:
         team.come_back()
     if failed:

@@ -27,7 +27,7 @@ def forward(x: Array, w: Array, bias: Array | None, problem: Problem, options: R
     weight = w.reshape(plan.groups, plan.channels, plan.terms, *problem.kernel_size)
     if plan.small and _fit_for_matrices(x, w, plan.small.padded):
         small = gather_small(x, weight, bias, plan.small)
-        if not _spoiled(small):
+        if not (plan.small.is_complex and _spoiled(small)):
             return small
     result = np.empty((problem.batch, problem.out_channels, *problem.output_size), x.dtype)
     return _gather(x, weight, bias, result, plan, problem, options)
@@ -39,7 +39,7 @@ def grad_input(dy: Array, w: Array, bias: Array | None, problem: Problem, option
     weight = w.reshape(plan.groups, plan.terms, plan.channels, *problem.kernel_size).swapaxes(1, 2)
     if plan.small and _fit_for_matrices(dy, w, plan.small.padded):
         small = gather_small(dy, weight[..., ::-1, ::-1], bias, plan.small)
-        if not _spoiled(small):
+        if not (plan.small.is_complex and _spoiled(small)):
             return small
     result = np.empty((problem.batch, problem.in_channels, *problem.input_size), dy.dtype)
     return _gather(dy, weight, bias, result, plan, problem, options)

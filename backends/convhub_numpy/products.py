@@ -67,10 +67,9 @@ def _most(rows: int, columns: int, kind: str) -> int:
     return MOST_MULTIPLICATIONS.get(kind, 2**18)
 
 
-def multiply_small(a: Array, b: Array) -> Array:
-    """Return the matrix products ``a @ b`` of stacks that `fits` says are small."""
+def multiply_small(a: Array, b: Array, step: int) -> Array:
+    """Return the matrix products ``a @ b`` of stacks that `fits` says are small, so many terms at a time."""
     terms = a.shape[2]
-    step = block_sizes(a.shape[1], b.shape[2], terms, a.dtype.kind)[2]
     if step >= terms:
         return np.matmul(a, b)
     total: Array = np.matmul(a[:, :, :step], b[:, :step])

@@ -16,7 +16,7 @@ from convhub.backend import Array, Problem
 
 from .axes import Axis
 from .dtypes import work_dtype
-from .products import fits, multiply_small
+from .products import block_sizes, fits, multiply_small
 
 __all__ = ["SmallPlan", "gather_small", "small_plan", "weight_small"]
 
@@ -29,7 +29,7 @@ class SmallPlan(NamedTuple):
 
     The columns are ``shape`` (G, C, R, S, N, P, Q), ``strides`` and ``begin`` in bytes, of a C
     contiguous array: the source itself, or where there is padding a copy of its part ``taken``, which
-    lies as ``inner`` in zeros of shape ``framed``.
+    lies as ``inner`` in zeros of shape ``framed``. Products are summed ``terms_at_once``.
     """
 
     shape: tuple[int, ...]
@@ -40,6 +40,8 @@ class SmallPlan(NamedTuple):
     taken: tuple[EllipsisType, slice, slice]
     inner: tuple[EllipsisType, slice, slice]
     padded: bool
+    terms_at_once: int
+    is_complex: bool
 
 
 @lru_cache(maxsize=512)
@@ -95,6 +97,8 @@ def small_plan(problem: Problem, limit: int, rows: Axis, cols: Axis) -> SmallPla
         taken=(..., rows_taken, cols_taken),
         inner=(..., rows_inner, cols_inner),
         padded=padded,
+        terms_at_once=block_sizes(*sizes, dtype.kind)[2],
+        is_complex=dtype.kind == "c",
     )
 
 
@@ -126,7 +130,7 @@ def gather_small(source: Array, weight: Array, bias: Array | None, plan: SmallPl
     if not matrix.flags.aligned:
         matrix = matrix.copy()
     with np.errstate(all="ignore"):
-        result = multiply_small(matrix, _columns(source, plan))
+        result = multiply_small(matrix, _columns(source, plan), plan.terms_at_once)
         if bias is not None:
             result += bias.reshape(groups, channels, 1)
     if images == 1:
@@ -143,5 +147,5 @@ def weight_small(dy: Array, x: Array, plan: SmallPlan) -> Array:
     if not outputs.flags.aligned:
         outputs = outputs.copy()
     with np.errstate(all="ignore"):
-        result = multiply_small(outputs, _columns(x, plan).swapaxes(1, 2))
+        result = multiply_small(outputs, _columns(x, plan).swapaxes(1, 2), plan.terms_at_once)
     return result.reshape(groups * heads, *plan.shape[1:4])

@@ -27,7 +27,7 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> A
     plan = weight_plan(problem, options.workspace_limit)
     if plan.small:
         small = weight_small(dy, x, plan.small)
-        if not (plan.small.padded or small.dtype.kind == "c") or all_finite(small):
+        if not (plan.small.padded or plan.small.is_complex) or all_finite(small):
             return small
     groups = plan.groups
     inputs, outputs = problem.group_channels
