@@ -72,7 +72,7 @@ format: $(VENV)/.installed  ## format the code
 conformance: $(VENV)/.installed  ## run the conformance suite alone
 	$(BIN)/python -m pytest --numprocesses auto convhub/conformance
 
-# Built anew each time, so that a change of the code is seen; only notebooks that nothing has changed for wait.
+# Built again each time, so that a change of the code is seen; only notebooks that nothing has changed for wait.
 SPHINX := $(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --nitpicky
 
 docs: $(VENV)/.installed  ## build the documentation into docs/_build/html, tutorials executed, and check it (offline)

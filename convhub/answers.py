@@ -25,7 +25,7 @@ __all__ = ["Reply", "accuracy_of", "algorithm_of", "ask", "ask_availability"]
 AVAILABILITY_SECONDS = 30.0
 
 #: The functions that did not answer in time, which are not asked again. Each is kept, and compared by
-#: identity: a stranger's object may be equal to anything.
+#: identity: a plugin's object may be equal to anything.
 _silent: list[Callable[[], Answer]] = []
 
 _being_asked: contextvars.ContextVar[tuple[int, ...]] = contextvars.ContextVar("convhub_asked", default=())

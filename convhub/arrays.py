@@ -46,7 +46,7 @@ class Facts(NamedTuple):
     device: str
 
 
-# A dictionary, since `numpy.dtype.name` is computed anew at each access and costs a microsecond.
+# A dictionary, since `numpy.dtype.name` is computed again at each access and costs a microsecond.
 _NUMPY_NAMES: dict[np.dtype[Any], str] = {
     np.dtype(code): np.dtype(code).name
     for code in "efdFDbhilqBHILQ" + ("gG" if np.dtype("g").itemsize > 8 else "")

@@ -1,4 +1,4 @@
-"""What a backend is. Whoever writes one reads this file, and needs no other.
+"""What a backend is. Its author reads this file, and needs no other.
 
 A backend is three functions and one declaration, handed to convhub by a plugin::
 

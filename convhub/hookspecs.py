@@ -8,19 +8,42 @@ only `convhub_called` at each primitive, and only where a plugin has it: see `co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pluggy
 
 if TYPE_CHECKING:
     from .backend import Backend
     from .problem import Problem
-    from .run import CallEvent
 
-__all__ = ["convhub_backends", "convhub_called", "convhub_choose", "hookimpl", "hookspec"]
+__all__ = ["CallEvent", "convhub_backends", "convhub_called", "convhub_choose", "hookimpl", "hookspec"]
 
 hookspec = pluggy.HookspecMarker("convhub")
 hookimpl = pluggy.HookimplMarker("convhub")
+
+
+class CallEvent(NamedTuple):
+    """One primitive that has run.
+
+    Parameters
+    ----------
+    problem : Problem
+        What ran.
+    backend : str
+        The name of the backend that ran it.
+    algorithm : str
+        What the backend calls its way of doing it; may be empty.
+    milliseconds : float
+        The caller's time; work queued on a GPU is not awaited.
+    source : str
+        Where the choice of the backend came from.
+    """
+
+    problem: Problem
+    backend: str
+    algorithm: str
+    milliseconds: float
+    source: str
 
 
 @hookspec

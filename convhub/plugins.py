@@ -4,8 +4,8 @@ A plugin is an entry point of the group ``convhub``, of any distribution; the bu
 different. Each is loaded in a `try` of its own, so that one that breaks takes nothing else down; what
 broke, and why, is kept for ``convhub backends`` and ``convhub doctor``.
 
-The one thing that convhub's own distribution has before others is its names: a stranger's backend of a
-name that it has is refused, so that installing a package takes nothing away. Of two strangers that claim one
+The one thing that convhub's own distribution has before others is its names: a third-party backend of a
+name that it has is refused, so that installing a package takes nothing away. Of two others that claim one
 name, both are refused.
 """
 

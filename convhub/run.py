@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Callable
 from types import ModuleType
-from typing import NamedTuple
 
 import numpy as np
 
@@ -26,11 +25,12 @@ from .errors import (
     shown,
 )
 from .float_mode import LEAST, LITTLE, NEXT, ONE, set_usual
+from .hookspecs import CallEvent
 from .opaque import hidden
 from .out_of_memory import as_memory_error
 from .problem import Problem
 
-__all__ = ["CallEvent", "call", "execute", "run", "shares_memory", "watchers"]
+__all__ = ["call", "execute", "run", "shares_memory", "watchers"]
 
 logger = logging.getLogger("convhub")
 
@@ -38,32 +38,8 @@ logger = logging.getLogger("convhub")
 Operands = tuple[Array, ...]
 
 
-class CallEvent(NamedTuple):
-    """One primitive that has run.
-
-    Parameters
-    ----------
-    problem : Problem
-        What ran.
-    backend : str
-        The name of the backend that ran it.
-    algorithm : str
-        What the backend calls its way of doing it; may be empty.
-    milliseconds : float
-        The caller's time; work queued on a GPU is not awaited.
-    source : str
-        Where the choice of the backend came from.
-    """
-
-    problem: Problem
-    backend: str
-    algorithm: str
-    milliseconds: float
-    source: str
-
-
 #: Told of every primitive that runs in this process, as plugins' observers are, but without a plugin and so
-#: without loading all of them anew: `convhub.conformance.watch` comes and goes with each check.
+#: without loading all of them again: `convhub.conformance.watch` comes and goes with each check.
 watchers: list[Callable[[CallEvent], None]] = []
 
 
@@ -318,7 +294,7 @@ def shares_memory(one: Array, other: Array, library: str) -> bool:
 
 def _log(event: CallEvent) -> None:
     if not logger.hasHandlers():
-        # Whoever sets CONVHUB_VERBOSE without configuring logging wants to see the lines.
+        # A user who sets CONVHUB_VERBOSE without configuring logging wants to see the lines.
         logger.addHandler(logging.StreamHandler())
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)

@@ -93,7 +93,7 @@ def measure(
                     continue
             run_whole()  # compiles, and touches memory
             times[name] = run_whole()
-        # A stranger's code, which was never asked to run this; the others may.
+        # This is a plugin's code, which was never asked to run this; the others may.
         except Exception as error:
             if raised_by_caller(error):
                 raise

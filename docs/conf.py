@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 sys.path.insert(0, str(HERE / "_ext"))
 
-# Tutorials show what convhub does by default, not what whoever builds them has configured.
+# Tutorials show what convhub does by default, not what the machine that builds them has configured.
 for name in [name for name in os.environ if name.startswith("CONVHUB_")]:
     del os.environ[name]
 os.environ["XDG_CONFIG_HOME"] = str(HERE / "_build" / "no-configuration")

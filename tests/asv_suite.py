@@ -1,4 +1,4 @@
-"""The benchmarks of ``asv_bench/`` as asv finds them, where a stranger's distributions are installed."""
+"""The benchmarks of ``asv_bench/`` as asv finds them, where third-party distributions are installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every test shares: no configuration from outside, and a stranger's backend to register."""
+"""What every test shares: no configuration from outside, and a third-party backend to register."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from convhub.gpu import GpuError, gpus
 
 @pytest.fixture(autouse=True)
 def _nobodys_settings(monkeypatch, tmp_path_factory):
-    """Hide the settings, and the measured choices, of whoever runs the tests."""
+    """Hide the settings, and the measured choices, of the user who runs the tests."""
     for name in [name for name in os.environ if name.startswith("CONVHUB_")]:
         monkeypatch.delenv(name)
     home = tmp_path_factory.getbasetemp() / "home"

@@ -1,4 +1,4 @@
-"""Distributions of strangers, installed for a test into a folder, and programs that run there."""
+"""Third-party distributions, installed for a test into a folder, and programs that run there."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def forward(x, w, bias, problem, options):
 """
 
 
-#: A stranger need not have torch, whose import takes longer than all the rest.
+#: A third-party backend need not have torch, whose import takes longer than all the rest.
 WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = None

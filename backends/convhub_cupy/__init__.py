@@ -5,13 +5,11 @@ Importing this module costs nothing: CuPy is imported when a primitive is first 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 from convhub.backend import Accuracy, Answer, Array, Backend, Capabilities, Problem, RunOptions, hookimpl
 
 from .availability import availability as _availability
 from .availability import refuse_after_fork
+from .options import Options
 
 __all__ = ["Options", "convhub_backends", "convhub_contract"]
 
@@ -22,20 +20,6 @@ _DTYPES = (
     "float32", "float64", "float16", "bfloat16", "complex64", "complex128",
     "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Options:
-    """The engine's own settings, ``[options.cupy]`` in a configuration file.
-
-    Parameters
-    ----------
-    winograd : {"auto", "always", "never"}
-        Whether Winograd's algorithm runs where it is likely the fastest, wherever it can, or nowhere. Where
-        ``accuracy = "strict"`` it never does.
-    """
-
-    winograd: Literal["auto", "always", "never"] = "auto"
 
 
 def _forward(x: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions) -> Array:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from convhub.backend import RunOptions
 
-from . import Options
 from .axes import Axis
+from .options import Options
 from .runtime import Source
 from .variants import TensorTile, Tile, source
 

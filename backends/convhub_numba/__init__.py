@@ -7,38 +7,19 @@ from __future__ import annotations
 
 import functools
 import importlib
-from dataclasses import dataclass
 from types import ModuleType
-from typing import Literal
 
 from convhub.apart import apart
 from convhub.backend import Accuracy, Array, Backend, Capabilities, Problem, RunOptions, hookimpl
 
 from . import forks
 from .availability import availability
+from .options import Options
 
 __all__ = ["Options", "backend", "convhub_backends", "convhub_contract"]
 
 #: The version of `convhub.backend`'s text that this was written for.
 convhub_contract = 1
-
-
-@dataclass(frozen=True)
-class Options:
-    """The engine's own settings, ``[options.numba]`` in a configuration file.
-
-    Parameters
-    ----------
-    vector_bits : {0, 128, 256, 512}
-        The width of vectors to compile for; 0 means the widest that the machine has.
-    winograd : {"auto", "always", "never"}
-        Whether Winograd's algorithm runs where it is likely the fastest, wherever it can, or nowhere. Even
-        with "always" it has only tiles that keep the promised bound. Where ``accuracy = "strict"`` it never
-        runs.
-    """
-
-    vector_bits: Literal[0, 128, 256, 512] = 0
-    winograd: Literal["auto", "always", "never"] = "auto"
 
 
 @functools.cache

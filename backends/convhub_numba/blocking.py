@@ -202,7 +202,7 @@ def gemm_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
     while images and not shares_well(tasks(), threads):
         pixels = tile_images * tile_rows * tile_columns
         if pixels <= 8 * tile.width and tile_channels > 4 * tile.height and tasks() < threads:
-            # Each block of channels packs all pixels anew.
+            # Each block of channels packs all pixels again.
             tile_channels = ceil_div(ceil_div(tile_channels, 2), tile.height) * tile.height
         elif pixels <= (8 if tasks() >= threads else 2) * tile.width:
             break
@@ -302,7 +302,7 @@ def grad_weight_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
         else:
             break
     channels = min(part.source_channels, (block_columns - 2) // part.taps + 2)
-    # The order of summation hangs on these two: they must not depend on the threads.
+    # The order of summation depends on these two: they must not depend on the threads.
     tile_rows, tile_columns = _pixel_tile(part.rows.count, part.columns.count, TILE_PIXELS, planes, tile.item)
     most = chain(_pixels(problem), PANEL_BYTES // (tile.width * tile.item))
     block_pixels = even(tile_rows * tile_columns, most)

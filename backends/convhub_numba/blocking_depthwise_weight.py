@@ -71,7 +71,7 @@ def sums_at_once(problem: Problem, tile: Tile) -> tuple[int, int]:
 def depthwise_weight_stage(problem: Problem, tile: Tile) -> Stage:
     """Return the blocks of `depthwise_weight.correlate`.
 
-    The order of summation hangs on them: they do not depend on the threads.
+    The order of summation depends on them: they do not depend on the threads.
     """
     row_groups = groups_of_taps(problem, 0, tile.height)
     column_groups = groups_of_taps(problem, 1, tile.vectors)

@@ -55,7 +55,7 @@ def grouped_weight_tile(problem: Problem, tile: Tile) -> Tile:
 def grouped_weight_stage(problem: Problem, tile: Tile) -> Stage:
     """Return the blocks of `grouped_weight.correlate`.
 
-    The order of summation hangs on them: they do not depend on the threads.
+    The order of summation depends on them: they do not depend on the threads.
     """
     C, M = problem.group_channels
     row_groups, column_groups = groups_of_taps(problem, 0, tile.height), groups_of_taps(problem, 1, 1)

@@ -31,7 +31,7 @@ def implicit_weight_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
         high = (rows - 1) * problem.stride[0] + reach[0]
         return high * ((columns - 1) * problem.stride[1] + reach[1])
 
-    # The order of summation hangs on these blocks: they must not depend on the threads.
+    # The order of summation depends on these blocks: they must not depend on the threads.
     most = chain(problem.batch * P * Q, PIXELS_AT_ONCE)
     block_columns = even(Q, most)
     block_rows = even(P, most // block_columns) if block_columns == Q else 1

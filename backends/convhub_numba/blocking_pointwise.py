@@ -34,7 +34,7 @@ def pointwise_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     (part,) = correlations(problem.replace(primitive="forward"))
     planes = _planes(part, problem.dtype)
     M, C, columns = part.out_channels, part.source_channels, part.columns.count
-    # The order of summation hangs on this: it must not depend on the threads.
+    # The order of summation depends on this: it must not depend on the threads.
     most = chain(_pixels(problem), BLOCK_VECTORS)
     tile_rows = even(part.rows.count, max(1, most * tile.lanes // columns))
     most = max(tile.vectors, TILE_BYTES // (tile_rows * columns * tile.item))

@@ -98,7 +98,7 @@ def stem_dots_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     M, half = part.out_channels, tile.vectors // 2
     tasks = min(ceil_div(M, tile.height), threads)  # each loads all of x
     block_channels = even(M, ceil_div(M, tasks), tile.height)
-    # The order of summation hangs on these: they must not depend on the threads.
+    # The order of summation depends on these: they must not depend on the threads.
     tile_rows, tile_columns, block_rows = dot_rows(problem, part, planes, tile, part.source_channels)
     block_rows = even(tile_rows, min(block_rows, max(1, BLOCK_PIXELS // tile_columns)))
     filled = ceil_div(part.terms, half) * half

@@ -61,7 +61,7 @@ def winograd_weight_stage(
     points = high.scheme.points * wide.scheme.points
     rows_of_products = round_up(C, tile.lanes)
     padded_out = round_up(M, tile.width)
-    # The order of summation hangs on the blocks of tiles: they must not depend on the threads.
+    # The order of summation depends on the blocks of tiles: they must not depend on the threads.
     most = max(1, min(TILES_AT_ONCE, BLOCK_BYTES // (points * (C + M) * tile.item)))
     grouped = high.dilation * wide.dilation
     block_w = even(wide.tiles, most // grouped)

@@ -5,7 +5,7 @@ by a file that lies about (Numba takes ``cache_dir`` from ``.numba_config.yaml``
 neither it nor a file in it may be such that another user could have written it.
 
 ==  =======================================================  ===========================================
-1   ``NUMBA_CACHE_DIR`` in the environment, where it is set  this or none: whoever sets it means it
+1   ``NUMBA_CACHE_DIR`` in the environment, where it is set  this or none: it was set on purpose
 2   ``__pycache__`` beside the kernels' source               where it can be written
 3   the user's cache folder, as platformdirs names it        where it can be written
 ==  =======================================================  ===========================================

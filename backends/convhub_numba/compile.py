@@ -1,4 +1,4 @@
-"""From a kernel and the types of its arguments to a function that can be called without further ado."""
+"""Compile a kernel for the types of its arguments, or load what an earlier process compiled."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _from_disk(kernel: Any, signature: tuple[Any, ...]) -> Any | None:
 
 
 class _Announce(event.Listener):
-    """Say that a kernel is being compiled, before it starts: whoever called waits for seconds."""
+    """Say that a kernel is being compiled, before it starts: the caller waits for seconds."""
 
     def __init__(self, kernel: Any) -> None:
         self.kernel = kernel

@@ -19,15 +19,15 @@ from .kernels import (
     direct_weight_kernel,
     implicit_kernels,
     implicit_weight_kernel,
-    mending_kernel,
-    mending_weight_kernel,
+    recomputing_kernel,
+    recomputing_weight_kernel,
     reducing_kernel,
     winograd_kernels,
     winograd_weight_kernel,
 )
-from .mend import Geometry
 from .narrow import as_stored, is_narrow_dtype, sum_dtype
 from .plan import Plan, plan, prepared
+from .recompute import Geometry
 from .scratch import scratch, shared_scratch
 from .threads import Kernel
 from .tiling import ceil_div
@@ -191,7 +191,7 @@ def _correlate(source: Array, weight: Array, bias: Array | None, problem: Proble
 def _correlate_winograd(
     out: Array, source: Array, weight: Array, bias: Array, problem: Problem, ready: Prepared
 ) -> None:
-    """Transform the weight once for all threads, then run the tiles, then mend what is not finite."""
+    """Transform the weight once for all threads, then run the tiles, then recompute what is not finite."""
     made = ready.made
     (stage,) = made.stages
     tile = made.tile
@@ -211,7 +211,9 @@ def _correlate_winograd(
     )  # fmt: skip
     if flags[0]:
         arguments = (out, source, weight, bias, _geometry(problem))
-        _share_plain(mending_kernel(problem.dtype), out.shape[0] * out.shape[1], problem, ready, *arguments)
+        _share_plain(
+            recomputing_kernel(problem.dtype), out.shape[0] * out.shape[1], problem, ready, *arguments
+        )
 
 
 def _correlate_implicit(
@@ -248,7 +250,7 @@ def _grad_weight_winograd(dw: Array, dy: Array, x: Array, problem: Problem, read
     if flags[0]:
         arguments = (dw, dy, x, _geometry(problem))
         _share_plain(
-            mending_weight_kernel(problem.dtype), dw.shape[0] * dw.shape[1], problem, ready, *arguments
+            recomputing_weight_kernel(problem.dtype), dw.shape[0] * dw.shape[1], problem, ready, *arguments
         )
 
 

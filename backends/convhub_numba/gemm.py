@@ -4,7 +4,7 @@ A panel holds, for a few terms of the sum, the pixels that a few neighbouring ou
 but never more of it than fits the first-level cache. The blocking is that of Goto and van de Geijn,
 *Anatomy of high-performance matrix multiplication* (ACM TOMS 34, 2008).
 
-Every output is summed from its bias over blocks of terms in one order, whoever computes it: the bits do not
+Every output is summed from its bias over blocks of terms in one order, by whichever thread: the bits do not
 depend on how tasks are shared out.
 """
 

@@ -18,9 +18,9 @@ from . import (
     implicit_gemm,
     implicit_weight,
     indirect,
-    mend,
     phases,
     pointwise_grad_weight,
+    recompute,
     stem,
     stem_grad_weight,
     winograd,
@@ -35,7 +35,7 @@ from .threads import INT, Kernel, kernel
 
 __all__ = [
     "FLAG", "INTEGERS", "TABLE", "correlating_kernel", "direct_kernel", "direct_weight_kernel",
-    "implicit_kernels", "implicit_weight_kernel", "mending_kernel", "mending_weight_kernel",
+    "implicit_kernels", "implicit_weight_kernel", "recomputing_kernel", "recomputing_weight_kernel",
     "reducing_kernel", "winograd_kernels", "winograd_weight_kernel",
 ]  # fmt: skip
 
@@ -86,17 +86,19 @@ def winograd_kernels(dtype: str, tile: Tile) -> tuple[Kernel, Kernel]:
 
 
 @functools.cache
-def mending_kernel(dtype: str) -> Kernel:
+def recomputing_kernel(dtype: str) -> Kernel:
     """Return what computes outputs again that are not finite."""
     strided, sums = float_array(dtype, 4), float_array(sum_dtype(dtype).name, 1)
-    return kernel(mend.mend, (), strided, strided, float_array(dtype, 5), sums, sizes_of(mend.Geometry))
+    return kernel(
+        recompute.recompute, (), strided, strided, float_array(dtype, 5), sums, sizes_of(recompute.Geometry)
+    )
 
 
 @functools.cache
-def mending_weight_kernel(dtype: str) -> Kernel:
+def recomputing_weight_kernel(dtype: str) -> Kernel:
     """Return what computes elements of the weight's gradient again that are not finite."""
     strided = float_array(dtype, 4)
-    return kernel(mend.mend_weight, (), strided, strided, strided, sizes_of(mend.Geometry))
+    return kernel(recompute.recompute_weight, (), strided, strided, strided, sizes_of(recompute.Geometry))
 
 
 @functools.cache

@@ -19,7 +19,7 @@ def load_pixels(pixels, source, n, c0, channels, h0, rows, w0, columns, again, t
     """Fill ``pixels[i, j, c] = source[n, c0 + c, h0 + i, w0 + j]``, widened; zero outside of the image.
 
     A pixel is `lanes` channels, or, if `channels` are fewer, those and zeros. Where the same region of other
-    channels was loaded before (`again`), neither margins nor the list of places are made anew. `table` has
+    channels was loaded before (`again`), neither margins nor the list of places are made again. `table` has
     room for ``lanes + rows * columns`` integers, and is kept in between.
     """
     H, W = source.shape[2], source.shape[3]

@@ -30,7 +30,7 @@ from typing import Any
 from convhub.backend import RunOptions, bounded_cache
 from convhub.problem import Problem
 
-from . import Options, blocking
+from . import blocking
 from .blocking import Stage, Tile
 from .blocking_channels import by_channels
 from .blocking_implicit import implicit_stage
@@ -42,6 +42,7 @@ from .blocking_winograd import AxisTiles, best_tiling, register_tile, winograd_s
 from .blocking_winograd_weight import best_weight_tiling, weight_register_tile, winograd_weight_stage
 from .correlation import Correlation, correlations, count_phases, regions, suits_regions
 from .narrow import is_narrow_dtype, sum_dtype
+from .options import Options
 from .threads import usable_threads
 from .tiling import round_up
 from .vector_ir import host_vector_bits

@@ -1,6 +1,6 @@
 """Scratch memory: one buffer for each calling thread, kept between calls.
 
-To have its pages mapped anew costs more than a small convolution.
+Mapping its pages again costs more than a small convolution.
 """
 
 from __future__ import annotations

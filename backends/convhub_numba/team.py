@@ -191,7 +191,7 @@ def conduct(job, tasks, threads, ranges, mailboxes, helpers, system, checking): 
         set_float_mode(default_float_mode())
     # To look at a clock would take a tiny call longer, and a short one is over before anybody waits.
     take(job, 0, job + 1 if ranges > FEWEST_RANGES else job)
-    # Whoever has not begun finds nothing left to do; those who have must end before we return.
+    # A helper that has not begun finds nothing left to do; one that has must end before we return.
     for i in range(helpers):
         posted -= replace(mailboxes + i * MAILBOX_BYTES, job, FREE)
     spins = 0

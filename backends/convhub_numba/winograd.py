@@ -5,8 +5,8 @@ channels is one matrix product for each element, and transformed back (Lavin and
 arXiv:1509.09308). Vectors run along channels, so that tiles of any shape lie anywhere: with a stride, the
 phases are filters side by side (see `winograd_matrices`); with a dilation, tiles interleave.
 
-A tile's outputs share its source pixels, so that one NaN or infinity reaches all of them: `mend` computes
-those outputs again.
+A tile's outputs share its source pixels, so that one NaN or infinity reaches all of them: those outputs are
+left to `recompute`.
 """
 
 from __future__ import annotations

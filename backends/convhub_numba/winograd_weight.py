@@ -5,7 +5,7 @@ to that of the kernel: ``dw = Gᵀ [Σ (A dy Aᵀ) ⊙ (Bᵀ x B)] G``, the sum 
 for each element. Tiles are those of forward, `winograd`.
 
 Tiles are summed in blocks, blocks in groups (see `chains`), in their order: always the same, whatever the
-threads. What is not finite `mend` computes again.
+threads. What is not finite `recompute` computes again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How a result is divided into tiles.
 
 Tiles depend on the problem and on the workspace limit alone, never on the number of threads, so that
-each number of the result is computed in the same way whoever computes it.
+each number of the result is computed in the same way by whichever thread.
 """
 
 from __future__ import annotations

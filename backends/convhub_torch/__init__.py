@@ -1,6 +1,6 @@
 """The backend ``torch``: torch's own convolution as an engine, on CPU and CUDA.
 
-On CPU it is never picked unless it is named or measured to be faster: whoever has torch tensors could
+On CPU it is never picked unless it is named or measured to be faster: a caller with torch tensors could
 have called torch. It is here to be compared with, and so that one configuration serves every machine.
 
 Threads

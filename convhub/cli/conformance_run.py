@@ -64,7 +64,7 @@ def run_suite(arguments: Sequence[str], processes: int) -> Report:
 
 
 def _pytest(processes: int) -> list[str]:
-    """Return the command that runs the suite, and nothing of whoever calls it."""
+    """Return the command that runs the suite, and nothing of the caller's."""
     from .. import conformance
 
     folder = Path(conformance.__file__).parent

@@ -29,6 +29,6 @@ def demo(
         run(output, new_console())
     except ModuleNotFoundError as error:
         if (error.name or "convhub").partition(".")[0] == "convhub":
-            raise  # our own defect; whoever reports it needs the traceback
+            raise  # our own defect, whose report needs the traceback
         print_error(error if EXTRA in str(error) else f"the demo needs {error.name}: pip install '{EXTRA}'")
         raise typer.Exit(2) from error

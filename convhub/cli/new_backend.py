@@ -1,4 +1,4 @@
-"""``convhub new-backend``: a distribution with a backend of one's own, to begin from."""
+"""``convhub new-backend``: write a distribution with a backend, to begin from."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def _check(trial: Trial) -> Check:
     given = operands(trial.problem, seed=0, kind="exact")
     try:
         result = compute(trial, given)
-    # A stranger's code, or a driver: what it raises is what is wrong.
+    # This is a plugin's code, or a driver: what it raises is what is wrong.
     except Exception as error:
         if raised_by_caller(error):
             raise

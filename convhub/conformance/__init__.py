@@ -7,7 +7,7 @@ Four ways in::
     convhub verify --random 100 --backend mine                    # random problems, no pytest needed
     convhub.conformance.verify.verify(problem, "mine")            # one problem, as data
 
-and, in a test folder of one's own, `conformance_cases`. ``docs/conformance.md`` tells what is checked.
+and, in an author's test folder, `conformance_cases`. ``docs/conformance.md`` tells what is checked.
 
 Results are compared with an oracle that shares no code with any backend (`oracle`), under bounds that
 follow from the arithmetic alone (`bounds`). Nothing here is imported by ``import convhub``.

@@ -1,4 +1,4 @@
-"""The suite in a test folder of one's own, in three lines."""
+"""Run the suite in an author's test folder, by three lines there."""
 
 from __future__ import annotations
 

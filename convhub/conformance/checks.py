@@ -144,7 +144,7 @@ def _plantable(problem: Problem) -> list[tuple[int, str]]:
     """Return the operands that may hold a NaN, whatever the algorithm does with the padding.
 
     An operand that meets padding is left alone: whether NaN times a zero of the padding is NaN, or is
-    skipped, is nobody's business.
+    skipped, is left open.
     """
     padded = problem.padding != ((0, 0), (0, 0))
     if problem.primitive == "forward":

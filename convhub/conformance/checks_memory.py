@@ -92,7 +92,7 @@ def every_element(trial: Trial) -> float:
 def no_stale_state(trial: Trial) -> float:
     """Check that a call sees its operands as they are now, whatever was called before, and gives equal bits.
 
-    The caller keeps its arrays and fills them anew: another result, then NaN, then the operands that count.
+    The caller keeps its arrays and fills them again: another result, then NaN, then the operands that count.
     What was returned before must stay as it was.
     """
     given = operands(trial.problem, trial.seed, bias=True)

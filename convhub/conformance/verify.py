@@ -143,7 +143,7 @@ def _found(trial: Trial) -> Finding:
         return passed._replace(outcome="skipped", detail=str(skip))
     except CheckFailure as failure:
         return passed._replace(outcome="failed", ratio=failure.ratio, detail=failure.what)
-    # A stranger's code; what it raises is what was found.
+    # This is a plugin's code: what it raises is what was found.
     except Exception as error:
         if raised_by_caller(error):
             raise

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from .. import run
-from ..run import CallEvent
+from ..hookspecs import CallEvent
 
 __all__ = ["Others", "watching"]
 

@@ -148,7 +148,7 @@ def check_whole(name: str, subject: Subject, seed: int = 0) -> Finding:
             finding = passed._replace(outcome="skipped", detail=str(skip))
         except Broken as broken:
             finding = passed._replace(outcome="failed", detail=str(broken))
-        # A stranger's code; what it raises is what was found.
+        # This is a plugin's code: what it raises is what was found.
         except Exception as error:
             if raised_by_caller(error):
                 raise

@@ -57,7 +57,7 @@ class Parameters(NamedTuple):
 def call(problem: Problem, operands: Operands, wanted: Request) -> Tensor:
     """Return the result of one primitive, as a call of its operator.
 
-    The backend that is named goes along; where none is, whoever runs a recorded graph chooses.
+    The backend that is named goes along; where none is, the process that runs a recorded graph chooses.
     """
     (top, bottom), (left, right) = problem.padding
     parameters = Parameters(

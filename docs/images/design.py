@@ -1,6 +1,6 @@
 """Draw design.svg: the way of a call through convhub, from the arguments to the answer.
 
-``python docs/images/design.py`` writes it anew. It is narrow, for phones, and its text is text.
+``python docs/images/design.py`` writes it again. It is narrow, for phones, and its text is text.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ GEOMETRIES = {
 }
 PRIMITIVES = ("forward", "grad_input", "grad_weight")
 
-#: Every type and every width of vectors, if not every pair: each pair is compiled anew, for each algorithm.
+#: Every type and every width of vectors, if not every pair: each pair is compiled again, for each algorithm.
 #: The guarded runs and the conformance suite have them all.
 TYPES_AND_WIDTHS = (
     ("float32", 128),

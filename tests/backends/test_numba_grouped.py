@@ -43,7 +43,7 @@ def operands_of(problem, generator):
     return Operands(first, second, None if problem.primitive == "grad_weight" else bias)
 
 
-#: Each is compiled anew for nearly every geometry: these see every way to cut channels and rows.
+#: Each is compiled again for nearly every geometry: these see every way to cut channels and rows.
 FOR_EVERY_TYPE = (
     "eight",
     "sixteen",

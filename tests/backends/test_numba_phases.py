@@ -42,7 +42,7 @@ def rng():
     return np.random.default_rng(7)
 
 
-# Each pattern of kernel columns is compiled anew: not every type meets every one of them.
+# Each pattern of kernel columns is compiled again: not every type meets every one of them.
 @pytest.mark.parametrize(
     ("geometry", "dtype"),
     [(geometry, "float32") for geometry in GEOMETRIES]

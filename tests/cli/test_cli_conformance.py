@@ -45,7 +45,7 @@ def convhub_backends():
 
 @pytest.fixture
 def conformance(tmp_path):
-    """Return the function that runs the command on a stranger's backend *mine*, in a hostile folder."""
+    """Return the function that runs the command on a third-party backend *mine*, in a hostile folder."""
     folder = tmp_path / "hostile"
     folder.mkdir()
     for name, text in HOSTILE.items():

@@ -1,4 +1,4 @@
-"""The suite in a stranger's test folder: three lines, run by pytest in processes of its own."""
+"""The suite in an author's test folder: three lines, run by pytest in processes of its own."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def test_what_does_not_answer_in_time_is_unavailable_and_never_asked_again(insta
     assert str(caught.value) == message
     assert message.replace("0.2 s", "30 s") in " ".join(PAGE.split())
     assert time.monotonic() - start >= 0.2
-    # Neither under other settings, nor after the plugins have been loaded anew.
+    # Neither under other settings, nor after the plugins have been loaded again.
     asked = sys.modules["mine"].asked
     for key, value in (("CONVHUB_THREADS", "1"), ("CONVHUB_DISABLE_PLUGINS", "naive")):
         monkeypatch.setenv(key, value)

@@ -18,7 +18,7 @@ RANDOM = np.random.default_rng(0)
 
 
 def integers(*shape, dtype="float32"):
-    """Return small integers, of which sums are exact whoever adds them up."""
+    """Return small integers, of which sums are exact in any order."""
     return RANDOM.integers(-3, 3, shape, endpoint=True).astype(dtype)
 
 

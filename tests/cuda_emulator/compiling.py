@@ -18,7 +18,7 @@ from typing import NamedTuple
 import platformdirs
 
 HERE = Path(__file__).parent
-#: Found at import, since tests point the user's folders elsewhere, anew for each process.
+#: Found at import, since tests point the user's folders elsewhere, again for each process.
 USERS_CACHE = platformdirs.user_cache_path("convhub") / "cuda-emulator"
 #: Libraries that nobody has loaded for as many seconds are deleted.
 KEPT = 30 * 24 * 3600

@@ -34,7 +34,7 @@ SMOKE = (
     r"WorstError.*\('narrow', 'forward', 'depthwise.*, 'float32'\)",
 )
 
-#: All that may be skipped: a stranger's backend takes float32 and kernels of 3x3 only, in forward alone.
+#: All that may be skipped: a third-party backend takes float32 and kernels of 3x3 only, in forward alone.
 ONLY_FORWARD = "has no {}; it offers forward"
 DECLINED = {
     "grad_input_float32_n1c64h28w28_k96r3s3_pad1x1": ONLY_FORWARD.format("grad_input"),

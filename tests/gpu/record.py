@@ -18,7 +18,7 @@ from convhub.problem import Problem
 FORMAT = 1
 SUFFIX = "-checks"
 
-#: Between these lines of the page the list is made anew.
+#: Between these lines of the page the list is made again.
 BEGIN, END = "<!-- the list of results begins -->", "<!-- the list of results ends -->"
 NONE = "None yet: no result here is of a real device."
 
@@ -186,7 +186,7 @@ def _means(report: Report) -> str:
 
 
 def write_listing(page: Path, folder: Path) -> None:
-    """Make the list in the page anew.
+    """Make the list in the page again.
 
     Raises
     ------

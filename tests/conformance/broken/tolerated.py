@@ -51,7 +51,7 @@ def float64_rounded_twice(right, first, second, bias, problem, options):
 
 @fault(on=("forward",))
 def padding_multiplied_with_weights(right, x, w, bias, problem, options):
-    """Multiplies zeros of the padding with NaN in a weight: whether it does is nobody's business."""
+    """Multiplies zeros of the padding with NaN in a weight: which the contract leaves open."""
     result = right(x, w, bias, problem, options)
     if problem.padding == ((0, 0), (0, 0)) or numpy_dtype(problem.dtype).kind in "iu" or np.isfinite(w).all():
         return result

@@ -14,7 +14,7 @@ from . import jit
 from .interrupts import told_to_stop
 from .narrow import narrowed, widened
 
-__all__ = ["Geometry", "mend", "mend_weight"]
+__all__ = ["Geometry", "recompute", "recompute_weight"]
 
 RUN = 128  # terms that are summed at once
 LOOK_EVERY = 64  # elements, or rows of them: whether to stop
@@ -33,7 +33,7 @@ class Geometry(NamedTuple):
 
 
 @jit.kernel()
-def mend(first, last, watch, out, source, weight, bias, z):  # type: ignore[no-untyped-def]
+def recompute(first, last, watch, out, source, weight, bias, z):  # type: ignore[no-untyped-def]
     """Compute what is not finite in the planes `first` to `last` of ``out``.
 
     `weight` is (groups, M, C, R, S).
@@ -80,7 +80,7 @@ def plain_sum(source, weight, z, n, g, m, a, b):  # type: ignore[no-untyped-def]
 
 
 @jit.kernel()
-def mend_weight(first, last, watch, dw, dy, x, z):  # type: ignore[no-untyped-def]
+def recompute_weight(first, last, watch, dw, dy, x, z):  # type: ignore[no-untyped-def]
     """Compute what is not finite in the kernels `first` to `last`, output channel by input channel."""
     K, C = dw.shape[0], dw.shape[1]
     M = K * C // x.shape[1]
