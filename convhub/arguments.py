@@ -1,4 +1,4 @@
-"""From the arguments of a call to a `Problem`, refusing every bad one before any backend is asked.
+"""Turns the arguments of a call into a `Problem`, and refuses every bad one before any backend is asked.
 
 What a caller wrote is brought into one form first, by `convhub.parameters`; then everything that depends on
 sizes is computed and checked once per combination, and remembered. So is the whole of a call whose parameters

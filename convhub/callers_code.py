@@ -1,4 +1,4 @@
-"""Telling what the caller's own code raised from what a backend raised.
+"""Tells what the caller's own code raised from what a backend raised.
 
 Python runs a signal handler between any two instructions of whatever the main thread is doing, a backend's
 included. What the handler raises (a `TimeoutError` to end a call that takes too long, `SystemExit`) is meant

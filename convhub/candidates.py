@@ -1,4 +1,4 @@
-"""What each registered backend says to a problem: whether it can run it, and if not, why."""
+"""Asks each registered backend whether it can run a problem, and if not, why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the settings name, held to what there is: backends, their options, plugins.
+"""Holds what the settings name to what there is: backends, their options, plugins.
 
 A call asks for what concerns it alone. The commands ask for everything (`wrong_settings`).
 """

@@ -1,4 +1,4 @@
-"""What a plugin states and declares, read with distrust: its contract, and each of its backends.
+"""Reads what a plugin declares, with distrust: its contract, and each of its backends.
 
 Each function returns in one line what is wrong, or None. They read a plugin's objects, which may raise
 whatever they like; `convhub.plugins` catches it.

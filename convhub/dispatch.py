@@ -1,4 +1,4 @@
-"""From a problem to a backend, and why.
+"""Chooses a backend for a problem, and says why.
 
 A backend that is named (by argument, then `use_backend`, then configuration) is used, or refused with its
 reason; it is replaced only where ``fallback = true`` allows it, and then with a warning. Where none is

@@ -1,4 +1,4 @@
-"""How figures look; drawn by Agg alone, whatever backend matplotlib is set to."""
+"""Sets the style of figures, which Agg draws, whatever backend matplotlib is set to."""
 
 from __future__ import annotations
 

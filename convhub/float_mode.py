@@ -1,4 +1,4 @@
-"""What backends compute does not depend on the floating-point mode of the thread that calls.
+"""Runs backends in the usual floating-point mode, whatever mode the calling thread has.
 
 A thread may round otherwise than to the nearest number, or flush what lies below the normal numbers to zero:
 `torch.set_flush_denormal` does that, and so do libraries that were compiled with ``-ffast-math``. A backend's

@@ -1,4 +1,4 @@
-"""Where measured choices are kept: an SQLite file in the user's cache folder, and this process's memory.
+"""Keeps measured choices: in an SQLite file of the user's cache folder, and in this process's memory.
 
 The file is shared by all processes of a user. What cannot be read or written there is kept in memory, so that
 nothing is measured twice in a process, and one line in the log says why: another process that holds the file

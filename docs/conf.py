@@ -1,4 +1,4 @@
-"""How Sphinx builds these pages: offline, each warning an error, tutorials executed.
+"""Has Sphinx build these pages: offline, each warning an error, tutorials executed.
 
 ``make docs`` builds them. Pages are Markdown by MyST; those whose front matter says ``file_format: mystnb``
 are notebooks, and run. What is peculiar to convhub is in ``_ext/``, one file for each idea.

@@ -1,4 +1,4 @@
-"""What is paid beside the arithmetic: imports, first calls, and the way through convhub at each call.
+"""Measures what is paid beside the arithmetic: imports, first calls, and convhub's own work at each call.
 
 Each sample is taken in a new process, whose code is here as text.
 """

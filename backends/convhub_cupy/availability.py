@@ -1,4 +1,4 @@
-"""Whether CUDA can be used from this process, and if not, what is missing and what helps."""
+"""Tells whether CUDA can be used from this process, and if not, what is missing and what helps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What fails on a device, in words that tell what to do about it."""
+"""Turns what fails on a device into errors that tell what to do about it."""
 
 from __future__ import annotations
 

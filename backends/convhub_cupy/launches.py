@@ -1,4 +1,4 @@
-"""What a plan is: which kernels run a problem, as how many blocks; and the settings that decide about it."""
+"""Defines a plan: which kernels run a problem, as how many blocks; and the settings that decide about it."""
 
 from __future__ import annotations
 

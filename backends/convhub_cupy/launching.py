@@ -1,4 +1,4 @@
-"""From a plan's launch to a kernel on a device: the type of offsets, and numbers as the kernels take them."""
+"""Turns a plan's launch into a kernel's call: the type of offsets, and numbers as the kernels take them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which kernel runs a problem, in which tiles, and as how many blocks. Nothing here knows a device.
+"""Chooses the kernel that runs a problem, its tiles and its number of blocks. Nothing here knows a device.
 
 =============  =================================================================================
 tensor_gemm    forward, and each phase of grad_input, on tensor cores: float16 and bfloat16, and

@@ -1,4 +1,4 @@
-"""Whether Winograd's algorithm runs a problem, and as how many blocks."""
+"""Decides whether Winograd's algorithm runs a problem, and as how many blocks."""
 
 from __future__ import annotations
 

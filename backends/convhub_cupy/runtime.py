@@ -1,4 +1,4 @@
-"""What launches kernels: the seam between the planner, which knows no GPU, and CuPy.
+"""Launches kernels: the seam between the planner, which knows no GPU, and CuPy.
 
 The tests put an emulator here, which compiles the same files for the CPU.
 """

@@ -1,4 +1,4 @@
-"""Whether Numba can compile here, and if not, what to do about it."""
+"""Tells whether Numba can compile here, and if not, what to do about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which layers suit vectors of channels: depthwise ones, and those of small groups."""
+"""Decides which layers suit vectors of channels: depthwise ones, and those of small groups."""
 
 from __future__ import annotations
 

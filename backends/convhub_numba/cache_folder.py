@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept between processes, and why that folder is trusted.
+"""Finds the folder that keeps compiled kernels between processes, and tells whether to trust it.
 
 What is loaded from there runs. So the folder is named by the environment or by where this package lies, never
 by a file that lies about (Numba takes ``cache_dir`` from ``.numba_config.yaml`` in the working folder), and

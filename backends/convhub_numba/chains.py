@@ -1,4 +1,4 @@
-"""How many terms are added one after another before their sum is added to others.
+"""Limits how many terms are added one after another before their sum is added to others.
 
 Numbers that are all alike are where additions err most: each rounds the same way as the one before, so that a
 chain of n of them may be off by eps/8 of its result for each, where independent errors would make a few times

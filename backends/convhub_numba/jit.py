@@ -1,4 +1,4 @@
-"""How Numba compiles this engine's functions: without Python's lock, and without what only Python would call.
+"""Has Numba compile this engine's functions without Python's lock, and without what only Python would call.
 
 A function that Python can call costs as much to compile as a small kernel, and kernels are called by address.
 Nothing allocates, so that Numba's reference counts are left out too, which would double each slice's code.

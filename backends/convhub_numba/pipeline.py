@@ -1,4 +1,4 @@
-"""How this engine has Numba compile: each function's code is optimised once, in the kernel that it ends in.
+"""Has Numba optimise each function's code once, in the kernel that it ends in.
 
 By itself Numba optimises every function and makes machine code of it, then optimises it again in each
 function that calls it. Here parts of kernels stay as they were lowered, and only kernels become machine code,

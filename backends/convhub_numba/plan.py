@@ -1,4 +1,4 @@
-"""Which algorithm runs a problem, in which blocks and on how many threads. Plans are cached.
+"""Chooses the algorithm that runs a problem, its blocks and its threads. Plans are cached.
 
 =============  ==================================================================================
 winograd       small kernels of many channels; for grad_weight: `winograd_weight`

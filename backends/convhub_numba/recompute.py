@@ -1,4 +1,4 @@
-"""What Winograd's algorithm has made NaN or infinite, computed again as plain sums.
+"""Recomputes as plain sums what Winograd's algorithm has made NaN or infinite.
 
 The elements of a tile share its pixels, so that one NaN or infinity reaches all of them, also those whose
 own products do not see it. These kernels are compiled when they are first needed.

@@ -1,4 +1,4 @@
-"""How a size is cut into blocks."""
+"""Cuts a size into blocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of Winograd's schemes keep the promised bound: what their transforms amplify, from their matrices.
+"""Tells which of Winograd's schemes keep the promised bound, by what their matrices amplify.
 
 Along one axis a tile's results are ``Σ_i A[a, i] · (Σ_t G[i, t] g[t]) · (Σ_p B[i, p] d[p])``, where A, G
 and B are the scheme's output, weight and source matrices. The gradient of the weight is the same form with A

@@ -1,4 +1,4 @@
-"""Where the taps of a kernel fall, one spatial axis at a time.
+"""Computes where the taps of a kernel fall, one spatial axis at a time.
 
 Forward and grad_input are the same work here: each number of the result *gathers* products of a source
 and a weight. An `Axis` says which ones along one axis. For grad_input with a stride, neighbouring

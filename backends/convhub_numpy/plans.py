@@ -1,4 +1,4 @@
-"""How each problem is divided so that no more memory is used than allowed; made once a problem."""
+"""Divides each problem so that no more memory is used than allowed; plans are made once a problem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a result is divided into tiles.
+"""Divides a result into tiles.
 
 Tiles depend on the problem and on the workspace limit alone, never on the number of threads, so that
 each number of the result is computed in the same way by whichever thread.

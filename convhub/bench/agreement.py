@@ -1,4 +1,4 @@
-"""Whether two results agree: a time of a wrong result is worth nothing.
+"""Tells whether two results agree: a time of a wrong result is worth nothing.
 
 This is no proof of correctness, which the conformance suite gives; it finds a side that computes something
 else. So it is fast, takes neither side for the right one, and allows the errors of every algorithm that

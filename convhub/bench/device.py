@@ -1,4 +1,4 @@
-"""Which device a benchmark runs on, and whether those who are to be compared run there."""
+"""Finds the device that a benchmark runs on, and tells whether both sides run there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast this machine is at best, as NumPy shows it: the roof of the roofline.
+"""Measures how fast this machine is at best, as NumPy shows it: the roof of the roofline.
 
 convhub knows no engine by name, so the measure is one that every installation has: NumPy's matrix product,
 by the BLAS that NumPy came with, and a copy of a large array.

@@ -1,4 +1,4 @@
-"""What a benchmark gives, as data that JSON holds and reads back."""
+"""Defines what a benchmark gives, as data that JSON holds and reads back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which layers of the lists are timed: batches fitted to the device, duplicates merged, a few of a class.
+"""Selects the layers that are timed: batches fitted to the device, duplicates merged, a few of a class.
 
 Nothing here is random, and nothing is measured: equal lists give equal choices on every machine.
 """

@@ -1,4 +1,4 @@
-"""What a first call costs: in a process that has to compile, and in one that need not; and a tiny call.
+"""Measures a first call, in a process that has to compile and in one that need not; and a tiny call.
 
 Each is measured in new processes, since a process starts only once. What libraries compile goes to a
 temporary folder, which is empty at first.

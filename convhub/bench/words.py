@@ -1,4 +1,4 @@
-"""What tables, Markdown and figures say alike: numbers as texts, who is compared with whom, what was not."""
+"""Formats what tables, Markdown and figures share: numbers as texts, who is compared with whom."""
 
 from __future__ import annotations
 

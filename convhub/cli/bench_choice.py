@@ -1,4 +1,4 @@
-"""What the options of ``convhub bench`` mean: the settings, the machine, and the layers that are timed."""
+"""Reads the options of ``convhub bench``: the settings, the machine, and the layers that are timed."""
 
 from __future__ import annotations
 

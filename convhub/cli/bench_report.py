@@ -1,4 +1,4 @@
-"""What ``convhub bench`` prints: a table of classes for each primitive, and the layers if they are wanted."""
+"""Prints what ``convhub bench`` found: a table of classes for each primitive, and the layers if asked."""
 
 from __future__ import annotations
 

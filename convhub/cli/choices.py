@@ -1,4 +1,4 @@
-"""What options of a few possible values may be.
+"""Defines the values of options that have a few.
 
 typer knows `Literal` from version 0.19 on, and `Enum` in every version. Each member is named as it is
 written on the command line, and its ``value`` is that text.

@@ -1,4 +1,4 @@
-"""What ``convhub conformance`` prints: who was tested on what, tables, and each failure with its command."""
+"""Prints what ``convhub conformance`` found: who was tested on what, tables, failures with their commands."""
 
 from __future__ import annotations
 

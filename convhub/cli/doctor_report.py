@@ -1,4 +1,4 @@
-"""What ``convhub doctor`` found, and its text for people."""
+"""Holds what ``convhub doctor`` found, and prints it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands print: tables for people, errors in one line on stderr.
+"""Prints for the commands: tables for people, errors in one line on stderr.
 
 A terminal gets colours and lines of its own width. A pipe or file gets neither: there a row of a table is
 one line, however long, so that nothing is cut off and `grep` finds whole reasons.

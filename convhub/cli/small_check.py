@@ -1,4 +1,4 @@
-"""Whether a backend computes a small problem right, of integers small enough for exact results.
+"""Checks that a backend computes a small problem of integers exactly.
 
 It tells a broken installation from a sound one in a moment; ``convhub verify`` checks far more.
 """

@@ -1,4 +1,4 @@
-"""What ``convhub bench --start`` prints, and writes as JSON."""
+"""Prints what ``convhub bench --start`` found, and writes it as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``convhub doctor`` calls wrong, each with what to do about it."""
+"""Finds what is wrong for ``convhub doctor``, each with what to do about it."""
 
 from __future__ import annotations
 

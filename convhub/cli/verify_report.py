@@ -1,4 +1,4 @@
-"""What ``convhub verify`` found out about each backend, added up, and its text for people."""
+"""Adds up what ``convhub verify`` found about each backend, and prints it."""
 
 from __future__ import annotations
 

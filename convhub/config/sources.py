@@ -1,4 +1,4 @@
-"""What each source sets: the environment, the project's file, the user's file."""
+"""Reads what each source sets: the environment, the project's file, the user's file."""
 
 from __future__ import annotations
 

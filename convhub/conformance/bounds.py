@@ -1,4 +1,4 @@
-"""How far a result may be from the right one: from the arithmetic alone, with no absolute tolerance.
+"""Bounds how far a result may be from the right one, from the arithmetic alone: no absolute tolerance.
 
 A sum of n products in any order, each operation rounded once, has an error of at most about
 ``n · eps/2 · Σ|x·w|`` (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., 3.1). Rounding

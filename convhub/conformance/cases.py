@@ -1,4 +1,4 @@
-"""Which problems are tried: parameters crossed in pairs, named edges, larger ones, and random ones."""
+"""Lists the problems that are tried: parameters crossed in pairs, named edges, larger ones, random ones."""
 
 from __future__ import annotations
 

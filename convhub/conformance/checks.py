@@ -1,4 +1,4 @@
-"""Whether the numbers are right: against the oracle, exactly on integers, as adjoints, with NaN and infinity.
+"""Checks the numbers: against the oracle, exactly on integers, as adjoints, with NaN and infinity.
 
 Each check is a function of a `Trial`. It returns the worst ratio of error to bound, or raises
 `CheckFailure`, or `Skip` with the reason why it does not apply.

@@ -1,4 +1,4 @@
-"""Whether a backend respects memory: views of any layout, operands unchanged, every element written."""
+"""Checks that a backend respects memory: views of any layout, operands unchanged, every element written."""
 
 from __future__ import annotations
 

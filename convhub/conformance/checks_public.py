@@ -1,4 +1,4 @@
-"""Whether convhub's public functions are right on a backend, for NumPy arrays and for torch tensors."""
+"""Checks convhub's public functions on a backend, for NumPy arrays and for torch tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What complex products become that overflow, or have an infinite factor: each part by itself."""
+"""Checks complex products that overflow, or have an infinite factor: each part by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether long sums keep their bound: of numbers that are all alike, and of random ones.
+"""Checks that long sums keep their bound: of numbers that are all alike, and of random ones.
 
 Additions of equal numbers may all round the same way, so that their error grows with the number of terms
 where the bound grows with its root. The right results cost next to nothing here: where all numbers are alike,

@@ -1,4 +1,4 @@
-"""Whether a backend gives the same bits from several threads, with any number of them, and after a fork."""
+"""Checks that bits are the same from several threads, with any number of them, and after a fork."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a backend agrees with torch: a second opinion on what a convolution is, written by others."""
+"""Checks that a backend agrees with torch: a second opinion on what a convolution is, written by others."""
 
 from __future__ import annotations
 

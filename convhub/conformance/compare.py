@@ -1,4 +1,4 @@
-"""What changed from one report of the suite to a later one."""
+"""Compares a report of the suite with an earlier one."""
 
 from __future__ import annotations
 

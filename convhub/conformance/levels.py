@@ -1,4 +1,4 @@
-"""How much of the suite runs: all of it, or in under a minute what finds every fault it is tested with.
+"""Defines how much of the suite runs: all, or in under a minute what finds every fault it is tested with.
 
 quick is `QUICK_EDGES`, `QUICK_LARGE` and `QUICK_TAPS` for each primitive, in float32 and float64 by turns,
 `EVERY_DTYPE` in each type, and long sums in float32, all changed to what the backend declares. full is

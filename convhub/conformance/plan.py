@@ -1,4 +1,4 @@
-"""Which checks each problem of a level undergoes."""
+"""Assigns checks to the problems of a level."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the entries of expected failures keep what they promise, in a run as a whole."""
+"""Checks that the entries of expected failures keep what they promise, in a run as a whole."""
 
 from __future__ import annotations
 

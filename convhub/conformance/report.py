@@ -1,4 +1,4 @@
-"""What a run of the suite found, as data that JSON holds, reads back and compares."""
+"""Collects what a run of the suite found, as data that JSON holds, reads back and compares."""
 
 from __future__ import annotations
 

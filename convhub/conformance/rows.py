@@ -1,4 +1,4 @@
-"""What the suite found, one row for each check of each problem, and how expected failures change it."""
+"""Defines the suite's findings, a row for each check of each problem, and applies expected failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the suite runs over: backends on devices, and as many problems as their speed allows."""
+"""Selects what the suite runs over: backends on devices, and as many problems as their speed allows."""
 
 from __future__ import annotations
 

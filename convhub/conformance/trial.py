@@ -1,4 +1,4 @@
-"""What is checked, and how a check says what it found."""
+"""Defines what a check is given, and how it says what it found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who computed: a result that another backend gave says nothing about the one that is checked."""
+"""Notes who computed: a result of another backend says nothing about the one that is checked."""
 
 from __future__ import annotations
 

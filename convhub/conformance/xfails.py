@@ -1,4 +1,4 @@
-"""What a backend's authors know to fail, as a file says it: one entry for each kind of failure.
+"""Reads what a backend's authors know to fail from a file: one entry for each kind of failure.
 
 ::
 

@@ -1,4 +1,4 @@
-"""How far a result is from the right one, as a fraction of what rounding allows."""
+"""Computes how far a result is from the right one, as a fraction of what rounding allows."""
 
 from __future__ import annotations
 

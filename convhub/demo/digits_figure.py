@@ -1,4 +1,4 @@
-"""How the network learned, and what it makes of digits that it has never seen."""
+"""Draws how the network learned, and what it makes of digits that it has never seen."""
 
 from __future__ import annotations
 

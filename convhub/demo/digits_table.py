@@ -1,4 +1,4 @@
-"""Which backend trained the network and why, and how training went."""
+"""Tabulates which backend trained the network and why, and how training went."""
 
 from __future__ import annotations
 

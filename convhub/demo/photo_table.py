@@ -1,4 +1,4 @@
-"""How fast and how exactly each backend filtered the photograph, as a table."""
+"""Tabulates how fast and how exactly each backend filtered the photograph."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What convhub does with torch beyond taking its tensors; imports torch, and is imported only for it."""
+"""Serves torch beyond taking its tensors; importing this imports torch."""

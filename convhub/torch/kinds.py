@@ -1,4 +1,4 @@
-"""Which tensors hold numbers of their own, and which stand for others while torch transforms or records.
+"""Tells tensors that hold numbers from those that stand for others while torch transforms or records.
 
 Only a plain tensor may be read: one of torch's own classes, dense, with memory of its own. Others look like
 it and have none (a tensor that `torch.func` wraps, a fake one, one whose storage was freed), or mean

@@ -1,4 +1,4 @@
-"""How any convolution becomes a plain one: no stride, no dilation, no padding.
+"""Turns any convolution into a plain one: no stride, no dilation, no padding.
 
 Along one axis, output p takes tap r of the kernel times pixel ``p·stride + r·dilation`` of the padded
 image. Let ``r·dilation = i·stride + a``: then it is pixel p + i of the phase a, which is every stride-th

@@ -1,4 +1,4 @@
-"""Whether transforms are worth while for a problem, and how much is transformed at once."""
+"""Decides whether transforms are worth while for a problem, and how much is transformed at once."""
 
 from __future__ import annotations
 
