@@ -1,5 +1,7 @@
 """2-D convolution, transposed convolution and all their gradients, on the engine of your choice."""
 
+from typing import TYPE_CHECKING
+
 from .api import Gradients, conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
 from .candidates import available_backends
 from .config import reload_settings
@@ -53,3 +55,15 @@ __all__ = [
     "settings",
     "use_backend",
 ]
+
+__version__: str
+
+if not TYPE_CHECKING:  # a checker would take any name for known
+
+    def __getattr__(name: str) -> str:
+        """Read `__version__` from the installed metadata, which takes longer than importing all the rest."""
+        if name == "__version__":
+            from .versions import version_of
+
+            return version_of("convhub")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

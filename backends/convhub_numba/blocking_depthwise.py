@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -118,7 +119,9 @@ def parts_table(
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Return the parts as kernels have them, where in a row of pixels column taps begin, and their number."""
     step = parts[0].columns.source_step
-    table, offsets, weights = [], [], 0
+    table: list[Any] = []
+    offsets: list[Any] = []
+    weights = 0
     for part in parts:
         row, column = _evenly(part.rows), _evenly(part.columns)
         table.append(Part(

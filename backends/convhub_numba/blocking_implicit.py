@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from convhub.problem import Problem
@@ -68,7 +70,8 @@ def implicit_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile,
         else:
             break
     block_rows = min(out_rows, block_steps * rows.step)
-    table, taps = [], []
+    table: list[Any] = []
+    taps: list[Any] = []
     for part in parts:
         pairs = [(*row, *column) for row in part.rows.taps for column in part.columns.taps]
         axes = part.rows.first, part.rows.count, part.columns.first, part.columns.count

@@ -42,7 +42,7 @@ class Axis(NamedTuple):
 
     first: int
     step: int
-    count: int
+    count: int  # type: ignore[assignment]  # tuples have a method of that name
     source_step: int
     source_size: int
     taps: tuple[tuple[int, int], ...]  # (kernel index, shift)

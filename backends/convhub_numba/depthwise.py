@@ -65,7 +65,7 @@ class Part(NamedTuple):
 
 
 @jit.part()
-def list_taps(places, parts, S, lanes):  # type: ignore[no-untyped-def]
+def list_taps(places, parts, S, lanes):
     """List where in a packed weight each element of the kernel goes: ``[part, row tap, column tap, lane]``.
 
     What no part uses goes to a place behind the others.
@@ -81,7 +81,7 @@ def list_taps(places, parts, S, lanes):  # type: ignore[no-untyped-def]
 
 
 @jit.part()
-def reached_rows(parts, o0, o1, z):  # type: ignore[no-untyped-def]
+def reached_rows(parts, o0, o1, z):
     """Return the first row of the source that output rows `o0` to `o1` read, and the one after the last."""
     h0, h1 = z.source_rows, 0
     for i in range(parts.shape[0]):
@@ -97,7 +97,7 @@ def reached_rows(parts, o0, o1, z):  # type: ignore[no-untyped-def]
 
 
 @jit.part()
-def taps_that_meet(at, step, taps, reach, size):  # type: ignore[no-untyped-def]
+def taps_that_meet(at, step, taps, reach, size):
     """Return the first tap, and the one after the last, that meet ``range(size)`` for some output of a tile.
 
     For the first output tap t is at ``at + t * step``, for the last one `reach` further on.
@@ -114,7 +114,7 @@ def taps_that_meet(at, step, taps, reach, size):  # type: ignore[no-untyped-def]
 def correlate(
     first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, parts, z,
     source_in_place, weight_in_place, height, vectors, lanes,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Compute tasks `first` to `last`; a task is some rows of one image for `lanes` channels.
 
     The arguments are those of `gemm.correlate`, except that `parts` has a `Part` in each row and `taps`

@@ -51,7 +51,7 @@ class Sizes(NamedTuple):
 
 
 @jit.part()
-def list_places(table, z, lanes):  # type: ignore[no-untyped-def]
+def list_places(table, z, lanes):
     """List in `table` where the pixels of x go, those of dy, where each column of dy finds x; and leave room.
 
     Pixels of x whose columns differ by the dilation lie side by side: the taps of a row are neighbours.
@@ -75,7 +75,7 @@ def list_places(table, z, lanes):  # type: ignore[no-untyped-def]
 
 
 @jit.part()
-def blocks_of(rows, z):  # type: ignore[no-untyped-def]
+def blocks_of(rows, z):
     """Return in how many blocks so many rows of dy are summed."""
     across = (z.columns + z.block_columns - 1) // z.block_columns
     return (rows + z.block_rows - 1) // z.block_rows * across
@@ -85,7 +85,7 @@ def blocks_of(rows, z):  # type: ignore[no-untyped-def]
 def correlate(
     first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, row_groups, column_groups, z, dy_in_place,
     x_in_place, height, vectors, lanes,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Compute the weights of blocks `first` to `last` of `lanes` channels each.
 
     Each group of tap rows is in a row of `row_groups`: the first one, and from which row of ``dy`` to which

@@ -17,7 +17,7 @@ LOOK_EVERY = 64  # elements, or rows of them: whether to stop
 
 
 @jit.kernel()
-def correlate(first, last, watch, out, source, weight, bias, row_taps, column_taps, sizes):  # type: ignore[no-untyped-def]
+def correlate(first, last, watch, out, source, weight, bias, row_taps, column_taps, sizes):
     """Compute channels `first` to `last` of all images' channels, ``n * channels + channel``.
 
     `weight` is (groups, M, C, R, S); the taps of each axis have rows (kernel index, shift); `sizes` is
@@ -60,7 +60,7 @@ def correlate(first, last, watch, out, source, weight, bias, row_taps, column_ta
 
 
 @jit.kernel()
-def grad_weight(first, last, watch, dw, dy, x, shifts, sizes):  # type: ignore[no-untyped-def]
+def grad_weight(first, last, watch, dw, dy, x, shifts, sizes):
     """Compute rows `first` to `last` of ``dw`` seen as (K * C, R, S).
 
     `sizes` is (stride_h, stride_w, dilation_h, dilation_w); `shifts` is (top, left).

@@ -25,7 +25,7 @@ WHOLE = np.zeros((1, 2), np.int64)  # the one phase of an array that is not spli
 def correlate(
     first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, z, dy_in_place, x_in_place,
     height, width, lanes,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Compute groups `first` to `last` of ``dw``; the arguments are those of `grad_weight.correlate`."""
     M, C, T = z.out_channels, z.in_channels, taps.shape[0]
     filled = (T + width - 1) // width * width

@@ -24,15 +24,15 @@ def _products(
     right_start = emit.plus(emit.data(kinds["right"], named["right"]), named["right_offset"])
     offsets_start = emit.plus(emit.data(kinds["offsets"], named["offsets"]), named["first"])
     shifted = [
-        emit.plus(right_start, builder.load(emit.plus(offsets_start, emit.int(j)))) for j in range(width)
+        emit.plus(right_start, builder.load(emit.plus(offsets_start, emit.integer(j)))) for j in range(width)
     ]
-    last = builder.sub(named["channels"], emit.int(1))
+    last = builder.sub(named["channels"], emit.integer(1))
     channels = []
     for i in range(number):
-        inside = builder.icmp_signed("<", emit.int(i), last)
-        channel = builder.select(inside, emit.int(i), last)
+        inside = builder.icmp_signed("<", emit.integer(i), last)
+        channel = builder.select(inside, emit.integer(i), last)
         channels.append(emit.plus(left_start, builder.mul(named["left_channel"], channel)))
-    whole = builder.sdiv(named["columns"], emit.int(emit.lanes))
+    whole = builder.sdiv(named["columns"], emit.integer(emit.lanes))
     reached = emit.multiple(whole, emit.lanes)
     mask = emit.first_lanes(builder.sub(named["columns"], reached))
     partial = builder.zext(builder.icmp_signed("<", reached, named["columns"]), INT64)
@@ -104,7 +104,7 @@ def dot_tile(
         for i in range(number):
             line = emit.plus(sums_start, emit.multiple(named["sums_row"], i))
             for j in range(width):
-                place = emit.plus(line, emit.int(j * length))
+                place = emit.plus(line, emit.integer(j * length))
                 emit.store_vector(builder.fadd(emit.load_vector(place), totals[i * width + j]), place)
         return context.get_dummy_value()
 
@@ -155,7 +155,7 @@ def dot_totals(
         products += [emit.zero] * (-len(products) % length)
         sums_start = emit.plus(emit.data(kinds["sums"], named["sums"]), named["sums_offset"])
         for i in range(0, len(products), length):
-            place = emit.plus(sums_start, emit.int(i))
+            place = emit.plus(sums_start, emit.integer(i))
             total = _across_each(emit, products[i : i + length])
             emit.store_vector(builder.fadd(emit.load_vector(place), total), place)
         return context.get_dummy_value()

@@ -104,7 +104,7 @@ class Prepared(NamedTuple):
     """What each call for a problem needs: computed once, since it takes longer than a tiny convolution."""
 
     made: Plan
-    kernel: Kernel | None  # None: the algorithm has its own function
+    kernel: Any  # a Kernel, or None where the algorithm has its own function
     result_shape: tuple[int, ...]
     grouped_weight: tuple[int, ...]  # (groups, K / groups, C / groups, R, S)
     reads_in_place: bool  # some stage does, if the source is contiguous

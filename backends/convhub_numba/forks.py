@@ -27,7 +27,7 @@ class Lock(Protocol):
 #: Held while anything is imported, compiled or loaded; before all others.
 lock = threading.RLock()
 
-_waited_for: list[Lock] = [lock]
+_waited_for: list[Any] = [lock]
 _held = threading.local()
 
 

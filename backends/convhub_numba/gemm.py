@@ -21,7 +21,7 @@ __all__ = ["correlate"]
 
 
 @jit.part()
-def pack_weight(packed, weight, g, m0, m1, c0, c1, taps, tap0, tap1, rows):  # type: ignore[no-untyped-def]
+def pack_weight(packed, weight, g, m0, m1, c0, c1, taps, tap0, tap1, rows):
     """Lay a block of the weight out tile by tile, ``packed[tile][term][row]``, widened."""
     count = (c1 - c0) * (tap1 - tap0)
     item = weight.itemsize
@@ -48,7 +48,7 @@ def pack_weight(packed, weight, g, m0, m1, c0, c1, taps, tap0, tap1, rows):  # t
 
 
 @jit.part()
-def terms_side_by_side(weight, T):  # type: ignore[no-untyped-def]
+def terms_side_by_side(weight, T):
     """Whether the terms of an output channel's sum, `T` for each source channel, lie in order in `weight`."""
     item = weight.itemsize
     stride_g, stride_m, stride_c, stride_r, stride_s = weight.strides
@@ -58,7 +58,7 @@ def terms_side_by_side(weight, T):  # type: ignore[no-untyped-def]
 
 
 @jit.part()
-def pack_rows(packed, weight, g, m0, m1, term, count, lanes):  # type: ignore[no-untyped-def]
+def pack_rows(packed, weight, g, m0, m1, term, count, lanes):
     """Copy `count` terms of each row, from `term` on, that lie in order: ``packed[row][term]``, widened."""
     item, (stride_g, stride_m, _, _, _) = weight.itemsize, weight.strides
     for m in range(m0, m1):
@@ -67,7 +67,7 @@ def pack_rows(packed, weight, g, m0, m1, term, count, lanes):  # type: ignore[no
 
 
 @jit.part()
-def hand_out(out, start, channel, z, places, side_by_side, pixels, tile, at, height, width, lanes):  # type: ignore[no-untyped-def]
+def hand_out(out, start, channel, z, places, side_by_side, pixels, tile, at, height, width, lanes):
     """Copy `height` rows of finished sums, narrowed, to where their pixels belong."""
     for i in range(height):
         line = start + (channel + i) * z.out_channel
@@ -79,7 +79,7 @@ def hand_out(out, start, channel, z, places, side_by_side, pixels, tile, at, hei
 
 
 @jit.part()
-def list_places(places, first, last, z, rows, columns):  # type: ignore[no-untyped-def]
+def list_places(places, first, last, z, rows, columns):
     """List where pixels `first` to `last` of a tile go in the output, and say whether side by side."""
     n, within = first // (rows * columns), first % (rows * columns)
     a, b = within // columns, within % columns
@@ -99,7 +99,7 @@ def list_places(places, first, last, z, rows, columns):  # type: ignore[no-untyp
 def correlate(
     first, last, watch, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, phases, z,
     source_in_place, weight_in_place, height_limit, vectors, lanes,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Compute tasks `first` to `last` of a correlation; a task is a tile of pixels by a block of channels.
 
     `source` is (N, groups * C, H, W) and `weight` (groups, M, C, R, S), of any strides; `flat_source` and

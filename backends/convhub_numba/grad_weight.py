@@ -50,7 +50,7 @@ class Sizes(NamedTuple):
 
 
 @jit.part()
-def pack_turned(panel, source, runs, run_count, offsets, columns, readable, lanes):  # type: ignore[no-untyped-def]
+def pack_turned(panel, source, runs, run_count, offsets, columns, readable, lanes):
     """Fill ``panel[pixel, j]`` with ``source[place of pixel + offsets[j]]`` for `columns` elements `j`."""
     for i in range(run_count):
         pixel, start, length = runs[3 * i], runs[3 * i + 1], runs[3 * i + 2]
@@ -69,7 +69,7 @@ def pack_turned(panel, source, runs, run_count, offsets, columns, readable, lane
 
 
 @jit.part()
-def load_rows(left, dy, n, k0, k1, row0, column0, columns, pixel, count, lanes):  # type: ignore[no-untyped-def]
+def load_rows(left, dy, n, k0, k1, row0, column0, columns, pixel, count, lanes):
     """Fill ``left[channel, t]``, widened, with `count` pixels of a tile `columns` wide, from `pixel` on."""
     item = dy.itemsize
     stride_n, stride_k, stride_p, stride_q = dy.strides
@@ -92,7 +92,7 @@ def load_rows(left, dy, n, k0, k1, row0, column0, columns, pixel, count, lanes):
 
 
 @jit.part()
-def add_groups(totals, sums, count):  # type: ignore[no-untyped-def]
+def add_groups(totals, sums, count):
     """Add `count` sums of a group of blocks to the totals, and set them to zero for the next."""
     for i in range(count):
         totals[i] += sums[i]
@@ -103,7 +103,7 @@ def add_groups(totals, sums, count):  # type: ignore[no-untyped-def]
 def correlate(
     first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, z, dy_in_place, x_in_place,
     height_limit, vectors, lanes,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a block of rows by a block of columns of one group's ``dw``.
 
     `dy` is (N, K, P, Q) and `x` (N, C, H, W), of any strides; `flat_dy` and `flat_x` are the same memory in

@@ -44,7 +44,7 @@ class Sizes(NamedTuple):
 
 
 @jit.part()
-def pack_weight(packed, weight, parts, g, z, width, lanes):  # type: ignore[no-untyped-def]
+def pack_weight(packed, weight, parts, g, z, width, lanes):
     """Lay one group's weights out, ``packed[block of channels, tap, channel, out channel]``.
 
     A block has `lanes` channels, and each channel `width` out channels, zero from the group's last on.
@@ -67,7 +67,7 @@ def pack_weight(packed, weight, parts, g, z, width, lanes):  # type: ignore[no-u
 def correlate(
     first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, parts, z,
     source_in_place, weight_in_place, height, vectors, lanes,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Compute tasks `first` to `last`; a task is some rows of one image for one group.
 
     The arguments are those of `depthwise.correlate`; `height` is how many vectors a group's output channels

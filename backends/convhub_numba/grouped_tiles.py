@@ -74,8 +74,8 @@ def group_tile(
                     new: list[Any] = emit.outer_product(
                         outputs,
                         vectors,
-                        lambda i: emit.load_broadcast(emit.plus(pixel, emit.int(i * length))),
-                        lambda v: emit.load_vector(emit.plus(weight, emit.int(v * length))),
+                        lambda i: emit.load_broadcast(emit.plus(pixel, emit.integer(i * length))),
+                        lambda v: emit.load_vector(emit.plus(weight, emit.integer(v * length))),
                         sums,
                     )
                     return new
@@ -87,7 +87,7 @@ def group_tile(
         sums = emit.loop(named["rows"], [emit.zero] * (outputs * vectors), row)
         out_start = emit.plus(data["out"], named["out_offset"])
         places = [
-            emit.plus(out_start, emit.multiple(named["out_step"], i), emit.int(v * length))
+            emit.plus(out_start, emit.multiple(named["out_step"], i), emit.integer(v * length))
             for i in range(outputs)
             for v in range(vectors)
         ]
@@ -97,7 +97,8 @@ def group_tile(
                     emit.store_vector(builder.fadd(emit.load_vector(place), value), place)
             with otherwise:
                 constants = [
-                    emit.load_vector(emit.plus(data["bias"], emit.int(v * length))) for v in range(vectors)
+                    emit.load_vector(emit.plus(data["bias"], emit.integer(v * length)))
+                    for v in range(vectors)
                 ]
                 for place, value, constant in zip(places, sums, constants * outputs, strict=True):
                     emit.store_vector(builder.fadd(constant, value), place)

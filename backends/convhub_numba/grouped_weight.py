@@ -56,7 +56,7 @@ class Sizes(NamedTuple):
 
 
 @jit.part()
-def store(dw, sums, g, z, row_groups, column_groups, height, vectors, lanes):  # type: ignore[no-untyped-def]
+def store(dw, sums, g, z, row_groups, column_groups, height, vectors, lanes):
     """Bring home sums ``[out vector, in block, row group, column, tap, in channel, lane]`` of one group."""
     M, C, R, S = z.out_channels, z.in_channels, z.row_taps, z.column_taps
     at = 0
@@ -77,7 +77,7 @@ def store(dw, sums, g, z, row_groups, column_groups, height, vectors, lanes):  #
 def correlate(
     first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, row_groups, column_groups, z, dy_in_place,
     x_in_place, height, vectors, lanes,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Compute the weights of groups `first` to `last`; the arguments are those of `depthwise_weight`.
 
     Each group in `column_groups` has one tap; `vectors`, which divides `lanes`, is how many input channels

@@ -58,7 +58,7 @@ class Part(NamedTuple):
 
 
 @jit.kernel()
-def pack_weights(first, last, scratch, table, packed, weight, taps, parts, z, vectors, lanes):  # type: ignore[no-untyped-def]
+def pack_weights(first, last, scratch, table, packed, weight, taps, parts, z, vectors, lanes):
     """Compute tasks `first` to `last`, each a panel of output channels of one group.
 
     `packed` is [group][panel][part][block of source channels][tap][source channel][output channel].
@@ -87,7 +87,7 @@ def pack_weights(first, last, scratch, table, packed, weight, taps, parts, z, ve
 
 
 @jit.part()
-def reaching_taps(taps, part, a, z, H):  # type: ignore[no-untyped-def]
+def reaching_taps(taps, part, a, z, H):
     """Return the range of a part's rows of taps that meet the image from output row `a`."""
     across = part[5] // max(1, part[6])
     start = a * z.source_step_h + z.shift_h
@@ -100,7 +100,7 @@ def reaching_taps(taps, part, a, z, H):  # type: ignore[no-untyped-def]
 
 
 @jit.part()
-def list_pixels(places, bases, part, o0, rows, a0, a1, images, columns, image_items, z, width, lanes):  # type: ignore[no-untyped-def]
+def list_pixels(places, bases, part, o0, rows, a0, a1, images, columns, image_items, z, width, lanes):
     """List a part's pixels of its rows `a0` to `a1`: where they are summed, and where their source begins."""
     k = 0
     for n in range(images):
@@ -115,7 +115,7 @@ def list_pixels(places, bases, part, o0, rows, a0, a1, images, columns, image_it
 
 
 @jit.kernel()
-def correlate(first, last, scratch, table, out, source, packed, bias, taps, parts, z, height, vectors, lanes):  # type: ignore[no-untyped-def]
+def correlate(first, last, scratch, table, out, source, packed, bias, taps, parts, z, height, vectors, lanes):
     """Compute tasks `first` to `last`; a task is a block of images' rows for a block of output channels."""
     M, C, T = z.out_channels, z.source_channels, taps.shape[0]
     width = vectors * lanes

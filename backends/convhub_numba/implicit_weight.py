@@ -54,7 +54,7 @@ class Sizes(NamedTuple):
 @jit.part()
 def load_gradient(
     gradient, dy, first, end, group, n0, images, p0, rows, q0, columns, block, table, vectors, lanes
-):  # type: ignore[no-untyped-def]
+):
     """Fill ``gradient[panel, pixel, output channel]`` with channels `first` to `end` of a block of images."""
     width = vectors * lanes
     area = rows * columns
@@ -72,7 +72,7 @@ def load_gradient(
 
 
 @jit.kernel()
-def correlate(first, last, watch, scratch, table, dw, dy, x, z, height, vectors, lanes):  # type: ignore[no-untyped-def]
+def correlate(first, last, watch, scratch, table, dw, dy, x, z, height, vectors, lanes):
     """Compute tasks `first` to `last`; a task is all of one group's ``dw`` for a block of output channels."""
     M, C, T = z.out_channels, z.in_channels, z.taps_h * z.taps_w
     width = vectors * lanes

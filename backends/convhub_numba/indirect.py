@@ -17,7 +17,7 @@ __all__ = ["correlate"]
 
 
 @jit.part()
-def list_vectors(bases, places, z, rows, columns, pitch, vectors, lanes):  # type: ignore[no-untyped-def]
+def list_vectors(bases, places, z, rows, columns, pitch, vectors, lanes):
     """List where the vectors that cover `rows` by `columns` pixels are read and written; return how many.
 
     A row's last vector is moved back to end with the row, and computes a few pixels twice. The list is
@@ -41,7 +41,7 @@ def list_vectors(bases, places, z, rows, columns, pitch, vectors, lanes):  # typ
 @jit.part()
 def hand_out(
     out, tile, row_places, out_column, end, count, columns, rows, channel_stride, start, vectors, lanes
-):  # type: ignore[no-untyped-def]
+):
     """Copy a tile to where its vectors belong; vectors side by side in rows shorter than a vector overlap.
 
     Numbers are narrowed. Nothing at or past `end`, counted from the channel's `start`, is written.
@@ -63,7 +63,7 @@ def hand_out(
 def correlate(
     first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, phases, z,
     source_in_place, weight_in_place, height, vectors, lanes,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a tile of one image's pixels for a block of groups.
 
     The arguments are those of `gemm.correlate`; `height` is the number of a group's output channels.

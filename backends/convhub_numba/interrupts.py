@@ -135,7 +135,7 @@ def raise_pending(typing_context: Any, pending: Any) -> Any:
 
 
 @jit.kernel()
-def check(job):  # type: ignore[no-untyped-def]
+def check(job):
     """Let handlers of signals run if it is time; return whether one raised, after which all shall stop."""
     system = load(job + SYSTEM)
     now = nanoseconds(load(system + CLOCK), load(system + WHICH_CLOCK))
@@ -156,7 +156,7 @@ def check(job):  # type: ignore[no-untyped-def]
 
 
 @jit.part()
-def told_to_stop(watch):  # type: ignore[no-untyped-def]
+def told_to_stop(watch):
     """Return whether a kernel shall leave its tasks as they are, since nobody wants the result any more.
 
     A kernel asks wherever it has worked for some tens of microseconds: `watch` is the address of the job,

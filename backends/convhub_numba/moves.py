@@ -84,7 +84,7 @@ def copy_spread(
         for i in range(number.literal_value):
             value = builder.load(emit.plus(source_start, emit.multiple(arguments[4], i)))
             value = convert_value(builder, value, source.dtype, to.dtype)
-            builder.store(value, emit.plus(to_start, emit.int(i)))
+            builder.store(value, emit.plus(to_start, emit.integer(i)))
         return context.get_dummy_value()
 
     return types.void(to, types.int64, source, types.int64, types.int64, number), generate
@@ -114,7 +114,7 @@ def pack_runs(
         source_start = emit.data(signature.args[2], arguments[2])
         runs_start = emit.data(signature.args[3], arguments[3])
         offsets_start = emit.data(signature.args[4], arguments[4])
-        held = [builder.load(emit.plus(runs_start, emit.int(i))) for i in range(3 * width)]
+        held = [builder.load(emit.plus(runs_start, emit.integer(i))) for i in range(3 * width)]
 
         def term(t: Any, values: list[Any]) -> list[Any]:
             offset = builder.load(emit.plus(offsets_start, t))
@@ -155,7 +155,7 @@ def transpose_square(
         source_start = emit.plus(emit.data(signature.args[3], arguments[3]), arguments[4])
         offsets_start = emit.plus(emit.data(signature.args[5], arguments[5]), arguments[6])
         lines = [
-            emit.load_vector(emit.plus(source_start, builder.load(emit.plus(offsets_start, emit.int(j)))))
+            emit.load_vector(emit.plus(source_start, builder.load(emit.plus(offsets_start, emit.integer(j)))))
             for j in range(length)
         ]
         for i, line in enumerate(emit.transposed(lines)):
@@ -191,12 +191,12 @@ def transpose_to_places(
         source_start = emit.plus(emit.data(signature.args[3], arguments[3]), arguments[4])
         offsets_start = emit.data(signature.args[5], arguments[5])
         lines = [
-            emit.load_vector(emit.plus(source_start, builder.load(emit.plus(offsets_start, emit.int(j)))))
+            emit.load_vector(emit.plus(source_start, builder.load(emit.plus(offsets_start, emit.integer(j)))))
             for j in range(length)
         ]
         lines = [convert_value(builder, line, source.dtype, to.dtype) for line in lines]
         for i, line in enumerate(emit.transposed(lines)):
-            place = builder.load(emit.plus(places_start, emit.int(i)))
+            place = builder.load(emit.plus(places_start, emit.integer(i)))
             emit.store_vector(line, emit.plus(to_start, place))
         return context.get_dummy_value()
 

@@ -15,7 +15,7 @@ __all__ = ["copy_run", "list_runs", "load_planes", "pack_panel"]
 
 
 @jit.part()
-def copy_run(to, to_offset, source, offset, length, lanes):  # type: ignore[no-untyped-def]
+def copy_run(to, to_offset, source, offset, length, lanes):
     """Copy `length` elements that lie side by side; the last vector overlaps the one before."""
     if length >= lanes:
         for j in range(0, length - lanes, lanes):
@@ -31,7 +31,7 @@ def copy_run(to, to_offset, source, offset, length, lanes):  # type: ignore[no-u
 
 
 @jit.part()
-def load_planes(pad, source, n0, n1, c0, c1, phases, step_h, step_w, row0, rows, column0, columns, lanes):  # type: ignore[no-untyped-def]
+def load_planes(pad, source, n0, n1, c0, c1, phases, step_h, step_w, row0, rows, column0, columns, lanes):
     """Fill ``pad[c, phase, n, row, column]`` with the source's pixel, widened, or zero where there is none.
 
     The pixel of row i and column j in the plane of phase (u, v) is at
@@ -112,7 +112,7 @@ def load_planes(pad, source, n0, n1, c0, c1, phases, step_h, step_w, row0, rows,
 
 
 @jit.part()
-def list_runs(runs, first, last, rows, columns, pitch, image_pitch, lanes):  # type: ignore[no-untyped-def]
+def list_runs(runs, first, last, rows, columns, pitch, image_pitch, lanes):
     """List where pixels `first` to `last` lie, in runs of at most `lanes` that are contiguous.
 
     Pixels are counted along columns, rows and images. Run i is (place in the panel, place in the source,
@@ -136,7 +136,7 @@ def list_runs(runs, first, last, rows, columns, pitch, image_pitch, lanes):  # t
 
 
 @jit.part()
-def pack_panel(panel, width, source, runs, run_count, offsets, count, reach, readable, lanes):  # type: ignore[no-untyped-def]
+def pack_panel(panel, width, source, runs, run_count, offsets, count, reach, readable, lanes):
     """Fill ``panel[t, j]`` with ``source[place of pixel j + offsets[t]]`` for `count` terms `t`.
 
     Short runs are copied a whole vector at a time: what that writes too much is overwritten by the next

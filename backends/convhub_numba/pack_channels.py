@@ -11,7 +11,7 @@ __all__ = ["pack_square", "store_kernels"]
 
 
 @jit.part()
-def pack_square(packed, weight, g, m0, c0, channels, spare, table, lanes):  # type: ignore[no-untyped-def]
+def pack_square(packed, weight, g, m0, c0, channels, spare, table, lanes):
     """Fill ``packed[c, t, i] = weight[g, m0 + i, c0 + c, tap t]``, widened.
 
     For `lanes` output channels (those past the last repeat it) and `channels` source channels, at most
@@ -55,7 +55,7 @@ def pack_square(packed, weight, g, m0, c0, channels, spare, table, lanes):  # ty
 
 
 @jit.part()
-def store_kernels(dw, g, m0, channels, c0, in_channels, T, C, M, kernels, table, lanes):  # type: ignore[no-untyped-def]
+def store_kernels(dw, g, m0, channels, c0, in_channels, T, C, M, kernels, table, lanes):
     """Turn ``kernels[c, tap, lane]`` to rows of `dw`, one for each of `channels` output channels."""
     for e in range(in_channels * T):
         table[e] = e * lanes

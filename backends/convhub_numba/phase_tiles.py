@@ -77,7 +77,8 @@ def phases_tile(
         bases_start = emit.plus(emit.data(signature.args[4], arguments[4]), arguments[5])
         offsets_start = emit.plus(emit.data(signature.args[6], arguments[6]), arguments[7])
         starts = [
-            emit.plus(source_start, builder.load(emit.plus(bases_start, emit.int(v)))) for v in range(width)
+            emit.plus(source_start, builder.load(emit.plus(bases_start, emit.integer(v))))
+            for v in range(width)
         ]
 
         def term(t: Any, sums: list[Any]) -> list[Any]:
@@ -86,11 +87,11 @@ def phases_tile(
             row = emit.plus(weights_start, emit.multiple(t, S * height))
             for shift, users in columns:
                 pixels = [
-                    emit.load_vector(emit.plus(starts[v], offset, emit.int(shift))) for v in range(width)
+                    emit.load_vector(emit.plus(starts[v], offset, emit.integer(shift))) for v in range(width)
                 ]
                 for _, phase in users:
                     for c in range(height):
-                        weight = emit.load_broadcast(emit.plus(row, emit.int(used)))
+                        weight = emit.load_broadcast(emit.plus(row, emit.integer(used)))
                         used += 1
                         for v in range(width):
                             at = (c * every + phase) * width + v
@@ -98,7 +99,7 @@ def phases_tile(
             return new
 
         sums = emit.loop(arguments[8], [emit.zero] * (height * every * width), term)
-        places = [emit.plus(tile_start, emit.int(i * length)) for i in range(len(sums))]
+        places = [emit.plus(tile_start, emit.integer(i * length)) for i in range(len(sums))]
         with builder.if_else(cgutils.is_not_null(builder, arguments[9])) as (then, otherwise):
             with then:
                 for place, value in zip(places, sums, strict=True):
@@ -147,7 +148,7 @@ def interleave(
         ]
         for i, line in enumerate(_interleaved(emit, lines)):
             line = convert_value(builder, line, tile.dtype, to.dtype)
-            emit.store_vector(line, emit.plus(to_start, emit.int(i * length)))
+            emit.store_vector(line, emit.plus(to_start, emit.integer(i * length)))
         return context.get_dummy_value()
 
     integer = types.int64

@@ -48,7 +48,7 @@ class Sizes(NamedTuple):
 
 
 @jit.part()
-def pack_weight(packed, weight, rows, columns):  # type: ignore[no-untyped-def]
+def pack_weight(packed, weight, rows, columns):
     """Lay the weight (1, C, K, R, S) out, ``packed[phase][k, row of the phase, column, c]``, widened."""
     at = 0
     C, K = weight.shape[1], weight.shape[2]
@@ -67,7 +67,7 @@ def pack_weight(packed, weight, rows, columns):  # type: ignore[no-untyped-def]
 
 
 @jit.part()
-def list_vectors(bases, rows, columns, pitch, vectors, lanes):  # type: ignore[no-untyped-def]
+def list_vectors(bases, rows, columns, pitch, vectors, lanes):
     """List where the vectors that cover `rows` by `columns` begin in the source; return how many.
 
     A row's last vector is moved back to end with the row, and computes a few pixels twice. The list is
@@ -89,7 +89,7 @@ def list_vectors(bases, rows, columns, pitch, vectors, lanes):  # type: ignore[n
 def correlate(
     first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, columns, rows, z,
     source_in_place, weight_in_place, height, vectors, lanes, taps, step, residue, dilation,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a tile of one image's ``dx``, in all channels and phases.
 
     The arguments are those of `gemm.correlate`, except that `columns` lists the kernel columns in the order

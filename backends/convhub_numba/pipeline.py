@@ -102,7 +102,7 @@ def compilers() -> tuple[type[Compiler], type[Compiler]]:
 def _compiler(lowering: type[NativeLowering]) -> type[Compiler]:
     """Return Numba's compiler with another pass for lowering."""
 
-    class WithLowering(Compiler):  # type: ignore[misc]
+    class WithLowering(Compiler):
         def define_pipelines(self) -> list[Any]:
             passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
             passes.passes = [

@@ -60,7 +60,8 @@ def pixel_tile(
         offsets_start, panel_start, constants_start = at(8), at(12), at(14)
         taps_count, count, adding = arguments[10], arguments[11], arguments[16]
         row_starts = [
-            emit.plus(source_start, builder.load(emit.plus(bases_start, emit.int(i)))) for i in range(height)
+            emit.plus(source_start, builder.load(emit.plus(bases_start, emit.integer(i))))
+            for i in range(height)
         ]
         tap_items = emit.multiple(count, width * length)
 
@@ -75,7 +76,7 @@ def pixel_tile(
                     height,
                     width,
                     lambda i: emit.load_broadcast(emit.plus(starts[i], c)),
-                    lambda v: emit.load_vector(emit.plus(column, emit.int(v * length))),
+                    lambda v: emit.load_vector(emit.plus(column, emit.integer(v * length))),
                     sums,
                 )
                 return new
@@ -83,9 +84,10 @@ def pixel_tile(
             return emit.loop(count, sums, term)
 
         sums = emit.loop(taps_count, [emit.zero] * (height * width), tap)
-        steps = [emit.int(v * length) for v in range(width)]
+        steps = [emit.integer(v * length) for v in range(width)]
         rows_out = [
-            emit.plus(out_start, builder.load(emit.plus(places_start, emit.int(i)))) for i in range(height)
+            emit.plus(out_start, builder.load(emit.plus(places_start, emit.integer(i))))
+            for i in range(height)
         ]
         with builder.if_else(cgutils.is_not_null(builder, adding)) as (then, otherwise):
             with then:
@@ -112,7 +114,7 @@ def pixel_tile(
 def multiply_pixels(
     out, out_offset, places, source, source_offset, bases, count, offsets, first_offset, taps, channels,
     panel, panel_offset, constants, constant_offset, accumulate, height, vectors, lanes,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Do what `pixel_tile` does for the first `count` pixels of the lists `places` and `bases`."""
     i = 0
     while i + height <= count:
@@ -168,8 +170,8 @@ def listed_tile(
             new: list[Any] = emit.outer_product(
                 height,
                 width,
-                lambda i: emit.load_broadcast(emit.plus(pixel, emit.int(i))),
-                lambda v: emit.load_vector(emit.plus(column, emit.int(v * length))),
+                lambda i: emit.load_broadcast(emit.plus(pixel, emit.integer(i))),
+                lambda v: emit.load_vector(emit.plus(column, emit.integer(v * length))),
                 sums,
             )
             return new
@@ -178,7 +180,7 @@ def listed_tile(
         for i in range(height):
             row = emit.plus(out_start, emit.multiple(arguments[2], i))
             for v in range(width):
-                place = emit.plus(row, emit.int(v * length))
+                place = emit.plus(row, emit.integer(v * length))
                 emit.store_vector(builder.fadd(emit.load_vector(place), sums[i * width + v]), place)
         return context.get_dummy_value()
 

@@ -15,7 +15,7 @@ __all__ = ["clear", "load_listed", "load_pixels", "store_pixels"]
 
 
 @jit.part()
-def load_pixels(pixels, source, n, c0, channels, h0, rows, w0, columns, again, table, lanes):  # type: ignore[no-untyped-def]
+def load_pixels(pixels, source, n, c0, channels, h0, rows, w0, columns, again, table, lanes):
     """Fill ``pixels[i, j, c] = source[n, c0 + c, h0 + i, w0 + j]``, widened; zero outside of the image.
 
     A pixel is `lanes` channels, or, if `channels` are fewer, those and zeros. Where the same region of other
@@ -67,14 +67,14 @@ def load_pixels(pixels, source, n, c0, channels, h0, rows, w0, columns, again, t
 
 
 @jit.part()
-def clear(pad, start, stop):  # type: ignore[no-untyped-def]
+def clear(pad, start, stop):
     """Set ``pad[start:stop]`` to zero."""
     for i in range(start, stop):
         pad[i] = 0
 
 
 @jit.part()
-def load_listed(pad, at, places, source, n, c0, channels, h0, count, lines, lanes):  # type: ignore[no-untyped-def]
+def load_listed(pad, at, places, source, n, c0, channels, h0, count, lines, lanes):
     """Turn `count` pixels from row `h0` on, widened: pixel i goes to ``pad[at + places[i]:][:lanes]``.
 
     Lane j is channel ``c0 + j``; the lanes from `channels` on repeat the last channel. `lines` has room for
@@ -103,7 +103,7 @@ def load_listed(pad, at, places, source, n, c0, channels, h0, count, lines, lane
 
 
 @jit.part()
-def store_pixels(out, out_start, out_plane, channels, pixels, offsets, first, count, lanes):  # type: ignore[no-untyped-def]
+def store_pixels(out, out_start, out_plane, channels, pixels, offsets, first, count, lanes):
     """Write ``out[out_start + c * out_plane + i] = pixels[offsets[first + i] + c]``, narrowed.
 
     `channels` are at most `lanes`.

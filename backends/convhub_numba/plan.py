@@ -186,7 +186,7 @@ def _made_weight(problem: Problem, tile: Tile, threads: int, limit: int) -> Plan
     pointwise = pointwise_tile(problem, tile)
     if pointwise is not None:
         return Plan("pointwise", pointwise, threads, (pointwise_stage(problem, pointwise, threads),))
-    if min(M, C) >= tile.lanes and math.prod(problem.result_shape) and problem.batch:
+    if min(M, C) >= tile.lanes and all(problem.result_shape) and problem.batch:
         pixel_tile = weight_register_tile(M, tile)
         suits = taps > 1 or _fills(M, pixel_tile)
         if suits and _fits("implicit_gemm", pixel_tile, implicit_weight_stage(problem, pixel_tile, 1), limit):

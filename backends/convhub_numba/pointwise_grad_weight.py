@@ -25,7 +25,7 @@ WHOLE = np.zeros((1, 2), np.int64)  # the one phase of an array that is not spli
 def correlate(
     first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, z, dy_in_place, x_in_place,
     height, width, lanes,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a block of channels of ``x``, with all those of ``dy``.
 
     The arguments are those of `grad_weight.correlate`; there is one group, and a tile is `height` channels

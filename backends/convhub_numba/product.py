@@ -9,7 +9,7 @@ __all__ = ["multiply_panel", "tile_height"]
 
 
 @jit.part()
-def tile_height(left, rows):  # type: ignore[no-untyped-def]
+def tile_height(left, rows):
     """Return how many of `left` rows the next tile takes: `rows`, or at the end a power of two."""
     if left >= rows:
         return rows
@@ -22,7 +22,7 @@ def tile_height(left, rows):  # type: ignore[no-untyped-def]
 def multiply_panel(
     out, out_offset, out_row, left, left_offset, left_row, panel, count, bias, bias_offset, accumulate, rows,
     used, height_limit, vectors, lanes,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Make or add to `rows` rows of `out` the product of `left` and a packed panel of `count` terms.
 
     The panel has `vectors` vectors for each term; the last of them may lie idle after the first `used`.

@@ -33,7 +33,7 @@ class Geometry(NamedTuple):
 
 
 @jit.kernel()
-def recompute(first, last, watch, out, source, weight, bias, z):  # type: ignore[no-untyped-def]
+def recompute(first, last, watch, out, source, weight, bias, z):
     """Compute what is not finite in the planes `first` to `last` of ``out``.
 
     `weight` is (groups, M, C, R, S).
@@ -51,7 +51,7 @@ def recompute(first, last, watch, out, source, weight, bias, z):  # type: ignore
 
 
 @jit.part()
-def plain_sum(source, weight, z, n, g, m, a, b):  # type: ignore[no-untyped-def]
+def plain_sum(source, weight, z, n, g, m, a, b):
     """Return one output without its bias, as direct sums by channel, these in runs."""
     C, H, W = weight.shape[2], source.shape[2], source.shape[3]
     total = run = widened(source.dtype.type(0))
@@ -80,7 +80,7 @@ def plain_sum(source, weight, z, n, g, m, a, b):  # type: ignore[no-untyped-def]
 
 
 @jit.kernel()
-def recompute_weight(first, last, watch, dw, dy, x, z):  # type: ignore[no-untyped-def]
+def recompute_weight(first, last, watch, dw, dy, x, z):
     """Compute what is not finite in the kernels `first` to `last`, output channel by input channel."""
     K, C = dw.shape[0], dw.shape[1]
     M = K * C // x.shape[1]
@@ -93,7 +93,7 @@ def recompute_weight(first, last, watch, dw, dy, x, z):  # type: ignore[no-untyp
 
 
 @jit.part()
-def plain_weight_sum(watch, dy, x, z, k, channel, r, s):  # type: ignore[no-untyped-def]
+def plain_weight_sum(watch, dy, x, z, k, channel, r, s):
     """Return one element of ``dw``, as sums of runs of terms."""
     total = run = widened(dy.dtype.type(0))
     part, terms = total, 0

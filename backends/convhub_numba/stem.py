@@ -21,7 +21,7 @@ __all__ = ["correlate"]
 def add_terms(
     out, out_offset, places, first_place, out_row, packed, packed_offset, source, bases, first_base, offsets,
     first_offset, count, bias, bias_offset, rows, height, vectors, lanes,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Add `count` terms to `rows` channels of a tile of `out`; the first of all begin with the bias."""
     more = first_offset > 0
     if rows == height:
@@ -46,7 +46,7 @@ def add_terms(
 def correlate(
     first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, phases, z,
     source_in_place, weight_in_place, height, vectors, lanes,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a tile of one image's pixels, in all channels.
 
     The arguments are those of `gemm.correlate`; there is one group.

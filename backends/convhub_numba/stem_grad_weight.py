@@ -27,7 +27,7 @@ WHOLE = np.zeros((1, 2), np.int64)  # the one phase of an array that is not spli
 def add_block(
     sums, sums_at, stride, left, left_at, left_channel, left_row, right, right_at, right_row, offsets, filled,
     rows, columns, channels, height, width, lanes,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Add the products of one block's pixels for `channels` channels of ``dy``, `height` at most.
 
     `filled` is the number of elements in a row of ``dw``, a multiple of half of `width`. There is room for
@@ -47,7 +47,7 @@ def add_block(
 def correlate(
     first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, z, dy_in_place, x_in_place,
     height, width, lanes,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a block of channels of ``dy``, all rows of ``dw`` for them.
 
     The arguments are those of `grad_weight.correlate`; there is one group, and a tile is `height` channels by

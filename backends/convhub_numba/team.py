@@ -119,7 +119,7 @@ def run_range(
 
 
 @jit.part()
-def take(job, row, watch):  # type: ignore[no-untyped-def]
+def take(job, row, watch):
     """Run ranges of a job's tasks until there are none left: first those of this row, then those of others.
 
     What one thread has written it is likely to read in the next stage or call: to fetch it from another
@@ -142,7 +142,7 @@ def take(job, row, watch):  # type: ignore[no-untyped-def]
 
 
 @jit.entry()
-def serve(mailbox, patience):  # type: ignore[no-untyped-def]
+def serve(mailbox, patience):
     """Run what jobs come, until none has come for `patience` looks, or the helper shall end.
 
     Return whether one came.
@@ -163,7 +163,7 @@ def serve(mailbox, patience):  # type: ignore[no-untyped-def]
 
 
 @jit.kernel()
-def conduct(job, tasks, threads, ranges, mailboxes, helpers, system, checking):  # type: ignore[no-untyped-def]
+def conduct(job, tasks, threads, ranges, mailboxes, helpers, system, checking):
     """Post a job to as many helpers as are free and wanted, take part in it, and wait for those in it.
 
     Return whether the kernel failed. What a handler of a signal raises meanwhile, this function does.
@@ -209,7 +209,7 @@ def conduct(job, tasks, threads, ranges, mailboxes, helpers, system, checking): 
 
 
 @jit.entry()
-def lead(conducting, kernel, tasks, threads, ranges, mailboxes, helpers, system, checking, own, arguments):  # type: ignore[no-untyped-def]
+def lead(conducting, kernel, tasks, threads, ranges, mailboxes, helpers, system, checking, own, arguments):
     """Run all tasks of the kernel at this address, on this thread and on free helpers; say whether it failed.
 
     Parameters

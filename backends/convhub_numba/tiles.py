@@ -63,24 +63,24 @@ def gemm_tile(
                 height,
                 width,
                 lambda i: emit.load_broadcast(emit.plus(left_rows[i], step)),
-                lambda v: emit.load_vector(emit.plus(column, emit.int(v * length))),
+                lambda v: emit.load_vector(emit.plus(column, emit.integer(v * length))),
                 sums,
             )
             return [builder.add(step, named["left_step"]), *new]
 
-        starts = [emit.int(0), *[emit.zero] * (height * width)]
+        starts = [emit.integer(0), *[emit.zero] * (height * width)]
         sums = emit.loop(named["count"], starts, term)[1:]
         adding = cgutils.is_not_null(builder, named["accumulate"])
         for i in range(height):
             row = emit.plus(out_start, emit.multiple(named["out_row"], i))
-            places = [emit.plus(row, emit.int(v * length)) for v in range(width)]
+            places = [emit.plus(row, emit.integer(v * length)) for v in range(width)]
             with builder.if_else(adding) as (then, otherwise):
                 with then:
                     for v, place in enumerate(places):
                         total = builder.fadd(emit.load_vector(place), sums[i * width + v])
                         emit.store_vector(convert_value(builder, total, panel.dtype, out.dtype), place)
                 with otherwise:
-                    constant = emit.load_broadcast(emit.plus(bias_start, emit.int(i)))
+                    constant = emit.load_broadcast(emit.plus(bias_start, emit.integer(i)))
                     for v, place in enumerate(places):
                         total = builder.fadd(constant, sums[i * width + v])
                         emit.store_vector(convert_value(builder, total, panel.dtype, out.dtype), place)
@@ -144,7 +144,8 @@ def gather_tile(
         bases_start = emit.plus(data["bases"], named["first_base"])
         offsets_start = emit.plus(data["offsets"], named["first_offset"])
         starts = [
-            emit.plus(data["source"], builder.load(emit.plus(bases_start, emit.int(v)))) for v in range(width)
+            emit.plus(data["source"], builder.load(emit.plus(bases_start, emit.integer(v))))
+            for v in range(width)
         ]
 
         def term(t: Any, sums: list[Any]) -> list[Any]:
@@ -153,7 +154,7 @@ def gather_tile(
             new: list[Any] = emit.outer_product(
                 height,
                 width,
-                lambda i: emit.load_broadcast(emit.plus(row, emit.int(i))),
+                lambda i: emit.load_broadcast(emit.plus(row, emit.integer(i))),
                 lambda v: emit.load_vector(emit.plus(starts[v], offset)),
                 sums,
             )
@@ -161,14 +162,14 @@ def gather_tile(
 
         sums = emit.loop(named["count"], [emit.zero] * (height * width), term)
         places = [
-            emit.plus(out_start, builder.load(emit.plus(places_start, emit.int(v)))) for v in range(width)
+            emit.plus(out_start, builder.load(emit.plus(places_start, emit.integer(v)))) for v in range(width)
         ]
         with builder.if_else(cgutils.is_not_null(builder, named["accumulate"])) as (then, otherwise):
             for branch, adding in ((then, True), (otherwise, False)):
                 with branch:
                     for i in range(height):
                         constant = emit.load_broadcast(
-                            emit.plus(data["bias"], named["bias_offset"], emit.int(i))
+                            emit.plus(data["bias"], named["bias_offset"], emit.integer(i))
                         )
                         for v in range(width):
                             place = emit.plus(places[v], emit.multiple(named["out_row"], i))
@@ -220,8 +221,8 @@ def dot_rows(
         left_start = emit.plus(emit.data(signature.args[1], arguments[1]), arguments[2])
         right_start = emit.plus(emit.data(signature.args[4], arguments[4]), arguments[5])
         offsets_start = emit.plus(emit.data(signature.args[7], arguments[7]), arguments[8])
-        offsets_held = [builder.load(emit.plus(offsets_start, emit.int(j))) for j in range(width)]
-        whole = builder.sdiv(arguments[10], emit.int(length))
+        offsets_held = [builder.load(emit.plus(offsets_start, emit.integer(j))) for j in range(width)]
+        whole = builder.sdiv(arguments[10], emit.integer(length))
         reached = emit.multiple(whole, length)
         mask = emit.first_lanes(builder.sub(arguments[10], reached))
         partial = builder.zext(builder.icmp_signed("<", reached, arguments[10]), INT64)
@@ -250,7 +251,7 @@ def dot_rows(
         totals = emit.loop(arguments[9], [emit.zero] * width, row)
         sums_start = emit.plus(emit.data(signature.args[0], arguments[0]), arguments[8])
         for j, total in enumerate(totals):
-            place = emit.plus(sums_start, emit.int(j))
+            place = emit.plus(sums_start, emit.integer(j))
             builder.store(builder.fadd(builder.load(place), emit.across(total)), place)
         return context.get_dummy_value()
 
@@ -309,7 +310,7 @@ def channels_tile(
             def tap(s: Any, sums: list[Any]) -> list[Any]:
                 weight = emit.load_vector(emit.plus(weight_row, emit.multiple(s, length)))
                 start = emit.plus(pixels_row, builder.load(emit.plus(columns_start, s)))
-                places = [emit.plus(start, emit.int(i * length)) for i in range(width)]
+                places = [emit.plus(start, emit.integer(i * length)) for i in range(width)]
                 return [
                     emit.multiply_add(weight, emit.load_vector(place), value)
                     for place, value in zip(places, sums, strict=True)

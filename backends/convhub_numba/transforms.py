@@ -116,7 +116,7 @@ def transform_output(
 def transform_tiles(
     to, to_offset, to_tile, to_step, source, places, count, row_step, column_step, kind, scheme_h, scheme_w,
     lanes,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Transform `count` rectangles, which begin at `places`, to places `to_tile` apart."""
     for t in range(count):
         transform(to, to_offset + t * to_tile, to_step, source, places[t], row_step, column_step, kind,
@@ -127,7 +127,7 @@ def transform_tiles(
 def transform_outputs(
     to, places, count, row_step, column_step, source, source_offset, source_tile, source_step, bias, scheme_h,
     scheme_w, lanes,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Transform `count` tiles back to pixels, which begin at `places`; return whether all are finite."""
     finite = True
     for t in range(count):

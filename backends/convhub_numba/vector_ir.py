@@ -45,7 +45,7 @@ class Emitter:
         """Return the address of an array's first element."""
         return self.context.make_array(array_type)(self.context, self.builder, array).data
 
-    def int(self, value: int) -> ir.Constant:
+    def integer(self, value: int) -> ir.Constant:
         """Return a 64-bit constant."""
         return ir.Constant(INT64, value)
 
@@ -55,7 +55,7 @@ class Emitter:
 
     def multiple(self, value: Any, factor: int) -> Any:
         """Return ``value * factor``."""
-        return self.builder.mul(value, self.int(factor))
+        return self.builder.mul(value, self.integer(factor))
 
     def plus(self, pointer: Any, *offsets: Any) -> Any:
         """Return the address so many elements further on."""
@@ -139,15 +139,15 @@ class Emitter:
         """Emit ``for t in range(count): values = body(t, values)`` with `values` in registers."""
         builder, before = self.builder, self.builder.block
         head, after = builder.append_basic_block("terms"), builder.append_basic_block("terms.end")
-        builder.cbranch(builder.icmp_signed(">", count, self.int(0)), head, after)
+        builder.cbranch(builder.icmp_signed(">", count, self.integer(0)), head, after)
         builder.position_at_end(head)
         index = builder.phi(INT64)
-        index.add_incoming(self.int(0), before)
+        index.add_incoming(self.integer(0), before)
         values = [builder.phi(start.type) for start in starts]
         for value, start in zip(values, starts, strict=True):
             value.add_incoming(start, before)
         results = body(index, values)
-        following = builder.add(index, self.int(1))
+        following = builder.add(index, self.integer(1))
         index.add_incoming(following, builder.block)
         for value, result in zip(values, results, strict=True):
             value.add_incoming(result, builder.block)

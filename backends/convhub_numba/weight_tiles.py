@@ -66,7 +66,7 @@ def weight_tile(
                 factor = emit.load_vector(emit.plus(left_line, emit.multiple(b, length)))
                 column = builder.load(emit.plus(columns_start, b))
                 places = [
-                    emit.plus(start, column, emit.int(j * step)) for start in lines for j in range(width)
+                    emit.plus(start, column, emit.integer(j * step)) for start in lines for j in range(width)
                 ]
                 return [
                     emit.multiply_add(factor, load(place), value)
@@ -77,7 +77,7 @@ def weight_tile(
 
         totals = emit.loop(named["rows"], [emit.zero] * (taps * width), row)
         for i, total in enumerate(totals):
-            place = emit.plus(sums_start, emit.int(i * length))
+            place = emit.plus(sums_start, emit.integer(i * length))
             emit.store_vector(builder.fadd(emit.load_vector(place), total), place)
         return context.get_dummy_value()
 

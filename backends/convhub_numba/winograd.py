@@ -65,7 +65,7 @@ class Sizes(NamedTuple):
 
 
 @jit.kernel()
-def transform_weights(first, last, scratch, table, transformed, weight, z, kernel_code, vectors, lanes):  # type: ignore[no-untyped-def]
+def transform_weights(first, last, scratch, table, transformed, weight, z, kernel_code, vectors, lanes):
     """Compute tasks `first` to `last`, each a vector of source channels of a panel of output channels.
 
     `transformed` is [group][element][panel of output channels][channel][output channel].
@@ -99,7 +99,7 @@ def transform_weights(first, last, scratch, table, transformed, weight, z, kerne
 def correlate(
     first, last, scratch, table, out, flags, source, transformed, bias, z, source_code, output_code, height,
     vectors, lanes,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a block of tiles for a block of output channels.
 
     Sets ``flags[0]`` to 1 if an output is not finite.

@@ -12,7 +12,7 @@ __all__ = ["list_tiles", "load_tiles"]
 @jit.part()
 def list_tiles(
     places, images, image_items, rows, columns, dilation_h, dilation_w, group_h, group_w, pitch, lanes
-):  # type: ignore[no-untyped-def]
+):
     """List where tiles begin among pixels, `pitch` in a row; return how many there are.
 
     There are `rows` by `columns` groups of tiles that interleave, `group_h` by `group_w` pixels apart.
@@ -32,7 +32,7 @@ def list_tiles(
 def load_tiles(
     tiles, point_items, at_once, code, array, n0, images, group, first, channels, end, h0, rows, w0,
     columns, count, dilation_h, dilation_w, places, pixels, table, lanes,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Transform tiles of `rows` by `columns` pixels under them, from (h0, w0) on, by the `code`.
 
     Makes ``tiles[point, block, tile, lane]``, a block being `at_once` vectors, for `channels` channels from

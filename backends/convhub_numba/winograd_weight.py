@@ -62,7 +62,7 @@ class Sizes(NamedTuple):
 @jit.part()
 def multiply_tiles(
     products, product_row, sources, source_at, gradients, gradient_at, count, channels, height, vectors, lanes
-):  # type: ignore[no-untyped-def]
+):
     """Add ``Σ_t sources[t, c] · gradients[t, k]`` to a block of vectors of `channels` by one panel."""
     width = vectors * lanes
     for c in range(0, channels, height):
@@ -75,7 +75,7 @@ def multiply_tiles(
 def correlate(
     first, last, watch, scratch, table, dw, flags, dy, x, T, z, source_code, gradient_code, kernel_code,
     height, vectors, lanes,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Compute tasks `first` to `last`; a task is all of one group's ``dw`` for a block of output channels.
 
     Sets ``flags[0]`` to 1 if an element is not finite.

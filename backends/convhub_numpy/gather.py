@@ -74,7 +74,7 @@ def _gather(
             places[...] = 0 if bias is None else bias[:, :, np.newaxis, np.newaxis]
             continue
         by_taps = plan.by_taps or not _fit_for_matrices(source, taps, phase.padded)
-        by_bands = phase.bands and (not phase.padded or all_finite(taps))
+        bands = phase.bands if phase.bands and (not phase.padded or all_finite(taps)) else None
         for g, g_end, k, k_end in plan.chunks:
             operands = (
                 source[:, g:g_end],
@@ -82,8 +82,8 @@ def _gather(
                 None if bias is None else bias[g:g_end, k:k_end],
                 places[:, g:g_end, k:k_end],
             )
-            if by_bands:
-                gather_by_bands(*operands, phase.bands, sum_dtype(problem.dtype), threads)
+            if bands:
+                gather_by_bands(*operands, bands, sum_dtype(problem.dtype), threads)
             elif by_taps:
                 gather_by_taps(*operands, phase, problem, threads)
             else:

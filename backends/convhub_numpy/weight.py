@@ -107,4 +107,4 @@ def _by_matrices(dy: Array, x: Array, dw: Array, plan: WeightPlan, problem: Prob
 
 
 def _plain(array: Array, dtype: np.dtype) -> bool:
-    return array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned
+    return bool(array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned)

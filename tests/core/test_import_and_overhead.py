@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import importlib.metadata
 import inspect
 import pathlib
 import re
@@ -168,3 +169,9 @@ def test_the_error_tree_in_the_docstring_is_the_real_one():
 def test_settings_are_looked_up_quickly():
     config.current()
     assert min(timeit.repeat(config.current, number=1000, repeat=10, timer=time.thread_time)) / 1000 < 5e-6
+
+
+def test_the_version_is_that_of_the_distribution():
+    assert convhub.__version__ == importlib.metadata.version("convhub")
+    with pytest.raises(AttributeError, match="module 'convhub' has no attribute 'version'"):
+        _ = convhub.version

@@ -30,7 +30,7 @@ def test_the_wheel_holds_the_packages_and_no_more(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert tops == {"convhub", *(f"convhub_{n}" for n in ("cupy", "naive", "numba", "numpy", "torch"))}
-    assert "convhub/py.typed" in names
+    assert {f"{top}/py.typed" for top in tops} <= set(names)
     shapes, templates = ([*ROOT.glob(f"convhub/{name}/*")] for name in ("bench/shapes", "scaffold/templates"))
     assert len(shapes) > 3
     assert "convhub/conformance/suite.ini" in names
