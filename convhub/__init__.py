@@ -1,6 +1,6 @@
 """2-D convolution, transposed convolution and all their gradients, on the engine of your choice."""
 
-from typing import TYPE_CHECKING
+import typing as _typing
 
 from .api import Gradients, conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
 from .candidates import available_backends
@@ -58,7 +58,7 @@ __all__ = [
 
 __version__: str
 
-if not TYPE_CHECKING:  # a checker would take any name for known
+if not _typing.TYPE_CHECKING:  # a checker would take any name for known
 
     def __getattr__(name: str) -> str:
         """Read `__version__` from the installed metadata, which takes longer than importing all the rest."""
