@@ -39,6 +39,7 @@ def two(monkeypatch):
     monkeypatch.setenv("CONVHUB_TUNE", "1")
     tuning_store.database_path().unlink(missing_ok=True)
     monkeypatch.setattr(tuning_store, "_memory", {})
+    monkeypatch.setattr(tuning_store, "_unused_until", 0.0)  # which another test may have put off
     yield calls
     plugins.unregister("two")
 
