@@ -1,4 +1,4 @@
-"""Reports as JSON files that carry the version of their format, which a reader compares first."""
+"""Reads and writes reports as JSON files that carry the version of their format."""
 
 from __future__ import annotations
 

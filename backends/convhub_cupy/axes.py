@@ -8,12 +8,9 @@ from typing import NamedTuple
 
 from convhub.problem import Problem
 
-__all__ = ["Axis", "ceil_div", "phases", "reach"]
+from .tiling import ceil_div
 
-
-def ceil_div(total: int, size: int) -> int:
-    """Return how many blocks of ``size`` hold ``total``."""
-    return -(-total // size)
+__all__ = ["Axis", "phases", "reach"]
 
 
 class Axis(NamedTuple):

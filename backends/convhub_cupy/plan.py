@@ -22,9 +22,10 @@ from convhub.backend import bounded_cache
 from convhub.problem import Problem
 
 from . import plan_tensor
-from .axes import Axis, ceil_div, phases
+from .axes import Axis, phases
 from .launches import BLOCKS_WANTED, DIRECT_BLOCKS, LEAST_PART, MOST_BLOCKS, THREADS, Launch, Plan, Settings
 from .plan_winograd import winograd_plan
+from .tiling import ceil_div, round_up
 from .variants import TILED_DTYPES, Tile, tiles_for
 
 __all__ = ["Launch", "Plan", "Settings", "plan"]
@@ -97,13 +98,7 @@ def _tile(dtype: str, rows: int, columns: int) -> Tile:
     """Return the tile that leaves the least of itself empty, and among equals the largest."""
 
     def computed(tile: Tile) -> float:
-        return (
-            ceil_div(rows, tile.m)
-            * tile.m
-            * ceil_div(columns, tile.n)
-            * tile.n
-            * (1 + 16 / tile.m + 16 / tile.n)
-        )
+        return round_up(rows, tile.m) * round_up(columns, tile.n) * (1 + 16 / tile.m + 16 / tile.n)
 
     return min(tiles_for(dtype), key=computed)
 
@@ -126,7 +121,7 @@ def _weight_plan(problem: Problem, settings: Settings) -> Plan:
         tiles = problem.groups * ceil_div(M, tile.m) * ceil_div(columns, tile.n)
         item = 8 if problem.dtype == "float64" else 4
         most = max(1, min(pixels // LEAST_PART, BLOCKS_WANTED // tiles, workspace_limit // (item * weights)))
-        part_pixels = ceil_div(ceil_div(pixels, most), tile.k) * tile.k
+        part_pixels = round_up(ceil_div(pixels, most), tile.k)
         part_pixels = max(tile.k, part_pixels)
         parts = ceil_div(pixels, part_pixels)
         workspace = parts * weights * item

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from convhub.problem import Problem
 
-from .axes import Axis, ceil_div, reach
+from .axes import Axis, reach
 from .launches import BLOCKS_WANTED, LEAST_PART, MOST_BLOCKS, TENSOR_CORES, Launch, Plan, Settings
+from .tiling import ceil_div, round_up
 from .variants import TENSOR_TILES, TENSOR_TYPES, TENSOR_WEIGHT_TILES, TensorTile, tensor_options
 
 __all__ = [
@@ -121,7 +122,7 @@ def weight_plan(problem: Problem, settings: Settings) -> Plan | None:
     tile = _tile(TENSOR_WEIGHT_TILES, groups, M, columns)
     tiles = gemm_blocks(tile, groups, M, columns)
     parts = max(1, min(images * area // LEAST_PART, BLOCKS_WANTED // tiles, room))
-    part_pixels = ceil_div(ceil_div(images * area, parts), STEP_PIXELS) * STEP_PIXELS
+    part_pixels = round_up(ceil_div(images * area, parts), STEP_PIXELS)
     parts = ceil_div(images * area, part_pixels)
     weights, options = math.prod(problem.result_shape), tensor_options(dtype, tile)
     of_sums = tensor_options(dtype, TENSOR_WEIGHT_TILES[-1])  # whatever the tile: this kernel has none

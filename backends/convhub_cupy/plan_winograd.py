@@ -6,8 +6,9 @@ import math
 
 from convhub.problem import Problem
 
-from .axes import ceil_div, phases
+from .axes import phases
 from .launches import MOST_BLOCKS, THREADS, Launch, Plan, Settings
+from .tiling import ceil_div, round_up
 from .variants import WINOGRAD_TILE
 
 __all__ = ["winograd_plan"]
@@ -38,8 +39,8 @@ def winograd_plan(problem: Problem, M: int, C: int, settings: Settings) -> Plan 
         rows, columns = rows.reversed, columns.reversed
     tiles = problem.batch * ceil_div(rows.outputs, 2) * ceil_div(columns.outputs, 2)
     padded_m, padded_c = (
-        ceil_div(M, WINOGRAD_TILE.m) * WINOGRAD_TILE.m,
-        ceil_div(C, WINOGRAD_TILE.k) * WINOGRAD_TILE.k,
+        round_up(M, WINOGRAD_TILE.m),
+        round_up(C, WINOGRAD_TILE.k),
     )
     pairs = problem.groups * padded_m * padded_c
     tile_blocks = ceil_div(4 * tiles, WINOGRAD_TILE.n)

@@ -9,11 +9,11 @@ import numpy as np
 
 from convhub.backend import Array, Problem
 
-from .axes import ceil_div
 from .launches import Plan
 from .launching import Index, axes_of, index_for, ints, run, strides_of
 from .plan_tensor import chunks_of, gemm_blocks, packed_channels, packing
 from .runtime import Runtime
+from .tiling import ceil_div
 from .variants import TensorTile
 
 __all__ = ["correlate", "grad_weight"]

@@ -14,7 +14,7 @@ from . import grad_weight
 from .chains import block, chain, group
 from .correlation import Axis, Correlation, Sizes, correlations
 from .narrow import is_narrow_dtype
-from .tiling import ceil_div, even
+from .tiling import ceil_div, even, round_up
 
 __all__ = [
     "Stage", "Tile", "dot_stage", "gemm_stage", "grad_weight_stage", "indirect_stage", "shares_well",
@@ -203,7 +203,7 @@ def gemm_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
         pixels = tile_images * tile_rows * tile_columns
         if pixels <= 8 * tile.width and tile_channels > 4 * tile.height and tasks() < threads:
             # Each block of channels packs all pixels again.
-            tile_channels = ceil_div(ceil_div(tile_channels, 2), tile.height) * tile.height
+            tile_channels = round_up(ceil_div(tile_channels, 2), tile.height)
         elif pixels <= (8 if tasks() >= threads else 2) * tile.width:
             break
         elif tile_images > 1:
@@ -344,11 +344,11 @@ def dot_stage(problem: Problem, tile: Tile) -> Stage:
         tile_columns=tile_columns,
         block_pixels=block_rows,
         block_channels=M,
-        block_columns=ceil_div(part.taps, tile.vectors) * tile.vectors,
+        block_columns=round_up(part.taps, tile.vectors),
         pad_items=C * planes.items(tile_rows, tile_columns) + tile.lanes,
         panel_items=0,
         left_items=tile_rows * tile_columns + tile.lanes,
-        sum_items=max(M * C, 2) * ceil_div(part.taps, tile.vectors) * tile.vectors,
+        sum_items=max(M * C, 2) * round_up(part.taps, tile.vectors),
     )
 
 

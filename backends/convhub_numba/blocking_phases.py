@@ -12,7 +12,7 @@ from .blocking import Stage, Tile, shares_well
 from .chains import block
 from .phase_tiles import shared_columns
 from .phases import Sizes
-from .tiling import ceil_div, round_up
+from .tiling import ceil_div, even
 
 __all__ = ["phases_stage", "phases_tile"]
 
@@ -64,13 +64,13 @@ def phases_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     def tasks() -> int:
         return problem.batch * ceil_div(A, tile_rows) * ceil_div(B, tile_columns)
 
-    tile_columns = even_rounded_up(B, max(TILE_COLUMNS, tile.lanes), tile.lanes)
+    tile_columns = even(B, max(TILE_COLUMNS, tile.lanes), tile.lanes)
     tile_rows = min(A, TILE_ROWS)
     while tile_rows > LEAST_ROWS and items(tile_rows) * tile.item > TILE_BYTES:
         tile_rows -= 1
     while tile_rows > LEAST_ROWS and not shares_well(tasks(), threads):
         tile_rows = ceil_div(tile_rows, 2)
-    tile_rows = even_rounded_up(A, tile_rows)
+    tile_rows = even(A, tile_rows)
     sizes = Sizes(
         images=problem.batch,
         out_channels=K,
@@ -100,9 +100,3 @@ def phases_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
         listed + K * len(rows),
         source_in_place=False,
     )
-
-
-def even_rounded_up(total: int, most: int, multiple: int = 1) -> int:
-    """Return the length of blocks of `total`, at most about `most` each, all nearly alike."""
-    blocks = max(1, ceil_div(total, most))
-    return round_up(ceil_div(total, blocks), multiple)

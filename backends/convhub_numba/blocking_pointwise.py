@@ -9,7 +9,7 @@ from convhub.problem import Problem
 from .blocking import TASKS_PER_THREAD, Stage, Tile, _pixels, _planes, _reduced
 from .chains import chain
 from .correlation import correlations
-from .tiling import ceil_div, even
+from .tiling import ceil_div, even, round_up
 
 __all__ = ["pointwise_stage", "pointwise_tile"]
 
@@ -41,7 +41,7 @@ def pointwise_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     if threads > 1:
         most = max(tile.vectors, min(most, C // (TASKS_PER_THREAD * threads)))
     block_columns = even(C, most, tile.vectors)
-    padded = ceil_div(tile.height * tile.vectors, tile.lanes) * tile.lanes
+    padded = round_up(tile.height * tile.vectors, tile.lanes)
     return _reduced(
         problem,
         part,

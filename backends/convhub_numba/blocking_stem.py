@@ -18,7 +18,7 @@ from .blocking import (
     shares_well,
 )  # fmt: skip
 from .correlation import Correlation, correlations
-from .tiling import ceil_div, even
+from .tiling import ceil_div, even, round_up
 
 __all__ = ["stem_dots_stage", "stem_dots_tile", "stem_stage", "suits_stem"]
 
@@ -40,7 +40,7 @@ def _few_channels(problem: Problem) -> bool:
 def _filled(problem: Problem, tile: Tile) -> float:
     """Return how much of its vectors a row of ``y`` fills; 0 if it is shorter than one."""
     columns = problem.output_size[1]
-    return 0.0 if columns < tile.lanes else columns / (ceil_div(columns, tile.lanes) * tile.lanes)
+    return 0.0 if columns < tile.lanes else columns / round_up(columns, tile.lanes)
 
 
 def stem_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) -> Stage:
@@ -101,7 +101,7 @@ def stem_dots_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     # The order of summation depends on these: they must not depend on the threads.
     tile_rows, tile_columns, block_rows = dot_rows(problem, part, planes, tile, part.source_channels)
     block_rows = even(tile_rows, min(block_rows, max(1, BLOCK_PIXELS // tile_columns)))
-    filled = ceil_div(part.terms, half) * half
+    filled = round_up(part.terms, half)
     return _reduced(
         problem,
         part,

@@ -1,4 +1,4 @@
-"""Compile a kernel for the types of its arguments, or load what an earlier process compiled."""
+"""Compiles a kernel for the types of its arguments, or loads what an earlier process compiled."""
 
 from __future__ import annotations
 

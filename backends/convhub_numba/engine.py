@@ -73,6 +73,7 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions, vect
         return dw
     (stage,) = made.stages
     kernel = ready.kernel
+    assert kernel is not None, "the algorithms without one have returned"
     flat_dw = stored_dw.reshape(-1)
     dy_in_place = _plain(dy) and not is_narrow_dtype(problem.dtype)
     x_in_place = _plain(x) and stage.source_in_place
@@ -104,7 +105,7 @@ class Prepared(NamedTuple):
     """What each call for a problem needs: computed once, since it takes longer than a tiny convolution."""
 
     made: Plan
-    kernel: Any  # a Kernel, or None where the algorithm has its own function
+    kernel: Kernel | None  # None: the algorithm has its own function
     result_shape: tuple[int, ...]
     grouped_weight: tuple[int, ...]  # (groups, K / groups, C / groups, R, S)
     reads_in_place: bool  # some stage does, if the source is contiguous
@@ -175,6 +176,7 @@ def _correlate(source: Array, weight: Array, bias: Array | None, problem: Proble
     in_place = not narrow
     plain_source = in_place and ready.reads_in_place and _plain(source)
     plain_weight = in_place and _plain(weight)
+    assert kernel is not None, "the algorithms without one have returned"
     flat_source = source.reshape(-1) if plain_source else constants
     flat_weight = weight.reshape(-1) if plain_weight else constants
 

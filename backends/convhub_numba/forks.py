@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+from types import TracebackType
 from typing import Any, Protocol
 
 __all__ = ["lock", "wait_for"]
@@ -20,14 +21,16 @@ class Lock(Protocol):
     def __enter__(self) -> Any:
         """Lock it."""
 
-    def __exit__(self, *details: object) -> Any:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> Any:
         """Unlock it."""
 
 
 #: Held while anything is imported, compiled or loaded; before all others.
 lock = threading.RLock()
 
-_waited_for: list[Any] = [lock]
+_waited_for: list[Lock] = [lock]
 _held = threading.local()
 
 

@@ -1,4 +1,4 @@
-"""The settings of this engine's own."""
+"""Defines the engine's own settings."""
 
 from __future__ import annotations
 

@@ -25,11 +25,15 @@ __all__ = ["KNOWN_VERSIONS", "compilers"]
 KNOWN_VERSIONS = ((0, 68),)
 
 
+def _leave_functions(library: JITCodeLibrary, ll_module: Any) -> None:
+    """Stand in for Numba's passes over single functions, which the one over the whole kernel makes vain."""
+    ll_module.data_layout = library._codegen._data_layout
+
+
 class PartLibrary(JITCodeLibrary):
     """The code of a function that kernels call: linked into theirs as it is, and never into the process."""
 
-    def _optimize_functions(self, ll_module: Any) -> None:
-        ll_module.data_layout = self._codegen._data_layout
+    _optimize_functions = _leave_functions
 
     def _optimize_final_module(self) -> None:
         pass
@@ -47,8 +51,7 @@ class PartLibrary(JITCodeLibrary):
 class KernelLibrary(JITCodeLibrary):
     """The code of a kernel, with that of its parts: optimised as a whole, once."""
 
-    def _optimize_functions(self, ll_module: Any) -> None:
-        ll_module.data_layout = self._codegen._data_layout
+    _optimize_functions = _leave_functions
 
     def _optimize_final_module(self) -> None:
         # Numba runs cheaper passes first, for the sake of reference counts, which there are none of.

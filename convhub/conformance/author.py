@@ -1,4 +1,4 @@
-"""Run the suite in an author's test folder, by three lines there."""
+"""Runs the suite in an author's test folder, by three lines there."""
 
 from __future__ import annotations
 
