@@ -163,16 +163,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         _check_values(self)
-        full = tuple(
-            full_output_size(
-                self.input_size[axis],
-                self.kernel_size[axis],
-                self.stride[axis],
-                self.padding[axis],
-                self.dilation[axis],
-            )
-            for axis in (0, 1)
-        )
+        full = self.full_output_size
         if self.output_size == (0, 0):
             object.__setattr__(self, "output_size", full)
         for axis, name in enumerate(("height", "width")):
@@ -189,6 +180,20 @@ class Problem:
                     f"{operand} of shape {getattr(self, f'{operand}_shape')} has more than "
                     "2**63 - 1 elements, which no 64-bit offset can address"
                 )
+
+    @property
+    def full_output_size(self) -> Pair:
+        """Rows and columns of ``y`` where there are as many as fit."""
+        return (self._full_output_size(0), self._full_output_size(1))
+
+    def _full_output_size(self, axis: int) -> int:
+        return full_output_size(
+            self.input_size[axis],
+            self.kernel_size[axis],
+            self.stride[axis],
+            self.padding[axis],
+            self.dilation[axis],
+        )
 
     @property
     def input_shape(self) -> tuple[int, int, int, int]:

@@ -37,8 +37,7 @@ def print_problem(problem: Problem) -> str:
         parts.append("dilation{}x{}".format(*problem.dilation))
     if problem.groups != 1:
         parts.append(f"groups{problem.groups}")
-    full = problem.replace(output_size=(0, 0)).output_size
-    if problem.output_size != full:
+    if problem.output_size != problem.full_output_size:
         parts.append("out{}x{}".format(*problem.output_size))
     if problem.device != "cpu":
         parts.append(problem.device)

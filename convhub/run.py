@@ -240,16 +240,28 @@ def _check_slowly(result: Array, choice: Choice, problem: Problem, operands: Ope
 
 
 def _check_every_aspect(result: Array, choice: Choice, problem: Problem, operands: Operands) -> None:
-    where = f"{choice.registered} ran {problem} and returned "
     wants = choice.backend.capabilities.arrays
     try:
         found = arrays.facts("result", result)
     except (ArgumentError, ArgumentTypeError) as error:
         detail = f": {error}" if issubclass(type(result), np.ndarray) or wants != "numpy" else ""
         raise BackendContractError(
-            f"{where}{arrays.describe(result)}; it must be an array of {wants}{detail}"
+            f"{choice.registered} ran {problem} and returned {arrays.describe(result)}; "
+            f"it must be an array of {wants}{detail}"
         ) from error
     given = next(arrays.facts("operand", operand) for operand in operands if operand is not None)
+    wrong = _wrong_facts(found, given, problem, wants) or _wrong_memory(result, operands, wants)
+    if wrong is not None:  # a problem is printed for the message alone: that takes longer than a small one
+        returned, right = wrong
+        raise BackendContractError(
+            f"{choice.registered} ran {problem} and returned {returned}; it must be {right}"
+        )
+
+
+def _wrong_facts(
+    found: arrays.Facts, given: arrays.Facts, problem: Problem, wants: str
+) -> tuple[str, str] | None:
+    """Return what a result is and what it must be, where these differ, or None."""
     for aspect, is_, must_be in (
         ("library", found.library, wants),
         ("shape", found.shape, problem.result_shape),
@@ -257,16 +269,22 @@ def _check_every_aspect(result: Array, choice: Choice, problem: Problem, operand
         ("device", found.device, given.device),
     ):
         if is_ != must_be:
-            raise BackendContractError(f"{where}an array of {aspect} {is_}; it must be {must_be}")
-    wrong = _wrong_memory(result, wants)
-    if wrong is not None:
-        raise BackendContractError(f"{where}{wrong}; it must be a new array, contiguous and writable")
+            return f"an array of {aspect} {is_}", str(must_be)
+    return None
+
+
+def _wrong_memory(result: Array, operands: Operands, wants: str) -> tuple[str, str] | None:
+    """Return how a result lies in memory and how it must, where these differ, or None."""
+    odd = _odd_memory(result, wants)
+    if odd is not None:
+        return odd, "a new array, contiguous and writable"
     for operand in operands:
         if operand is not None and shares_memory(result, operand, wants):
-            raise BackendContractError(f"{where}memory of one of its operands; it must be a new array")
+            return "memory of one of its operands", "a new array"
+    return None
 
 
-def _wrong_memory(result: Array, library: str) -> str | None:
+def _odd_memory(result: Array, library: str) -> str | None:
     """Return what a result is that does not lie plainly in memory, or None."""
     if library == "torch":
         if result.requires_grad:

@@ -11,8 +11,8 @@ along the three arrows, this is
 Places on the padding are left out, not multiplied by zero, so that a NaN or an infinity reaches the
 results that its definition says, and no other.
 
-Each result is made of about √n sums of about √n products (`Sums`): rounding errors of n additions one after
-another, all of numbers that are alike, would grow with n.
+A result of many products is made of about √n sums of about √n products (`Sums`): rounding errors of n
+additions one after another, all of numbers that are alike, would grow with n.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from convhub.backend import Array, Problem, RunOptions
 __all__ = ["forward", "grad_input", "grad_weight", "places"]
 
 Index = tuple[int, int, int, int]
+
+#: The most products that are added one after another; sums of more are divided.
+LONGEST_CHAIN = 256
 
 
 def places(problem: Problem) -> Iterator[tuple[Index, Index, Index]]:
@@ -105,14 +108,14 @@ def widen(array: Array) -> Array:
 
 
 class Sums:
-    """The sums that make up a result: no number passes through more than about 2√n additions.
+    """The sums that make up a result: a number passes through about 2√n additions, or a short chain.
 
     Attributes
     ----------
     total : ndarray
         Of the result's shape: the sums of whole blocks.
     part : ndarray
-        The sums of the blocks that are not full yet.
+        The sums of the blocks that are not full yet; of all products where these make one chain.
     count : dict
         How many products each of these has, by its index.
     """
@@ -120,11 +123,14 @@ class Sums:
     def __init__(self, problem: Problem) -> None:
         self.total, self.part = zeros(problem), zeros(problem)
         self.count: dict[Index, int] = {}
-        self.block = max(16, math.isqrt(problem.terms))
+        self.is_one_chain = problem.terms <= LONGEST_CHAIN
+        self.block = math.isqrt(problem.terms)
 
     def add(self, index: Index, product: np.generic) -> None:
         """Add one product to the result at `index`."""
         self.part[index] += product
+        if self.is_one_chain:
+            return
         count = self.count.get(index, 0) + 1
         if count == self.block:
             self.total[index] += self.part[index]

@@ -137,8 +137,7 @@ def _of_shape(shape: tuple[int, ...], like: Array) -> Array:
 def _plain_padding(problem: Problem) -> tuple[int, int] | None:
     """Return the padding as torch takes it, or None if it does not."""
     (top, bottom), (left, right) = problem.padding
-    full = problem.replace(output_size=(0, 0)).output_size
-    if top == bottom and left == right and problem.output_size == full:
+    if top == bottom and left == right and problem.output_size == problem.full_output_size:
         return top, left
     return None
 

@@ -142,7 +142,7 @@ def of_problem(problem: Problem) -> Layer:
     ArgumentError
         If neither function of convhub computes it.
     """
-    if problem.output_size == problem.replace(output_size=(0, 0)).output_size:
+    if problem.output_size == problem.full_output_size:
         return Layer("", problem)
     layer = Layer("", problem, transposed=True)
     most = tuple(max(pair) - 1 for pair in zip(problem.stride, problem.dilation, strict=True))

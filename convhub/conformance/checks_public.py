@@ -58,7 +58,7 @@ def torch_tensors(trial: Trial) -> float:
 
 def _both_convolutions(trial: Trial, to_library: Callable[[Array], Any]) -> float:
     ratio, tried = 0.0, False
-    if trial.problem.output_size == trial.problem.replace(output_size=(0, 0)).output_size:
+    if trial.problem.output_size == trial.problem.full_output_size:
         ratio, tried = _conv2d(trial, to_library), True
     try:
         output_padding(trial.problem)
@@ -234,7 +234,7 @@ def _autograd(trial: Trial, to_torch: Callable[[Array], Any]) -> float:
         parameters = _conv_transpose2d_parameters(trial) if transposed else _conv2d_parameters(trial)
     except ArgumentError:
         return 0.0  # judged above
-    if not transposed and problem.output_size != problem.replace(output_size=(0, 0)).output_size:
+    if not transposed and problem.output_size != problem.full_output_size:
         return 0.0
     given = operands(one, trial.seed, bias=True)
     first, second, bias = (to_torch(o).requires_grad_() for o in given if o is not None)

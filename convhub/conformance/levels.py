@@ -167,7 +167,7 @@ def narrowed(problem: Problem, capabilities: Capabilities) -> Problem:
     elif not capabilities.asymmetric_padding:
         padding = ((max(padding[0]),) * 2, (max(padding[1]),) * 2)
     lost = [max(0, sum(problem.padding[axis]) - sum(padding[axis])) for axis in (0, 1)]
-    everything_fits = problem.output_size == problem.replace(output_size=(0, 0)).output_size
+    everything_fits = problem.output_size == problem.full_output_size
     return problem.replace(
         groups=problem.groups if capabilities.groups else 1,
         stride=problem.stride if capabilities.stride else (1, 1),
