@@ -60,10 +60,11 @@ test-oldest: $(OLDEST_VENV)/.installed  ## core, command line and conformance su
 	$(OLDEST_VENV)/bin/python -m pytest $(OLDEST_WARNINGS) --numprocesses auto --dist worksteal convhub/conformance \
 		--convhub-backend naive --convhub-backend numpy --convhub-backend numba --convhub-level quick
 
-lint: $(VENV)/.installed  ## check style and types
+lint: $(VENV)/.installed  ## check style, types, and which module imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: $(VENV)/.installed  ## format the code
 	$(BIN)/ruff check --fix .
@@ -95,13 +96,13 @@ sanitize-gpu: gpu-device $(GPU_VENV)/.installed  ## on a GPU: compute-sanitizer 
 
 # Before gigabytes are installed: is there a GPU, and does its driver take that release of CUDA?
 gpu-device: check-python
-	$(PYTHON) -I convhub/gpu.py $(CUDA)
+	$(PYTHON) -I convhub/system/gpu.py $(CUDA)
 
 check-python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "convhub needs Python 3.11 or newer, and PYTHON=$(PYTHON) is %d.%d" % v[:2])'
 
 clean:  ## remove the environments and what the targets made
-	rm -rf $(VENV) $(OLDEST_VENV) .venv-cuda* demo-output bench-output asv_bench/.asv docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST_VENV) .venv-cuda* demo-output bench-output asv_bench/.asv docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .grimp_cache .import_linter_cache
 	find backends -name '*.nb[ic]' -delete
 
 # The group is installed whole by every target, so that no target leaves the environment half done.

@@ -3,9 +3,9 @@
 import typing as _typing
 
 from .api import Gradients, conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
-from .candidates import available_backends
 from .config import reload_settings
 from .context import settings, use_backend
+from .dispatch.candidates import available_backends
 from .errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -23,7 +23,7 @@ from .errors import (
     UnknownBackendError,
     UnsupportedProblemError,
 )
-from .explain import Explanation, explain
+from .explanation import Explanation, explain
 from .problem import Problem
 
 __all__ = [
@@ -63,7 +63,7 @@ if not _typing.TYPE_CHECKING:  # a checker would take any name for known
     def __getattr__(name: str) -> str:
         """Read `__version__` from the installed metadata, which takes longer than importing all the rest."""
         if name == "__version__":
-            from .versions import version_of
+            from .system.versions import version_of
 
             return version_of("convhub")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

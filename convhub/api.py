@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from sys import modules
-from typing import Generic, NamedTuple, SupportsIndex
+from types import ModuleType
+from typing import Any, Generic, NamedTuple, SupportsIndex
 
 from . import arguments, arrays, opaque
 from .arguments import Call
-from .dispatch import Request, check_name, request
-from .float_mode import in_usual_mode
-from .out_of_memory import as_memory_error
+from .dispatch import execute
+from .dispatch.invoke import Operands
+from .dispatch.options import check_name
+from .dispatch.request import Request, request
 from .parameters import mask_of_three
-from .problem import with_primitive
-from .run import run
+from .problem import Problem, with_primitive
+from .system.float_mode import in_usual_mode
+from .system.out_of_memory import as_memory_error
 from .typing import ArrayT, Mask, Padding, Steps
 
 __all__ = ["Gradients", "conv2d", "conv2d_backward", "conv_transpose2d", "conv_transpose2d_backward"]
@@ -288,13 +292,28 @@ def conv_transpose2d_backward(
     return _gradients(call, facts.library, grad_output, input, weight, mask, wanted)
 
 
+def _run(problem: Problem, operands: Operands, wanted: Request, library: str) -> Any:
+    """Return the result of one primitive, recorded for autograd where a torch operand requires it."""
+    if library == "torch":
+        return _autograd().run(problem, operands, wanted)
+    return execute.execute(problem, operands, wanted, library)
+
+
+@functools.cache
+def _autograd() -> ModuleType:
+    """Return what imports torch: an import statement takes its time at each call."""
+    from .torch import autograd
+
+    return autograd
+
+
 def _result(
     call: Call, library: str, input: ArrayT, weight: ArrayT, bias: ArrayT | None, wanted: Request
 ) -> ArrayT:
     if not call.unbatched:
-        result: ArrayT = run(call.problem, (input, weight, bias), wanted, library)
+        result: ArrayT = _run(call.problem, (input, weight, bias), wanted, library)
         return result
-    image: ArrayT = run(call.problem, (input[None], weight, bias), wanted, library)[0]
+    image: ArrayT = _run(call.problem, (input[None], weight, bias), wanted, library)[0]
     return image
 
 
@@ -317,13 +336,13 @@ def _gradients(
     grad_input = grad_weight = grad_bias = None
     if mask[0]:
         adjoint = with_primitive(problem, "forward" if transposed else "grad_input")
-        grad_input = run(adjoint, (grad_output, arrays.conjugate(weight), None), wanted, library)
+        grad_input = _run(adjoint, (grad_output, arrays.conjugate(weight), None), wanted, library)
         if unbatched:
             grad_input = grad_input[0]
     if mask[1]:
         other = arrays.conjugate(image)
         operands = (other, grad_output) if transposed else (grad_output, other)
-        grad_weight = run(with_primitive(problem, "grad_weight"), operands, wanted, library)
+        grad_weight = _run(with_primitive(problem, "grad_weight"), operands, wanted, library)
     if mask[2]:
         if not (mask[0] or mask[1]) and wanted.name is not None:
             check_name(wanted.name, wanted.source)  # nothing else would

@@ -45,7 +45,7 @@ What convhub promises to a backend
 
     On CUDA all operands lie on one device, which need not be the current one. The caller's stream on it is
     the current one of the library that was asked for, also where the arrays are the other library's
-    (`convhub.cuda_exchange`).
+    (`convhub.arrays.cuda_exchange`).
 
 What a backend promises
     It returns a new array of ``problem.result_shape`` and ``problem.dtype`` on the same device, C
@@ -77,9 +77,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+import pluggy
+
 from .bounded_cache import bounded_cache
-from .hookspecs import hookimpl
 from .problem import PRIMITIVES, Primitive, Problem
+from .system.apart import apart
 
 __all__ = [
     "CONTRACT",
@@ -91,9 +93,13 @@ __all__ = [
     "Capabilities",
     "Problem",
     "RunOptions",
+    "apart",
     "bounded_cache",
     "hookimpl",
 ]
+
+hookimpl = pluggy.HookimplMarker("convhub")
+"""Marks what a plugin implements of `convhub.hookspecs`."""
 
 CONTRACT = 1
 """The version of what this file says. A plugin writes the number, not this name, which would always agree."""

@@ -13,8 +13,14 @@ from . import config
 from .arrays import describe
 from .config import Resolved
 from .config.overrides import Frame, Values, checked_values, enter, leave
-from .configured import check_disabled, check_options, check_priority, current_registry, run_options
-from .dispatch import check_name
+from .dispatch.options import (
+    check_disabled,
+    check_name,
+    check_options,
+    check_priority,
+    current_registry,
+    run_options,
+)
 from .errors import ArgumentTypeError
 
 __all__ = ["settings", "use_backend"]

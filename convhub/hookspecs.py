@@ -8,18 +8,16 @@ only `convhub_called` at each primitive, and only where a plugin has it: see `co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pluggy
 
-if TYPE_CHECKING:
-    from .backend import Backend
-    from .problem import Problem
+from .backend import Backend, hookimpl
+from .problem import Problem
 
 __all__ = ["CallEvent", "convhub_backends", "convhub_called", "convhub_choose", "hookimpl", "hookspec"]
 
 hookspec = pluggy.HookspecMarker("convhub")
-hookimpl = pluggy.HookimplMarker("convhub")
 
 
 class CallEvent(NamedTuple):

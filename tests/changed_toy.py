@@ -11,8 +11,8 @@ import toy_backend
 
 from convhub import plugins
 from convhub.backend import hookimpl
-from convhub.dispatch import Request
-from convhub.run import execute
+from convhub.dispatch.execute import execute
+from convhub.dispatch.request import Request
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import pytest
 import toy_backend
 
 from convhub import config, plugins
-from convhub.gpu import GpuError, gpus
+from convhub.system.gpu import GpuError, gpus
 
 
 @pytest.fixture(autouse=True)
@@ -77,11 +77,11 @@ def install(tmp_path, monkeypatch):
         if str(folder) not in sys.path:
             monkeypatch.syspath_prepend(str(folder))
         importlib.invalidate_caches()
-        plugins._forget()
+        plugins.registering._forget()
         return folder
 
     yield install_
     for name in [n for n, m in list(sys.modules.items()) if str(folder) in str(getattr(m, "__file__", ""))]:
         del sys.modules[name]
     monkeypatch.undo()
-    plugins._forget()
+    plugins.registering._forget()

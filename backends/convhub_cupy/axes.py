@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from convhub.problem import Problem
+from convhub.backend import Problem
 
 from .tiling import ceil_div
 
@@ -43,7 +43,7 @@ def phases(problem: Problem) -> list[tuple[Axis, Axis]]:
 
     Examples
     --------
-    >>> from convhub.problem import Problem
+    >>> from convhub.backend import Problem
     >>> [(rows.first, rows.taps) for rows, _ in phases(Problem.parse("grad_input_n1c1h6w1_k1r3s1_stride2x1"))]
     [(0, 2), (1, 1)]
     """

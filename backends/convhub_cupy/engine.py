@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 
-from convhub.backend import Accuracy, Array, RunOptions
-from convhub.problem import Problem
+from convhub.backend import Accuracy, Array, Problem, RunOptions
 
 from . import tensor
 from .axes import reach

@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import math
 
-from convhub.backend import bounded_cache
-from convhub.problem import Problem
+from convhub.backend import Problem, bounded_cache
 
 from . import plan_tensor
 from .axes import Axis, phases

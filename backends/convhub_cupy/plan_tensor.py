@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from convhub.problem import Problem
+from convhub.backend import Problem
 
 from .axes import Axis, reach
 from .launches import BLOCKS_WANTED, LEAST_PART, MOST_BLOCKS, TENSOR_CORES, Launch, Plan, Settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from convhub.problem import Problem
+from convhub.backend import Problem
 
 from .axes import phases
 from .launches import MOST_BLOCKS, THREADS, Launch, Plan, Settings

@@ -9,8 +9,7 @@ import functools
 import importlib
 from types import ModuleType
 
-from convhub.apart import apart
-from convhub.backend import Accuracy, Array, Backend, Capabilities, Problem, RunOptions, hookimpl
+from convhub.backend import Accuracy, Array, Backend, Capabilities, Problem, RunOptions, apart, hookimpl
 
 from . import forks
 from .availability import availability

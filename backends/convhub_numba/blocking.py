@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from convhub.problem import Problem
+from convhub.backend import Problem
 
 from . import grad_weight
 from .chains import block, chain, group

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from convhub.problem import Problem
+from convhub.backend import Problem
 
 from .blocking import Stage, Tile, shares_well
 from .chains import block

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convhub.problem import Problem
+from convhub.backend import Problem
 
 from .blocking import Stage, Tile
 from .chains import chain, group

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from convhub.problem import Problem
+from convhub.backend import Problem
 
 from .blocking import Stage, Tile, shares_well
 from .blocking_depthwise import margins, most_source_rows, parts_table

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from convhub.problem import Problem
+from convhub.backend import Problem
 
 from .blocking import Stage, Tile
 from .blocking_depthwise_weight import (

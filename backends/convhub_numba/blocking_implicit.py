@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from convhub.problem import Problem
+from convhub.backend import Problem
 
 from . import implicit_gemm
 from .blocking import Stage, Tile, shares_well

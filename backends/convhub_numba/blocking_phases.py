@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from convhub.problem import Problem
+from convhub.backend import Problem
 
 from .blocking import Stage, Tile, shares_well
 from .chains import block

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from convhub.problem import Problem
+from convhub.backend import Problem
 
 from .blocking import TASKS_PER_THREAD, Stage, Tile, _pixels, _planes, _reduced
 from .chains import chain

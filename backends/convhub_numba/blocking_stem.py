@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from convhub.problem import Problem
+from convhub.backend import Problem
 
 from .blocking import (
     LONG_TILE_PIXELS,

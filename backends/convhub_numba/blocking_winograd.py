@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from convhub.problem import Problem
+from convhub.backend import Problem
 
 from . import winograd
 from .blocking import Stage, Tile

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from convhub.problem import Problem
+from convhub.backend import Problem
 
 from . import winograd_weight
 from .blocking import Stage, Tile

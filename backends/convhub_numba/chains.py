@@ -2,7 +2,7 @@
 
 Numbers that are all alike are where additions err most: each rounds the same way as the one before, so that a
 chain of n of them may be off by eps/8 of its result for each, where independent errors would make a few times
-√n. What is promised is (8 + √n) eps (`convhub.conformance.bounds`). So long sums are made of blocks, and of
+√n. What is promised is (8 + √n) eps (`convhub.reference.bounds`). So long sums are made of blocks, and of
 groups of blocks where these may be many; both depend on the problem and the vector's length alone.
 """
 

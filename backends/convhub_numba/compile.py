@@ -14,7 +14,7 @@ from numba.core import event
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.runtime import rtsys
 
-from convhub.apart import apart
+from convhub.backend import apart
 
 from . import forks, kernel_cache
 from .narrow import stored_type

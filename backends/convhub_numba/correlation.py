@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from convhub.problem import Problem
+from convhub.backend import Problem
 
 from .tiling import ceil_div
 

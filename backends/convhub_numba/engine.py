@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convhub.backend import Array, RunOptions
-from convhub.problem import Problem
+from convhub.backend import Array, Problem, RunOptions
 
 from . import threads
 from .blocking import Stage

@@ -27,8 +27,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from convhub.backend import RunOptions, bounded_cache
-from convhub.problem import Problem
+from convhub.backend import Problem, RunOptions, bounded_cache
 
 from . import blocking
 from .blocking import Stage, Tile

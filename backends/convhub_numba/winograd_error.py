@@ -32,7 +32,7 @@ import functools
 import itertools
 import math
 
-from convhub.problem import Problem
+from convhub.backend import Problem
 
 from .winograd_matrices import Matrix, Scheme, matrices, transposed
 
@@ -91,7 +91,7 @@ def _points_of_a_phase(scheme: Scheme) -> int:
 
 
 def keeps_bound(problem: Problem, high: Scheme, wide: Scheme) -> bool:
-    """Say whether a pair of schemes keeps the bound of `convhub.conformance.bounds`.
+    """Say whether a pair of schemes keeps the bound of `convhub.reference.bounds`.
 
     Examples
     --------

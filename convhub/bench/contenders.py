@@ -19,10 +19,11 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from .. import api, arrays
-from ..conformance.calls import caller_library, deliver, fetch
+from ..arrays import to_numpy
+from ..conformance.calls import caller_library, deliver
 from ..conformance.data import Fill, fill, generator
 from ..conformance.trial import Trial
-from ..explain import explain
+from ..explanation import explain
 from ..problem import Problem
 from .layers import Layer
 
@@ -53,7 +54,7 @@ class Contender:
     def result(self) -> NDArray[Any]:
         """Call it once, and return what it computes as a NumPy array."""
         assert self.call is not None
-        return fetch(self.call())
+        return to_numpy(self.call())
 
 
 def operands(problem: Problem) -> Operands:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .. import config
 from ..backend import Backend
-from ..candidates import automatic, current_registry, reason_against
+from ..dispatch.candidates import automatic, current_registry, reason_against
 from ..errors import ArgumentError, BackendUnavailableError
 from ..problem import Problem
 from .contenders import TORCH

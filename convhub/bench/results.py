@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ..machine import Machine
+from ..system.machine import Machine
 from ..versioned_json import read_json
 from .peak import Peak
 

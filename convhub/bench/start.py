@@ -41,8 +41,9 @@ backend, problem, modules = json.loads(sys.argv[1])
 problem = convhub.Problem.parse(problem)
 operands = [numpy.ones(shape, problem.dtype) for shape in problem.operand_shapes]
 operands += [None] if problem.bias_shape else []
-from convhub.dispatch import choose, request
-from convhub.run import execute
+from convhub.dispatch.choose import choose
+from convhub.dispatch.request import request
+from convhub.dispatch.execute import execute
 
 before_modules = time.perf_counter()
 for name in modules:

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import ConvhubError, did_you_mean
-from ..versions import version_of
+from ..system.versions import version_of
 from .backends import backends
 from .bench import bench
 from .config import config

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from .. import config
 from ..backend import Backend, Capabilities
-from ..candidates import automatic, availability, current_registry
+from ..dispatch.candidates import automatic, availability, current_registry
 from ..plugins import Registered, Registry
 from ..problem import PRIMITIVES
 from .failures import failure_row, show_failures

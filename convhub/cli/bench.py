@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..dispatch import check_name
+from ..dispatch.options import check_name
 from ..errors import ArgumentError
 from ..problem import Problem
 from .choices import AccuracyChoice, MemoryChoice, PrimitiveChoice
@@ -22,7 +22,7 @@ from .progress import progress
 if TYPE_CHECKING:
     from ..bench.layers import Layer
     from ..bench.results import Report, Settings
-    from ..machine import Machine
+    from ..system.machine import Machine
 
 __all__ = ["EXTRA", "bench"]
 

@@ -16,10 +16,10 @@ from ..bench.layers import Layer, built_in, of_problem, problems_of, read_file
 from ..bench.results import Memory, Settings
 from ..bench.run import possible_memory
 from ..errors import ArgumentError, BackendUnavailableError
-from ..gpu import Gpu, GpuError, gpus
-from ..machine import Machine, this_machine
 from ..problem import Problem
-from ..versions import versions
+from ..system.gpu import Gpu, GpuError, gpus
+from ..system.machine import Machine, this_machine
+from ..system.versions import versions
 
 __all__ = ["chosen_layers", "machine_of", "settings_on_cpu", "settings_on_gpu"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..dispatch import check_name
+from ..dispatch.options import check_name
 from ..errors import ArgumentError
 from .choices import LevelChoice
 from .json_output import STDOUT, JsonOption, check_writable, write_text

@@ -9,19 +9,27 @@ from typing import Any
 
 import typer
 
-from ..candidates import judge_availability
-from ..config import Resolved, available_cores, current
-from ..configured import check_options, current_registry, run_options
+from ..config import Resolved, current
+from ..dispatch.candidates import judge_availability
+from ..dispatch.options import check_options, current_registry, run_options
+from ..dispatch.tuning_store import database_path
 from ..errors import BackendContractError, ConfigurationError
 from ..plugins import Registered
-from ..tuning_store import database_path
-from ..versions import versions
+from ..system.cores import available_cores
+from ..system.versions import versions
 from .config import changed_settings
-from .doctor_report import Examined, Report, show_report
+from .doctor_findings import (
+    Examined,
+    Finding,
+    answer_findings,
+    computing_findings,
+    plugin_findings,
+    setting_findings,
+)
+from .doctor_report import Report, show_report
 from .failures import failure_row
 from .json_output import STDOUT, JsonOption, write_json
 from .small_check import check_backend
-from .troubles import Trouble, answer_troubles, computing_troubles, plugin_troubles, setting_troubles
 
 __all__ = ["doctor"]
 
@@ -38,7 +46,7 @@ def doctor(json_file: JsonOption = None) -> None:
         write_json(_json(report), json_file)
     if json_file != STDOUT:
         show_report(report)
-    if report.troubles:
+    if report.findings:
         raise typer.Exit(1)
 
 
@@ -48,18 +56,18 @@ def _examine() -> Report:
     except ConfigurationError as error:
         # Which plugins may be loaded is a setting; while settings are wrong, none is.
         remedy = "fix that setting, then run `convhub doctor` again"
-        wrong = [Trouble(line, remedy) for line in str(error).splitlines()]
+        wrong = [Finding(line, remedy) for line in str(error).splitlines()]
         return Report(versions(), _system(), _database(), None, None, {}, wrong)
     registry = current_registry(resolved)
     examined = {name: _examine_backend(entry, resolved) for name, entry in registry.backends.items()}
-    troubles = (
-        *setting_troubles(registry, resolved),
-        *plugin_troubles(registry),
-        *answer_troubles(registry, resolved),
-        *computing_troubles(examined),
+    findings = (
+        *setting_findings(registry, resolved),
+        *plugin_findings(registry),
+        *answer_findings(registry, resolved),
+        *computing_findings(examined),
     )
     # One wrong setting may show on each device.
-    once = list(dict.fromkeys(troubles))
+    once = list(dict.fromkeys(findings))
     return Report(versions(), _system(), _database(), resolved, registry, examined, once)
 
 
@@ -69,7 +77,7 @@ def _examine_backend(registered: Registered, resolved: Resolved) -> Examined:
         return Examined(registered, False, f"not available: {missing}", [])
     try:
         check_options(current_registry(resolved), resolved)
-    except ConfigurationError:  # every call would be refused for it, and it is among the troubles already
+    except ConfigurationError:  # every call would be refused for it, and it is among the findings already
         return Examined(registered, True, "available, but settings are wrong", [])
     try:
         run_options(registered.backend, resolved)
@@ -107,8 +115,8 @@ def _json(report: Report) -> dict[str, Any]:
         "plugins": [origin._asdict() for origin in registry.loaded] if registry else None,
         "failures": [failure_row(failure) for failure in registry.failures] if registry else None,
         "backends": {name: _examined_row(found) for name, found in report.examined.items()},
-        "troubles": [trouble._asdict() for trouble in report.troubles],
-        "ok": not report.troubles,
+        "troubles": [finding._asdict() for finding in report.findings],
+        "ok": not report.findings,
     }
 
 

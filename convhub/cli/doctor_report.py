@@ -10,22 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from ..config import Resolved
-from ..plugins import Origin, Registered, Registry
+from ..plugins import Origin, Registry
 from .config import as_toml, changed_settings
+from .doctor_findings import Examined, Finding
 from .output import show
-from .small_check import Check
-from .troubles import Trouble
 
-__all__ = ["Examined", "Report", "show_report"]
-
-
-class Examined(NamedTuple):
-    """A backend: whether it is available, why nothing was run on it (None: it was), and what it computed."""
-
-    registered: Registered
-    available: bool
-    not_run: str | None
-    checks: list[Check]
+__all__ = ["Report", "show_report"]
 
 
 class Report(NamedTuple):
@@ -37,7 +27,7 @@ class Report(NamedTuple):
     resolved: Resolved | None
     registry: Registry | None
     examined: dict[str, Examined]
-    troubles: list[Trouble]
+    findings: list[Finding]
 
 
 def show_report(report: Report) -> None:
@@ -51,13 +41,13 @@ def show_report(report: Report) -> None:
         _section("Plugins", _plugins(report.registry))
         _section("Backends, each with a small problem", _backends(report.examined))
     _section("Tuning", [("database", report.database + _exists(report.database))])
-    if not report.troubles:
+    if not report.findings:
         show(Text("Nothing is wrong.", style="bold green"))
         return
-    count = len(report.troubles)
+    count = len(report.findings)
     show(Text("1 thing is wrong:" if count == 1 else f"{count} things are wrong:", style="bold red"))
     grid = _grid()
-    for number, (what, remedy) in enumerate(report.troubles, 1):
+    for number, (what, remedy) in enumerate(report.findings, 1):
         grid.add_row(f"{number}.", what)
         grid.add_row("", Text(f"What to do: {remedy}.", style="bold"))
     show(grid)

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from ..dispatch import check_name
-from ..explain import Part, outcome_of, what_each_says
-from ..explain import explain as explanation_of
+from ..dispatch.options import check_name
+from ..explanation import Part, outcome_of, what_each_says
+from ..explanation import explain as explanation_of
 from .failures import failure_row, show_failures
 from .json_output import STDOUT, JsonOption, write_json
 from .output import new_table, show

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import typer
 
 from ..config import current
-from ..configured import current_registry, wrong_settings
+from ..dispatch.options import current_registry, wrong_settings
 from ..errors import BackendContractError, ConfigurationError, PluginError
 from .output import print_error
 

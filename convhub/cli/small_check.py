@@ -11,14 +11,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ..callers_code import raised_by_caller
-from ..candidates import judge
 from ..config import Resolved
 from ..conformance.calls import caller_library, compute, deliver
 from ..conformance.data import operands
-from ..conformance.oracle import exact
 from ..conformance.trial import Trial
+from ..dispatch.candidates import judge
 from ..plugins import Registered
 from ..problem import Primitive, Problem
+from ..reference.oracle import exact
 
 __all__ = ["Check", "check_backend"]
 

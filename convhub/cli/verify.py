@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..candidates import available_backends
-from ..dispatch import check_name
+from ..dispatch.candidates import available_backends
+from ..dispatch.options import check_name
 from ..problem import Problem
 from .json_output import STDOUT, JsonOption, write_json
 from .output import print_error, print_warning

@@ -3,13 +3,13 @@
 Strongest first: blocks of `convhub.settings`; the environment (``CONVHUB_`` and the key in capitals);
 ``convhub.toml``, or ``[tool.convhub]`` in pyproject.toml, in the working directory or the nearest folder
 above it that has one; ``convhub.toml`` in the user's configuration folder; the defaults. An argument of a
-call stands above all of them (`convhub.dispatch`).
+call stands above all of them (`convhub.dispatch.choose`).
 
 The environment is looked at again at every call, so a change counts from the next call on. Files are read
 once, and again after `reload_settings`. Configuration holds names and values only: nothing here loads code.
 """
 
-from .resolved import Resolved, available_cores, current, reload, reload_settings
+from .resolved import Resolved, current, reload, reload_settings
 from .schema import KEYS, VARIABLES, Key, Settings, parse_bytes
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "Key",
     "Resolved",
     "Settings",
-    "available_cores",
     "current",
     "parse_bytes",
     "reload",

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigurationError
+from ..system.cores import available_cores
 from .overrides import CONTEXT, Overrides, overrides_here, united
 from .schema import KEYS, VARIABLES, Layer, Settings, parse_bytes
 
-__all__ = ["Resolved", "available_cores", "current", "reload", "reload_settings"]
+__all__ = ["Resolved", "current", "reload", "reload_settings"]
 
 #: So many different sets of values of blocks are kept.
 MOST_BLOCKS = 32
@@ -211,10 +212,3 @@ def _within(base: Resolved, overrides: Overrides) -> Resolved:
         base.within.clear()
     base.within[overrides.text] = resolved
     return resolved
-
-
-def available_cores() -> int:
-    """Return on how many cores this process may run."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

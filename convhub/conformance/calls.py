@@ -11,21 +11,20 @@ from typing import Any
 import numpy as np
 
 from .. import config
-from ..arrays import numpy_dtype, numpy_lacks
-from ..candidates import current_registry, verdicts
-from ..dispatch import Request
+from ..arrays import numpy_lacks, to_numpy
+from ..dispatch.candidates import current_registry, verdicts
+from ..dispatch.execute import execute
+from ..dispatch.request import Request
 from ..errors import ConfigurationError, UnknownBackendError
 from ..plugins import Registered
 from ..problem import Problem
-from ..run import execute
-from .oracle import Array, Operands
+from ..reference.oracle import Array, Operands
 from .trial import CheckFailure, Trial
 
 __all__ = [
     "caller_library",
     "compute",
     "deliver",
-    "fetch",
     "refuse_fallback",
     "refused",
     "registered",
@@ -102,10 +101,10 @@ def compute(trial: Trial, operands: Operands, problem: Problem | None = None) ->
         given = given[:2]
     # Infinities and overflow are part of what is checked; NumPy's warnings of them are the caller's business.
     with np.errstate(all="ignore"):
-        result = fetch(execute(problem, given, Request(trial.backend, "argument"), library))
+        result = to_numpy(execute(problem, given, Request(trial.backend, "argument"), library))
     if library != "numpy":  # what was delivered is known here alone
         for name, before, after in zip(operands._fields, operands, given, strict=False):
-            if before is not None and fetch(after).tobytes() != before.tobytes():
+            if before is not None and to_numpy(after).tobytes() != before.tobytes():
                 raise CheckFailure(trial, f"the operand {name!r} was changed by the call")
     return result
 
@@ -149,16 +148,3 @@ def tensor(array: Array, device: str = "cpu") -> Any:
         return values
     strides = [step // array.itemsize for step in array.strides]
     return torch.empty_strided(array.shape, strides, dtype=values.dtype, device=device).copy_(values)
-
-
-def fetch(array: Any) -> Array:
-    """Return an array of any library as a NumPy array."""
-    if isinstance(array, np.ndarray):
-        return array
-    if hasattr(array, "get"):  # of CuPy
-        return np.asarray(array.get())
-    plain = array.detach().resolve_conj().resolve_neg().cpu()
-    if str(plain.dtype) == "torch.bfloat16":
-        torch = importlib.import_module("torch")
-        return np.asarray(plain.view(torch.int16).numpy().view(numpy_dtype("bfloat16")))
-    return np.asarray(plain.numpy())

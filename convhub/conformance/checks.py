@@ -14,12 +14,12 @@ import numpy as np
 from .. import config
 from ..arrays import numpy_dtype
 from ..backend import Accuracy
-from ..candidates import run_options
+from ..dispatch.candidates import run_options
 from ..problem import Problem, with_primitive
-from .bounds import Worst, bound, worst
+from ..reference.bounds import Worst, bound, worst
+from ..reference.oracle import Array, Exact, Operands, count_products, exact, two_product
 from .calls import compute, refused, registered
 from .data import generator, operands, tiny_scales
-from .oracle import Array, Exact, Operands, count_products, exact, two_product
 from .trial import CheckFailure, Skip, Trial
 
 __all__ = [

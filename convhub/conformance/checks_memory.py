@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 from ..arrays import numpy_dtype
+from ..reference.oracle import Array, Operands
 from .calls import compute, registered, settings
 from .checks import judge
 from .data import operands
 from .layouts import BUILDERS, View, broadcast, broadcast_values
-from .oracle import Array, Operands
 from .poison import poisoned_memory
 from .trial import CheckFailure, Trial
 

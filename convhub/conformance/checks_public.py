@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from .. import api
-from ..arrays import conjugate
+from ..arrays import conjugate, to_numpy
 from ..errors import ArgumentError
 from ..problem import PRIMITIVES, Problem, transposed_output_size, with_primitive
-from .bounds import bound, worst
-from .calls import caller_library, deliver, fetch, refused, tensor
+from ..reference.bounds import bound, worst
+from ..reference.oracle import Array, Exact, Operands
+from .calls import caller_library, deliver, refused, tensor
 from .checks import judge
 from .data import operands
-from .oracle import Array, Exact, Operands
 from .trial import CheckFailure, Skip, Trial
 
 __all__ = ["output_padding", "public_functions", "torch_tensors"]
@@ -107,23 +107,23 @@ def _conv2d(trial: Trial, to_library: Callable[[Array], Any]) -> float:
     parameters = _conv2d_parameters(trial)
     if problem.primitive == "forward":
         result = api.conv2d(first, second, bias, **parameters)
-        ratio = judge(trial, fetch(result), given, "conv2d")
+        ratio = judge(trial, to_numpy(result), given, "conv2d")
         if problem.batch == 1:
             result = api.conv2d(first[0], second, bias, **parameters)
-            ratio = max(ratio, judge(trial, fetch(result)[None], given, "conv2d without a batch"))
+            ratio = max(ratio, judge(trial, to_numpy(result)[None], given, "conv2d without a batch"))
         return ratio
     if problem.primitive == "grad_input":
         image = to_library(_others(trial).first)
         grads = api.conv2d_backward(first, image, second, output_mask=(True, False, False), **parameters)
         _check_mask(trial, grads, (True, False, False))
         conjugated = Operands(given.first, conjugate(given.second))
-        return judge(trial, fetch(grads.input), conjugated, "conv2d_backward, for the input")
+        return judge(trial, to_numpy(grads.input), conjugated, "conv2d_backward, for the input")
     weight = to_library(_others(trial).second)
     grads = api.conv2d_backward(first, second, weight, output_mask=(False, True, True), **parameters)
     _check_mask(trial, grads, (False, True, True))
     conjugated = Operands(given.first, conjugate(given.second))
-    ratio = judge(trial, fetch(grads.weight), conjugated, "conv2d_backward, for the weight")
-    return max(ratio, _judge_bias(trial, fetch(grads.bias), given.first))
+    ratio = judge(trial, to_numpy(grads.weight), conjugated, "conv2d_backward, for the weight")
+    return max(ratio, _judge_bias(trial, to_numpy(grads.bias), given.first))
 
 
 def _conv_transpose2d(trial: Trial, to_library: Callable[[Array], Any]) -> float:
@@ -135,10 +135,12 @@ def _conv_transpose2d(trial: Trial, to_library: Callable[[Array], Any]) -> float
     parameters = _conv_transpose2d_parameters(trial)
     if problem.primitive == "grad_input":
         result = api.conv_transpose2d(first, second, bias, **parameters)
-        ratio = judge(trial, fetch(result), given, "conv_transpose2d")
+        ratio = judge(trial, to_numpy(result), given, "conv_transpose2d")
         if problem.batch == 1:
             result = api.conv_transpose2d(first[0], second, bias, **parameters)
-            ratio = max(ratio, judge(trial, fetch(result)[None], given, "conv_transpose2d without a batch"))
+            ratio = max(
+                ratio, judge(trial, to_numpy(result)[None], given, "conv_transpose2d without a batch")
+            )
         return ratio
     if problem.primitive == "forward":
         pixels = to_library(operands(with_primitive(problem, "grad_input"), trial.seed).first)
@@ -146,14 +148,14 @@ def _conv_transpose2d(trial: Trial, to_library: Callable[[Array], Any]) -> float
         grads = api.conv_transpose2d_backward(first, pixels, second, output_mask=mask, **parameters)
         _check_mask(trial, grads, mask)
         conjugated = Operands(given.first, conjugate(given.second))
-        return judge(trial, fetch(grads.input), conjugated, "conv_transpose2d_backward, for the input")
+        return judge(trial, to_numpy(grads.input), conjugated, "conv_transpose2d_backward, for the input")
     # Its input is what the convolution gives, and its grad_output lies where the convolution's input does.
     weight, mask = to_library(_others(trial).second), (False, True, True)
     grads = api.conv_transpose2d_backward(second, first, weight, output_mask=mask, **parameters)
     _check_mask(trial, grads, mask)
     conjugated = Operands(conjugate(given.first), given.second)
-    ratio = judge(trial, fetch(grads.weight), conjugated, "conv_transpose2d_backward, for the weight")
-    return max(ratio, _judge_bias(trial, fetch(grads.bias), given.second))
+    ratio = judge(trial, to_numpy(grads.weight), conjugated, "conv_transpose2d_backward, for the weight")
+    return max(ratio, _judge_bias(trial, to_numpy(grads.bias), given.second))
 
 
 def _conv2d_parameters(trial: Trial) -> dict[str, Any]:
@@ -245,14 +247,14 @@ def _autograd(trial: Trial, to_torch: Callable[[Array], Any]) -> float:
     result.backward(to_torch(grad_output))
 
     what = f"autograd of {function.__name__}, for the "
-    ratio = judge(trial._replace(problem=one), fetch(result), given, what + "value")
+    ratio = judge(trial._replace(problem=one), to_numpy(result), given, what + "value")
     conjugated = Operands(grad_output, conjugate(given.second))
-    ratio = max(ratio, judge(trial._replace(problem=back), fetch(first.grad), conjugated, what + "input"))
+    ratio = max(ratio, judge(trial._replace(problem=back), to_numpy(first.grad), conjugated, what + "input"))
     weight_trial = trial._replace(problem=with_primitive(problem, "grad_weight"))
     pair = (
         Operands(conjugate(given.first), grad_output)
         if transposed
         else Operands(grad_output, conjugate(given.first))
     )
-    ratio = max(ratio, judge(weight_trial, fetch(second.grad), pair, what + "weight"))
-    return max(ratio, _judge_bias(trial, fetch(bias.grad), grad_output))
+    ratio = max(ratio, judge(weight_trial, to_numpy(second.grad), pair, what + "weight"))
+    return max(ratio, _judge_bias(trial, to_numpy(bias.grad), grad_output))

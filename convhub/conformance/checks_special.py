@@ -7,11 +7,11 @@ import math
 import numpy as np
 
 from ..arrays import numpy_dtype
+from ..reference.oracle import Array, Operands, count_products
 from .calls import compute
 from .checks import accuracy, check_form
 from .checks_sums import counts
 from .data import generator, operands
-from .oracle import Array, Operands, count_products
 from .trial import CheckFailure, Skip, Trial
 
 __all__ = ["complex_overflow"]

@@ -16,12 +16,12 @@ import numpy as np
 
 from ..arrays import numpy_dtype
 from ..problem import Problem
-from ..samples import choose_elements, greatest_magnitude, recompute
-from .bounds import LONG, bound, worst
+from ..reference.bounds import LONG, bound, worst
+from ..reference.oracle import Array, Exact, Operands
+from ..reference.samples import choose_elements, greatest_magnitude, recompute
 from .calls import compute, registered
 from .checks import accuracy, check_form, within
 from .data import operands
-from .oracle import Array, Exact, Operands
 from .trial import Skip, Trial
 
 __all__ = ["counts", "equal_numbers", "exactly", "long_sums"]

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..reference.oracle import Array, Operands
 from .calls import compute, refused, settings
 from .checks import judge
 from .checks_memory import same_bits
 from .data import operands
-from .oracle import Array, Operands
 from .trial import CheckFailure, Skip, Trial
 
 __all__ = ["after_fork", "any_thread_count", "many_callers"]

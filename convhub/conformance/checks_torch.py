@@ -8,11 +8,11 @@ import numpy as np
 
 from ..arrays import numpy_dtype
 from ..problem import Problem
-from .bounds import bound
+from ..reference.bounds import bound
+from ..reference.oracle import Array, Operands
 from .calls import compute, registered
 from .checks import check_form, right_result
 from .data import operands
-from .oracle import Array, Operands
 from .trial import CheckFailure, Skip, Trial
 
 __all__ = ["agrees_with_torch", "torch_result"]

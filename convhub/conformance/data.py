@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import numpy_dtype
 from ..problem import Problem
-from .oracle import Array, Operands
+from ..reference.oracle import Array, Operands
 
 __all__ = ["Fill", "fill", "generator", "operands", "tiny_scales"]
 

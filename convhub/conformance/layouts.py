@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .oracle import Array
+from ..reference.oracle import Array
 
 __all__ = ["BUILDERS", "View", "broadcast", "broadcast_values"]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..problem import Problem
+from ..reference.bounds import LONG
 from . import cases
 from .author import Level
-from .bounds import LONG
 from .levels import problems
 from .subjects import BOTH, Subject
 from .verify import CHECKS

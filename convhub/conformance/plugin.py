@@ -114,7 +114,7 @@ def pytest_collection(session: pytest.Session) -> None:
     if not asked and file is None and device is None:
         return
     from .. import config
-    from ..configured import current_registry, run_options, unknown_backend
+    from ..dispatch.options import current_registry, run_options, unknown_backend
     from ..errors import ArgumentError, ConfigurationError
     from .calls import settings
     from .suite import NAMES
@@ -159,8 +159,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _cases(config: pytest.Config, wanted: Wanted, folder: Path) -> list[Case]:
-    from ..candidates import current_registry
-    from ..dispatch import check_name
+    from ..dispatch.candidates import current_registry
+    from ..dispatch.options import check_name
     from .subjects import subjects_of
     from .suite import NAMES, cases_of, side_by_side
     from .xfails import Xfails, read_xfails

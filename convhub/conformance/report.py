@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .. import backend as contract
-from ..candidates import current_registry
-from ..machine import Machine, this_machine
+from ..dispatch.candidates import current_registry
 from ..problem import ITEM_BYTES
+from ..system.machine import Machine, this_machine
+from ..system.versions import versions
 from ..versioned_json import read_json
-from ..versions import versions
 from .rows import OUTCOMES, Done, Outcome, Row
 
 __all__ = ["SCHEMA", "Report", "Tested", "build_report", "read_report"]

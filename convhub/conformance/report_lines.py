@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..candidates import current_registry
+from ..dispatch.candidates import current_registry
 from ..problem import PRIMITIVES
 from .report import Report, Tested
 

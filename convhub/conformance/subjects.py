@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from .. import config
-from ..candidates import availability
+from ..dispatch.candidates import availability
 from ..problem import Problem
+from ..reference.bounds import LONG
 from . import cases
-from .bounds import LONG
 from .calls import compute, refused, registered
 from .data import operands
 from .trial import Trial

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import config
 from ..callers_code import raised_by_caller
-from ..candidates import availability
+from ..dispatch.candidates import availability
 from ..problem import PRIMITIVES, Primitive, Problem
 from . import checks, checks_memory, checks_public, checks_special, checks_sums, checks_threads, checks_torch
 from .calls import refuse_fallback, refused, registered

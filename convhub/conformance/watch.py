@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from .. import run
+from ..dispatch import execute
 from ..hookspecs import CallEvent
 
 __all__ = ["Others", "watching"]
@@ -44,8 +44,8 @@ class Others:
 def watching(backend: str) -> Iterator[Others]:
     """Watch everything that convhub computes in a block, in any thread of this process."""
     others = Others(backend)
-    run.watchers.append(others)
+    execute.internal_observers.append(others)
     try:
         yield others
     finally:
-        run.watchers.remove(others)
+        execute.internal_observers.remove(others)

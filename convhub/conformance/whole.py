@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import api, config
 from ..callers_code import raised_by_caller
-from ..candidates import run_options
+from ..dispatch.candidates import run_options
 from ..problem import ITEM_BYTES, PRIMITIVES, Problem
 from .calls import refuse_fallback, refused, registered
 from .cases import declared_problem

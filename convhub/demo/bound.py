@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from .. import config
 from ..backend import Accuracy, Backend
-from ..candidates import current_registry, run_options
-from ..conformance.bounds import machine_epsilon, worst
-from ..conformance.oracle import Exact, Operands, exact
+from ..dispatch.candidates import current_registry, run_options
 from ..problem import Problem
+from ..reference.bounds import machine_epsilon, worst
+from ..reference.oracle import Exact, Operands, exact
 
 __all__ = ["Reference", "channel_sum", "fraction_of_bound", "greatest_growth", "reference", "usual_growth"]
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 
 from ..api import conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
-from ..explain import Part, explain
+from ..explanation import Part, explain
 from .network import OPTIONS, Adam, Answers, Parameters, apply, initial_parameters, losses_and_gradients
 
 __all__ = ["LEAST_ACCURACY", "Data", "Epoch", "Report", "chosen_backends", "load", "run"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from ..explain import Part
+from ..explanation import Part
 from .digits import LEAST_ACCURACY, Report
 from .printing import captioned_table, line, say
 

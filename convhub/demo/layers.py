@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from .. import api, candidates
+from .. import api
+from ..dispatch import candidates
 from ..errors import UnsupportedProblemError
-from ..explain import explain
+from ..explanation import explain
 from .bound import Reference, channel_sum, fraction_of_bound, reference
 from .torch_direct import ITSELF, torch_gradients
 
@@ -142,7 +143,7 @@ def run(console: Console, layers: int = 10, seed: int = 0) -> Report:
         arrays = draw(layer, generator)
         report.layers.append(str(explain(layer.function, *arrays[:2], **layer.options).parts[0].problem))
         references = _references(layer, arrays)
-        from_torch = torch_gradients(layer.operation, arrays, layer.options)
+        from_torch = torch_gradients(layer.operation, arrays[:3], arrays.grad_output, layer.options)
         if from_torch is not None:
             found = dict(zip(QUANTITIES, from_torch, strict=True))
             _collect(errors, ITSELF, layer, measure(found, references))

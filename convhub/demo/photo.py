@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from .. import api, candidates
+from .. import api
+from ..dispatch import candidates
 from ..errors import UnsupportedProblemError
-from ..explain import explain
+from ..explanation import explain
 from ..problem import Problem
 from .bound import fraction_of_bound, greatest_growth, reference
 from .filters import FRAME_STRIDE, cosine_frame, gabor_bank

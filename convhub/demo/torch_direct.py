@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from .layers import Arrays
 
 __all__ = ["HOW_TO_GET", "ITSELF", "is_installed", "threads", "torch_call", "torch_gradients"]
 
@@ -32,16 +29,16 @@ def threads() -> int:
 
 
 def torch_gradients(
-    operation: str, arrays: Arrays, options: dict[str, Any]
+    operation: str, operands: Sequence[NDArray[Any]], grad_output: NDArray[Any], options: dict[str, Any]
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]] | None:
     """Return output and gradients by torch's own functions and autograd, or None without torch."""
     if not is_installed():
         return None
     import torch
 
-    image, weight, bias = (torch.from_numpy(a).requires_grad_() for a in arrays[:3])
+    image, weight, bias = (torch.from_numpy(operand).requires_grad_() for operand in operands)
     output = getattr(torch.nn.functional, operation)(image, weight, bias, **options)
-    gradients = torch.autograd.grad(output, (image, weight, bias), torch.from_numpy(arrays.grad_output))
+    gradients = torch.autograd.grad(output, (image, weight, bias), torch.from_numpy(grad_output))
     first, second, third = (gradient.numpy() for gradient in gradients)
     return output.detach().numpy(), first, second, third
 

@@ -11,10 +11,10 @@ import re
 import string
 from pathlib import Path
 
-from ..candidates import current_registry
-from ..declarations import wrong_name
+from ..dispatch.candidates import current_registry
 from ..errors import ArgumentError
-from ..versions import version_of
+from ..plugins.declarations import wrong_name
+from ..system.versions import version_of
 
 __all__ = ["FILES", "write_distribution"]
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from .. import run as runner
-from ..dispatch import Request
+from ..arrays.tensor_kinds import has_address, is_recorded
+from ..dispatch import execute
+from ..dispatch.invoke import Operands
+from ..dispatch.request import Request
 from ..problem import Problem
-from ..run import Operands
 from .derivatives import Compute, gradients, is_needed, tangent
-from .kinds import has_address, is_recorded
 
 __all__ = ["run"]
 
@@ -34,7 +34,7 @@ def run(problem: Problem, operands: Operands, wanted: Request) -> Tensor:
         return recorded
     if is_needed(operands):
         return _apply(problem, operands, wanted)
-    result: Tensor = runner.execute(problem, operands, wanted, "torch")
+    result: Tensor = execute.execute(problem, operands, wanted, "torch")
     return result
 
 
@@ -63,7 +63,7 @@ class _Primitive(torch.autograd.Function):
         ctx.save_for_backward(first, second)
         ctx.save_for_forward(first, second)
         operands = (first, second) if ctx.problem.primitive == "grad_weight" else (first, second, bias)
-        result: Tensor = runner.execute(ctx.problem, operands, ctx.wanted, "torch")
+        result: Tensor = execute.execute(ctx.problem, operands, ctx.wanted, "torch")
         return result
 
     @staticmethod

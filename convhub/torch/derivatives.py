@@ -23,9 +23,9 @@ import torch
 from torch.autograd import forward_ad
 
 from ..arrays import channel_sum
-from ..dispatch import Request
+from ..dispatch.invoke import Operands
+from ..dispatch.request import Request
 from ..problem import Primitive, Problem, with_primitive
-from ..run import Operands
 
 __all__ = ["Compute", "gradients", "is_needed", "tangent"]
 

@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 import torch
 from torch.autograd import forward_ad
 
-from .. import run as runner
 from ..arrays import common_facts
-from ..dispatch import Request, request
+from ..dispatch import execute
+from ..dispatch.invoke import Operands
+from ..dispatch.request import Request, request
 from ..errors import ArgumentError, ShapeError
 from ..problem import PRIMITIVES, Pair, Primitive, Problem
-from ..run import Operands
 from .derivatives import gradients, is_needed, tangent
 
 __all__ = ["call"]
@@ -79,7 +79,7 @@ def call(problem: Problem, operands: Operands, wanted: Request) -> Tensor:
 def _computed(primitive: Primitive, *arguments: Any) -> Tensor:
     problem, operands, parameters = _checked(primitive, arguments)
     wanted = request(None) if parameters.backend is None else Request(parameters.backend, "argument")
-    result: Tensor = runner.execute(problem, operands, wanted, "torch")
+    result: Tensor = execute.execute(problem, operands, wanted, "torch")
     return result
 
 

@@ -98,7 +98,7 @@ def draw() -> str:
     to.step(
         326,
         102,
-        "dispatch.py",
+        "dispatch/choose.py",
         "a backend that is named is used or refused;",
         "else policy, measurement, order. Remembered",
     )
@@ -112,7 +112,9 @@ def draw() -> str:
     to.text(416, 497, "who can, and why not", "small")
     to.arrow((660, 446), (660, 376), (628, 376))
 
-    to.step(524, 102, "run.py", "hands the memory over, without a copy;", "looks at what comes back")
+    to.step(
+        524, 102, "dispatch/invoke.py", "hands the memory over, without a copy;", "looks at what comes back"
+    )
     to.arrow((360, 626), (360, 664))
 
     names = ("naive", "numpy", "numba", "torch", "cupy", "yours")
@@ -122,7 +124,7 @@ def draw() -> str:
         to.box("plugin yours" if name == "yours" else "plugin", x, 668, 104, 50)
         to.text(x + 52, 700, name, "name", "middle")
     to.text(360, 752, "forward · grad_input · grad_weight · Capabilities", "", "middle")
-    to.text(360, 782, "plugins.py finds them by entry points, all by the same door", "small", "middle")
+    to.text(360, 782, "plugins/ finds them by entry points, all by the same door", "small", "middle")
     to.arrow((692, 693), (709, 693), (709, 477), (700, 477))
 
     to.arrow((360, 800), (360, 834))

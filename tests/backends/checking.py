@@ -6,9 +6,9 @@ import numpy as np
 
 from convhub.arrays import numpy_dtype
 from convhub.backend import RunOptions
-from convhub.conformance.bounds import bound, worst
-from convhub.conformance.oracle import Operands, exact
 from convhub.problem import Problem
+from convhub.reference.bounds import bound, worst
+from convhub.reference.oracle import Operands, exact
 
 # Odd and non-square throughout; each with something that a formula could get wrong.
 GEOMETRIES = {

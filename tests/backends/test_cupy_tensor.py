@@ -14,9 +14,9 @@ from cuda_emulator import EmulatedRuntime, why_not
 from cupy_checking import LARGE, Engine, assert_right_with, is_seen, planned, plant, run_sanitized
 
 from convhub.backend import RunOptions
-from convhub.conformance.bounds import bound, worst
-from convhub.conformance.oracle import Operands, exact
 from convhub.problem import Problem
+from convhub.reference.bounds import bound, worst
+from convhub.reference.oracle import Operands, exact
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 

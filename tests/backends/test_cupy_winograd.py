@@ -12,8 +12,8 @@ from cuda_emulator import EmulatedRuntime, why_not
 from cupy_checking import Engine, assert_right_with, planned, plant, run_sanitized
 
 from convhub.backend import RunOptions
-from convhub.conformance.oracle import exact
 from convhub.problem import Problem
+from convhub.reference.oracle import exact
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 

@@ -10,8 +10,8 @@ from convhub_numba import convhub_backends as numba
 from convhub_numpy import convhub_backends as numpy
 from convhub_numpy.sums import sums_of_products
 
-from convhub.conformance.oracle import Operands
 from convhub.problem import Problem
+from convhub.reference.oracle import Operands
 
 NAIVE, NUMPY, NUMBA = naive()[0], numpy()[0], numba()[0]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from convhub.backend import RunOptions
-from convhub.conformance.oracle import Operands
+from convhub.reference.oracle import Operands
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 

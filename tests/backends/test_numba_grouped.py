@@ -5,7 +5,7 @@ import pytest
 
 from convhub.arrays import numpy_dtype
 from convhub.backend import RunOptions
-from convhub.conformance.oracle import Operands
+from convhub.reference.oracle import Operands
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from convhub.backend import RunOptions
-from convhub.conformance.oracle import Operands, exact
+from convhub.reference.oracle import Operands, exact
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 pytest.importorskip("ml_dtypes", reason="NumPy has no bfloat16 of its own")

@@ -5,8 +5,8 @@ import pytest
 
 from convhub.arrays import numpy_dtype
 from convhub.backend import RunOptions
-from convhub.conformance.oracle import Operands
 from convhub.problem import Problem
+from convhub.reference.oracle import Operands
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 pytest.importorskip("ml_dtypes", reason="it has NumPy's bfloat16")

@@ -11,8 +11,8 @@ from convhub_numpy.tiles import tiling
 
 from convhub.backend import RunOptions
 from convhub.conformance.data import operands
-from convhub.conformance.oracle import Operands
 from convhub.problem import Problem
+from convhub.reference.oracle import Operands
 
 NUMPY = convhub_backends()[0]
 MIB = 2**20

@@ -10,7 +10,7 @@ from faulty_plugins import PROBLEM, WHO, plugin
 from numpy.lib.stride_tricks import as_strided
 
 import convhub
-from convhub.out_of_memory import as_memory_error
+from convhub.system.out_of_memory import as_memory_error
 
 W = np.ones((1, 1, 1, 1))
 

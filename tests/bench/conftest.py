@@ -6,7 +6,7 @@ import pytest
 
 from convhub.bench.peak import Peak
 from convhub.bench.results import Report, Row, Settings
-from convhub.machine import Machine
+from convhub.system.machine import Machine
 
 
 def make_row(layer_class, problem, ours, theirs, memory="keep", **changes):

@@ -276,7 +276,7 @@ def test_times_that_are_the_hosts_are_counted(report):
 
 
 def test_a_report_names_the_gpu_and_its_setting(report):
-    from convhub.gpu import Gpu
+    from convhub.system.gpu import Gpu
 
     chip = Gpu("Some chip", "9.0", 132, 80 * 2**30, "580.65.06", "13.1", 3)
     on_gpu = dataclasses.replace(
@@ -299,7 +299,7 @@ def test_a_report_names_the_gpu_and_its_setting(report):
 def test_the_figure_of_a_gpu_is_drawn(report, tmp_path):
     pytest.importorskip("matplotlib")
     from convhub.bench.plot import draw
-    from convhub.gpu import Gpu
+    from convhub.system.gpu import Gpu
 
     machine = dataclasses.replace(report.machine, gpu=Gpu("Some <chip>", "9.0", 1, 1, "", "13.1"))
     rows = [dataclasses.replace(row, memory="pool") for row in report.rows[:3]]

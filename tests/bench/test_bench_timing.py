@@ -23,9 +23,9 @@ from convhub.bench.peak import measure_peak
 from convhub.bench.results import Settings
 from convhub.bench.timing import interleaved, milliseconds
 from convhub.bench.worker import time_layer
-from convhub.conformance.oracle import Operands, exact
-from convhub.machine import this_machine
 from convhub.problem import PRIMITIVES, Problem
+from convhub.reference.oracle import Operands, exact
+from convhub.system.machine import this_machine
 
 FAST = Settings(backend="toy", against="naive", least_rounds=1, most_rounds=2, seconds=0.0)
 LAYER = "n2c4h7w8_k6r3s2_stride2x1_pad1x0_dilation1x2_groups2"

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import toy_backend
 
-from convhub import tuning_store
 from convhub.backend import Capabilities
+from convhub.dispatch import tuning_store
 
 
 def test_a_sound_installation(program):

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from convhub.bench.results import Report, Settings
-from convhub.machine import this_machine
+from convhub.system.machine import this_machine
 from convhub.versioned_json import write_json
 
 PROBLEM = "forward_float32_n1c3h8w8_k4r3s3"

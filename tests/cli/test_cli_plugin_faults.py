@@ -94,7 +94,7 @@ def test_options_that_cannot_be_made(install, run_json):
 
 
 IMPATIENT = (
-    "import sys; from convhub import answers; answers.AVAILABILITY_SECONDS = 0.5; "
+    "import sys; from convhub.dispatch import queries; queries.AVAILABILITY_SECONDS = 0.5; "
     "from convhub.cli import main; sys.argv = ['convhub', *sys.argv[1:]]; main()"
 )
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from convhub.arrays import numpy_dtype
-from convhub.conformance.bounds import bound, machine_epsilon, worst
 from convhub.conformance.data import operands
-from convhub.conformance.oracle import Exact, Operands, exact
 from convhub.problem import Problem
+from convhub.reference.bounds import bound, machine_epsilon, worst
+from convhub.reference.oracle import Exact, Operands, exact
 
 WINDOW = Problem.parse("forward_n1c2h3w3_k1r3s3")
 

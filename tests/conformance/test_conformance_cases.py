@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from convhub.conformance.calls import fetch, tensor
+from convhub.conformance.calls import tensor, to_numpy
 from convhub.conformance.cases import EDGES, FACTORS, LARGE, TAPS, crossed, edges, large, pairwise, taps
 from convhub.conformance.data import operands
 from convhub.conformance.layouts import BUILDERS, broadcast, broadcast_values
@@ -140,7 +140,7 @@ def test_tensors_have_the_same_numbers_and_where_they_can_the_same_strides(layou
     values = operands(Problem.parse(f"forward_{dtype}_n2c3h4w5_k1r1s1"), 0).first
     view = BUILDERS[layout](values).array
     made = tensor(view)
-    assert fetch(made).tobytes() == values.tobytes()
+    assert to_numpy(made).tobytes() == values.tobytes()
     steps = [step // view.itemsize for step in view.strides]
     if layout in ("channels last", "Fortran order", "sliced", "contiguous"):
         assert list(made.stride()) == steps

@@ -14,11 +14,11 @@ from broken import TOLERATED
 
 from convhub import plugins
 from convhub.conformance import levels
-from convhub.conformance.bounds import LONG
 from convhub.conformance.cases import EDGES
 from convhub.conformance.subjects import SLOW_LIMIT, Subject
 from convhub.conformance.verify import CHECKS, verify
 from convhub.problem import Problem
+from convhub.reference.bounds import LONG
 
 #: The checks that another way to add up might fail. Those of memory and threads say nothing of that.
 OF_NUMBERS = ("random data", "positive data", "exact integers", "nonfinite")

@@ -11,9 +11,9 @@ import pytest
 from convhub.conformance.cases import EDGES
 from convhub.conformance.checks_torch import torch_result
 from convhub.conformance.data import operands
-from convhub.conformance.oracle import Operands, count_products, error, exact, two_product, two_sum
 from convhub.conformance.verify import random_problems
 from convhub.problem import PRIMITIVES, Problem
+from convhub.reference.oracle import Operands, count_products, error, exact, two_product, two_sum
 
 SMALL = [p for p in random_problems(60, seed=3) if p.macs < 3000]
 

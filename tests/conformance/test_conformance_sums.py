@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from convhub.conformance import cases
-from convhub.conformance.bounds import LONG, bound
 from convhub.conformance.checks_sums import counts, exactly
-from convhub.conformance.oracle import Exact, Operands, count_products, exact
 from convhub.conformance.verify import run_check
 from convhub.problem import PRIMITIVES, Problem
+from convhub.reference.bounds import LONG, bound
+from convhub.reference.oracle import Exact, Operands, count_products, exact
 
 
 def test_products_are_counted_as_the_oracle_counts_them():

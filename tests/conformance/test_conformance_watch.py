@@ -18,8 +18,8 @@ from convhub.conformance.suite import cases_of
 from convhub.conformance.verify import run_check, verify
 from convhub.conformance.whole import check_whole
 from convhub.conformance.xfails import Xfails
+from convhub.dispatch.execute import internal_observers
 from convhub.problem import Problem
-from convhub.run import watchers
 
 PROBLEM = Problem.parse("forward_n1c2h5w5_k2r3s3")
 CHECKS = ["random data", "many callers", "public functions"]
@@ -44,7 +44,7 @@ def sly(**changes):
 
 def failures(name, checks=CHECKS):
     found = {f.check: f.detail for f in verify(PROBLEM, name, checks=checks) if f.outcome == "failed"}
-    assert watchers == []
+    assert internal_observers == []
     return found
 
 

@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from convhub.apart import apart
+from convhub.system.apart import apart
 
 
 @pytest.fixture

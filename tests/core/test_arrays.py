@@ -142,7 +142,7 @@ class TestTorch:
         facts = arrays.facts("x", x)._replace(device="cuda:1")
         with pytest.MonkeyPatch.context() as patch:
             real = arrays.facts
-            patch.setattr(arrays, "facts", lambda name, a: facts if name == "weight" else real(name, a))
+            patch.setattr(arrays.info, "facts", lambda name, a: facts if name == "weight" else real(name, a))
             with pytest.raises(
                 convhub.MixedArraysError, match="weight .* has device cuda:1, but input .* cpu"
             ):
@@ -243,7 +243,7 @@ def test_cupy_arrays_are_conjugated_on_their_device(cupy):
 
 
 def test_cupy_arrays_are_summed_in_blocks_on_their_device(cupy, monkeypatch):
-    monkeypatch.setattr(arrays, "ON_A_GPU", 1000)
+    monkeypatch.setattr(arrays.sums, "ON_A_GPU", 1000)
     array = np.full((20_000, 3, 2, 2), 0.1)
     total = arrays.channel_sum(cupy(array, device=1)).array
     assert abs(total / (80_000 * 0.1) - 1).max() < (8 + 80_000**0.5) * 2.0**-52

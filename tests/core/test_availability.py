@@ -14,7 +14,7 @@ import pytest
 from faulty_plugins import DECLINES, ORIGIN, plugin
 
 import convhub
-from convhub import answers
+from convhub.dispatch import queries
 
 X, W = np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3))
 PAGE = (Path(__file__).parents[2] / "docs" / "plugin-contract.md").read_text(encoding="utf-8")
@@ -28,12 +28,12 @@ WAITING = plugin(
 @pytest.fixture
 def impatient(monkeypatch):
     """Give backends a fifth of a second to answer; threads that still wait end with the test."""
-    monkeypatch.setattr(answers, "AVAILABILITY_SECONDS", 0.2)
+    monkeypatch.setattr(queries, "AVAILABILITY_SECONDS", 0.2)
     yield
     module = sys.modules.get("mine")
     if module is not None:
         module.release.set()
-    answers._silent.clear()
+    queries._silent.clear()
 
 
 @pytest.mark.usefixtures("impatient")
@@ -102,7 +102,7 @@ def test_one_that_asks_for_itself_does_not_wait_for_itself(install):
     start = time.monotonic()
     with pytest.raises(convhub.BackendUnavailableError, match="not available: not yet"):
         convhub.conv2d(X, W, backend="mine")
-    assert time.monotonic() - start < answers.AVAILABILITY_SECONDS / 2
+    assert time.monotonic() - start < queries.AVAILABILITY_SECONDS / 2
 
 
 @pytest.mark.skipif(
@@ -138,8 +138,8 @@ def test_where_no_thread_is_to_be_had_it_is_asked_without_one(install, monkeypat
 FORKED = """
 import os, sys
 import numpy as np, convhub
-from convhub import answers
-answers.AVAILABILITY_SECONDS = 0.5
+from convhub.dispatch import queries
+queries.AVAILABILITY_SECONDS = 0.5
 def said():
     try:
         convhub.conv2d(np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3)), backend="mine")

@@ -282,11 +282,11 @@ def test_the_environment_may_change_while_it_is_read(monkeypatch):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_lock_that_is_held_does_not_hang_a_forked_child():
-    with config.resolved._lock, plugins._lock:
+    with config.resolved._lock, plugins.registering._lock:
         child = os.fork()
         if child == 0:
             config.reload()
-            plugins._registries.clear()
+            plugins.registering._registries.clear()
             os._exit(0 if convhub.conv2d(X, W, backend="naive")[0, 0, 0, 0] == 9 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import convhub
-from convhub import ConfigurationError, config, tuning_store
+from convhub import ConfigurationError, config
 from convhub.config.files import FolderError, user_folder
+from convhub.dispatch import tuning_store
 
 X, W = np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3))
 

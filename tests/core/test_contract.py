@@ -91,7 +91,7 @@ def test_the_object_of_an_entry_point_may_state_it_or_its_module(install):
         (info,) = folder.glob(f"convhub_{name}-*.dist-info")
         (info / "entry_points.txt").write_text(f"[convhub]\n{name} = {name}:it\n")
         importlib.invalidate_caches()
-        plugins._forget()
+        plugins.registering._forget()
         loaded = [origin.plugin for origin in plugins.registry().loaded]
         assert (name in loaded) == right
 

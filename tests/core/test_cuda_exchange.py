@@ -22,7 +22,8 @@ import torch
 import toy_backend
 
 import convhub
-from convhub import arrays, cuda_exchange, plugins
+from convhub import arrays, plugins
+from convhub.arrays import cuda_exchange
 from convhub.backend import Backend, Capabilities, hookimpl
 
 DTYPES = (
@@ -40,10 +41,10 @@ class OnGpu(torch.Tensor):
 @pytest.fixture(autouse=True)
 def _taken_for_torchs_own(monkeypatch):
     """Let the class above pass for one of torch's own, which alone are taken."""
-    from convhub.torch import kinds
+    from convhub.arrays import tensor_kinds as kinds
 
     monkeypatch.setattr(kinds, "PLAIN", (*kinds.PLAIN, OnGpu))
-    monkeypatch.setattr(arrays, "_PLAIN_TENSORS", (*kinds.PLAIN, OnGpu))
+    monkeypatch.setattr(arrays.info, "_PLAIN_TENSORS", (*kinds.PLAIN, OnGpu))
 
 
 def on_gpu(tensor):

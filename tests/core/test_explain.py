@@ -9,7 +9,7 @@ X, W, G = np.ones((2, 4, 7, 6)), np.ones((6, 4, 3, 2)), np.ones((2, 6, 5, 5))
 
 
 def test_a_call_is_explained_without_being_made(toy, monkeypatch):
-    monkeypatch.setattr("convhub.run.call", None)  # a call would raise
+    monkeypatch.setattr("convhub.dispatch.execute.invoke", None)  # a call would raise
     explanation = convhub.explain(convhub.conv2d, X, W, stride=2, backend="naive")
     (part,) = explanation.parts
     assert str(part.problem) == "forward_float64_n2c4h7w6_k6r3s2_stride2x2"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import convhub
-from convhub.float_mode import is_usual
+from convhub.system.float_mode import is_usual
 
 pytestmark = pytest.mark.skipif(
     sys.platform not in ("linux", "darwin") or platform.machine() not in ("x86_64", "aarch64", "arm64"),
@@ -75,7 +75,7 @@ def test_bits_are_those_of_the_usual_mode(monkeypatch, operands, backend, thread
 
 
 def test_the_mode_is_put_back_where_a_backend_raises():
-    from convhub.float_mode import in_usual_mode
+    from convhub.system.float_mode import in_usual_mode
 
     def fail():
         assert is_usual()

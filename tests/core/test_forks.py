@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from convhub import forks
+from convhub.system import forks
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no os.fork")
 
@@ -129,7 +129,7 @@ def test_what_is_imported_for_ever_is_waited_for_once(tmp_path, monkeypatch):
 
 def test_what_the_forking_thread_itself_imports_is_not_waited_for(tmp_path, monkeypatch):
     (tmp_path / "forking_library.py").write_text(
-        "import time\nfrom convhub import forks\n"
+        "import time\nfrom convhub.system import forks\n"
         "start = time.monotonic()\nforks.wait_for_imports()\ntaken = time.monotonic() - start\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))

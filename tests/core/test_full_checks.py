@@ -13,9 +13,10 @@ import convhub
 from convhub import plugins
 from convhub.backend import hookimpl
 from convhub.conformance.data import operands
-from convhub.dispatch import Request, choose
+from convhub.dispatch.choose import choose
+from convhub.dispatch.execute import execute
+from convhub.dispatch.request import Request
 from convhub.problem import Problem
-from convhub.run import execute
 
 
 @pytest.fixture(autouse=True)

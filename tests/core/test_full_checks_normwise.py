@@ -10,10 +10,10 @@ import toy_backend
 from changed_toy import after, registered, run
 
 import convhub
-from convhub.conformance.bounds import bound
 from convhub.conformance.data import operands
-from convhub.conformance.oracle import exact
 from convhub.problem import PRIMITIVES, Problem
+from convhub.reference.bounds import bound
+from convhub.reference.oracle import exact
 
 # The last one computes more than is looked at: the largest magnitude is that of another element.
 GEOMETRIES = ("n1c8h7w7_k8r7s7_pad3x3", "n2c4h6w5_k6r3s2_stride2x1_groups2", "n1c40h19w20_k24r5s5_pad2x2")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from convhub import gpu
-from convhub.gpu import Gpu, GpuError, gpus, suited
+from convhub.system import gpu
+from convhub.system.gpu import Gpu, GpuError, gpus, suited
 
 FAKES = Path(__file__).parents[1] / "fake_cuda"
 SCRIPT = Path(gpu.__file__)

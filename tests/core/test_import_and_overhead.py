@@ -18,9 +18,11 @@ import numpy as np
 import pytest
 
 import convhub
-from convhub import config, opaque, plugins, run
+from convhub import config, opaque, plugins
 from convhub.backend import Backend, Capabilities, hookimpl
-from convhub.dispatch import Request, choose
+from convhub.dispatch import execute
+from convhub.dispatch.choose import choose
+from convhub.dispatch.request import Request
 
 HEAVY = (
     "torch",
@@ -111,7 +113,7 @@ def functions_called(call):
 def test_a_call_like_one_before_is_not_checked_anew(parameters, monkeypatch):
     """Count what is called, since a time would hang on the machine; a call costs 20 to 100 ns."""
     # Where another test has imported torch's compiler, that is switched off around each call.
-    monkeypatch.setattr(run, "execute", inspect.unwrap(run.execute))
+    monkeypatch.setattr(execute, "execute", inspect.unwrap(execute.execute))
     monkeypatch.setattr(opaque, "is_hidden", True)
     x, w, bias = np.ones((1, 1, 5, 4), "f4"), np.ones((1, 1, 3, 3), "f4"), np.ones(1, "f4")
     with plugins_with_a_quick_backend() as name, convhub.use_backend(name):

@@ -70,7 +70,7 @@ def test_what_is_found_when_a_backend_is_called(install, fault):
 def test_what_is_found_by_full_checks(install, fault, monkeypatch):
     install("mine", fault.source)
     assert call().shape == (1, 1, 2, 2)  # what is always checked cannot see these
-    plugins._forget()
+    plugins.registering._forget()
     monkeypatch.setenv("CONVHUB_CHECK", "1")
     with pytest.raises(getattr(convhub, fault.error)) as caught:
         call()

@@ -7,7 +7,8 @@ import pytest
 
 import convhub
 from convhub import arguments
-from convhub.dispatch import Request, choose
+from convhub.dispatch.choose import choose
+from convhub.dispatch.request import Request
 from convhub.errors import ArgumentError, ArgumentTypeError, ConvhubError, MixedArraysError, ShapeError
 
 

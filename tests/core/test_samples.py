@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convhub import samples
 from convhub.conformance.data import operands
-from convhub.conformance.oracle import Operands, exact
 from convhub.problem import Problem
-from convhub.samples import choose_elements, greatest_magnitude, recompute
+from convhub.reference import samples
+from convhub.reference.oracle import Operands, exact
+from convhub.reference.samples import choose_elements, greatest_magnitude, recompute
 
 SIZES = (
     "n2c4h6w5_k6r3s2_stride2x1_pad1-0x2-1_dilation1x2_groups2",

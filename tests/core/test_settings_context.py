@@ -14,7 +14,8 @@ import toy_backend
 import convhub
 from convhub import ConfigurationError, config, plugins
 from convhub.config.overrides import Values
-from convhub.dispatch import Request, choose
+from convhub.dispatch.choose import choose
+from convhub.dispatch.request import Request
 
 X, W = np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3))
 PROBLEM = convhub.Problem("forward", 1, 1, 1, (4, 4), (3, 3), dtype="float64")
@@ -27,7 +28,7 @@ def now(key):
 
 
 def chosen():
-    return choose(PROBLEM, convhub.dispatch.request(None))
+    return choose(PROBLEM, convhub.dispatch.request.request(None))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
 import types
@@ -9,8 +10,11 @@ import pytest
 import toy_backend
 
 import convhub
-from convhub import Problem, config, dispatch, plugins, tuning, tuning_store
+from convhub import Problem, config, plugins
 from convhub.backend import Backend, Capabilities, hookimpl
+from convhub.dispatch import tuning, tuning_store
+from convhub.dispatch.choose import choose
+from convhub.dispatch.request import request
 
 X, W = np.ones((1, 1, 6, 6)), np.ones((1, 1, 3, 3))
 
@@ -63,8 +67,8 @@ def test_the_fastest_is_measured_once_and_kept_for_later_processes(two):
     tuning_store._memory.clear()
     assert explained() == ("quick", "tuned")
     assert two == []
-    file = sqlite3.connect(tuning_store.database_path())
-    (row,) = file.execute("SELECT problem, backend FROM choice").fetchall()
+    with contextlib.closing(sqlite3.connect(tuning_store.database_path())) as file:
+        (row,) = file.execute("SELECT problem, backend FROM choice").fetchall()
     assert row == ("forward_float64_n1c1h6w6_k1r3s3", "quick")
 
 
@@ -73,7 +77,7 @@ def test_a_hopeless_candidate_is_not_run_in_full(monkeypatch):
     monkeypatch.setenv("CONVHUB_TUNE", "1")
     monkeypatch.setenv("CONVHUB_PRIORITY", "numpy,naive")
     start = time.perf_counter()
-    choice = dispatch.choose(Problem.parse("forward_float32_n4c16h41w42_k16r3s3"), dispatch.request(None))
+    choice = choose(Problem.parse("forward_float32_n4c16h41w42_k16r3s3"), request(None))
     assert (choice.backend.name, choice.source) == ("numpy", "tuned")
     assert time.perf_counter() - start < 10
 

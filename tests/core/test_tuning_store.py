@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
 
 import pytest
 
-from convhub import tuning_store
-from convhub.tuning_store import Measured, keep, recall
+from convhub.dispatch import tuning_store
+from convhub.dispatch.tuning_store import Measured, keep, recall
 
 QUICK = Measured("quick", 0.25)
 SLOW = Measured("slow", 0.5)
@@ -45,7 +46,7 @@ def test_what_is_kept_is_there_for_a_new_process(path, monkeypatch, caplog):
 
 def test_a_locked_file_is_waited_for_once_and_for_a_moment(path, caplog):
     keep("before", "here", QUICK)
-    with sqlite3.connect(path) as other:
+    with contextlib.closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN EXCLUSIVE")
         start = time.monotonic()
         for number in range(20):

@@ -26,7 +26,7 @@ def tiny(monkeypatch):
         (digits, {"epochs": 1, "batch": 128}),
     ):
         monkeypatch.setattr(module, "run", functools.partial(module.run, **settings))
-    monkeypatch.setattr("convhub.candidates.available_backends", lambda device=None: ["numpy"])
+    monkeypatch.setattr("convhub.dispatch.candidates.available_backends", lambda device=None: ["numpy"])
     data = digits.load()
     few = digits.Data(
         data.pictures[:300], data.digits[:300], data.test_pictures[:100], data.test_digits[:100]

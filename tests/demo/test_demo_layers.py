@@ -16,7 +16,7 @@ QUIET = Console(quiet=True)
 
 @pytest.fixture
 def only_numpy(monkeypatch):
-    monkeypatch.setattr("convhub.candidates.available_backends", lambda device=None: ["numpy"])
+    monkeypatch.setattr("convhub.dispatch.candidates.available_backends", lambda device=None: ["numpy"])
 
 
 @pytest.mark.parametrize("operation", ["conv2d", "conv_transpose2d"])
@@ -119,7 +119,7 @@ def test_fractions_are_those_of_the_bound_by_hand():
 
 
 def test_a_backend_of_the_normwise_class_is_held_to_the_largest_magnitude(toy, monkeypatch):
-    from convhub import candidates
+    from convhub.dispatch import candidates
 
     right = bound.channel_sum(np.array([[[[8.0]], [[1.0]]]]))
     off = np.array([8.0, 1.0 + 2.0**-50])

@@ -15,7 +15,7 @@ QUIET = Console(quiet=True)
 
 @pytest.fixture
 def only_numpy(monkeypatch):
-    monkeypatch.setattr("convhub.candidates.available_backends", lambda device=None: ["numpy"])
+    monkeypatch.setattr("convhub.dispatch.candidates.available_backends", lambda device=None: ["numpy"])
 
 
 @pytest.fixture
@@ -86,7 +86,9 @@ def test_a_small_piece_on_every_backend_and_torch(piece, only_numpy):
 
 
 def test_a_slow_backend_gets_a_piece_of_the_picture(piece, toy, monkeypatch):
-    monkeypatch.setattr("convhub.candidates.available_backends", lambda device=None: ["numpy", "toy"])
+    monkeypatch.setattr(
+        "convhub.dispatch.candidates.available_backends", lambda device=None: ["numpy", "toy"]
+    )
     monkeypatch.setattr(photo, "_forecast", lambda backend, picture: {"numpy": 1.0, "toy": 99.0}[backend])
     monkeypatch.setattr(photo, "is_installed", lambda: False)
     report = photo.run(QUIET, picture=piece, rounds=1, small=(16, 24))

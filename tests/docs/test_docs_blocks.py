@@ -36,7 +36,7 @@ from convhub.cli.app import app
 from convhub.config.schema import checked
 from convhub.config.sources import from_text
 from convhub.conformance import plugin
-from convhub.gpu import GpuError, gpus
+from convhub.system.gpu import GpuError, gpus
 
 #: Pages that another test runs from the first block to the last, and that test.
 EXECUTED = {

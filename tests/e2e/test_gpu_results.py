@@ -20,8 +20,8 @@ from gpu.record import (
 
 from convhub.bench.dated import save
 from convhub.bench.results import Report, Row, Settings, read_report
-from convhub.gpu import Gpu
-from convhub.machine import Machine
+from convhub.system.gpu import Gpu
+from convhub.system.machine import Machine
 
 ROOT = Path(__file__).parents[2]
 CHIP = Gpu("Some Chip 80GB", "9.0", 132, 80 * 2**30, "580.65.06", "13.1")

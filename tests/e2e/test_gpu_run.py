@@ -16,8 +16,8 @@ from gpu.record import read_checks
 
 from convhub.conformance import report as suite_report
 from convhub.conformance.rows import OUTCOMES
-from convhub.gpu import Gpu, GpuError
-from convhub.machine import this_machine
+from convhub.system.gpu import Gpu, GpuError
+from convhub.system.machine import this_machine
 from convhub.versioned_json import write_json
 
 ROOT = Path(__file__).parents[2]

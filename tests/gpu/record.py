@@ -12,8 +12,8 @@ from convhub.bench.dated import slug
 from convhub.bench.results import Report, read_report
 from convhub.bench.summary import summaries
 from convhub.conformance.report import Tested
-from convhub.gpu import Gpu
 from convhub.problem import Problem
+from convhub.system.gpu import Gpu
 
 FORMAT = 1
 SUFFIX = "-checks"

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convhub.conformance.report import read_report
-from convhub.gpu import Gpu, GpuError, gpus
-from convhub.versions import versions
+from convhub.system.gpu import Gpu, GpuError, gpus
+from convhub.system.versions import versions
 
 from . import sanitizer
 from .conftest import REQUIRED, why_not

@@ -11,7 +11,7 @@ import pytest
 
 from convhub.bench.cuda import cuda, event_clock, issue_seconds, prepare_torch
 from convhub.bench.results import read_report
-from convhub.gpu import gpus
+from convhub.system.gpu import gpus
 
 
 def test_the_driver_and_the_libraries_have_the_same_devices():

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import convhub
-from convhub import cuda_exchange
-from convhub.arrays import numpy_dtype
+from convhub.arrays import cuda_exchange, numpy_dtype
 
 from .on_device import adopted, assert_right, keep_busy, reference, small_integers, to_numpy, to_torch
 

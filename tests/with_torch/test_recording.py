@@ -174,16 +174,16 @@ def test_a_graph_runs_the_backend_that_was_named_or_else_the_one_that_is_chosen_
 @pytest.fixture
 def seen():
     """Return a list that grows by the name of each backend that runs."""
-    from convhub import run
+    from convhub.dispatch.execute import internal_observers
 
     names = []
 
     def watch(event):
         names.append(event.backend)
 
-    run.watchers.append(watch)
+    internal_observers.append(watch)
     yield names
-    run.watchers.remove(watch)
+    internal_observers.remove(watch)
 
 
 def test_fake_tensors_give_shapes_and_compute_nothing(seen):

@@ -9,8 +9,8 @@ import numpy as np
 from correct import fft
 from correct.widths import narrow, widen
 
-from convhub import samples
-from convhub.conformance.bounds import LONG
+from convhub.reference import samples
+from convhub.reference.bounds import LONG
 
 from .faults import fault
 

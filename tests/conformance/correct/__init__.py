@@ -6,8 +6,8 @@ import functools
 
 from convhub.backend import hookimpl
 from convhub.conformance import levels
-from convhub.conformance.bounds import LONG
 from convhub.problem import Problem
+from convhub.reference.bounds import LONG
 
 from . import compensated, fft, gather, sliding, wide
 

@@ -1,0 +1,62 @@
+"""Holds the backend that runs a problem, with everything that calling it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..backend import Backend, RunOptions
+from ..config import Resolved
+from ..plugins import Hook, Origin, Registered
+from ..problem import Problem
+from .options import current_registry, run_options
+from .queries import algorithm_of
+
+__all__ = ["Choice", "make_choice"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The backend that runs a problem, and everything needed to call it.
+
+    `plain` is True where nothing is to be done but to call it: no line to log, no observer, no full check.
+    """
+
+    backend: Backend
+    origin: Origin
+    function: Callable[..., Any]
+    options: RunOptions
+    algorithm: str
+    source: str
+    observers: tuple[Hook, ...]
+    verbose: bool
+    check: bool
+    plain: bool
+    result_shape: tuple[int, ...]
+
+    @property
+    def registered(self) -> Registered:
+        """The backend and who brought it, whose text names both."""
+        return Registered(self.backend, self.origin)
+
+
+def make_choice(registered: Registered, problem: Problem, resolved: Resolved, source: str) -> Choice:
+    """Return the choice of a backend that is known to be able to run `problem`."""
+    backend, origin = registered
+    options = run_options(backend, resolved)
+    observers = current_registry(resolved).observers
+    verbose, check = resolved.settings.verbose, resolved.settings.check
+    return Choice(
+        backend,
+        origin,
+        getattr(backend, problem.primitive),
+        options,
+        algorithm_of(registered, problem, options),
+        source,
+        observers,
+        verbose,
+        check,
+        not (observers or verbose or check),
+        problem.result_shape,
+    )

@@ -1,0 +1,229 @@
+"""Full checks of each result, where the setting ``check`` (``CONVHUB_CHECK=1``) asks for them.
+
+What is always checked costs a microsecond (`convhub.dispatch.invoke`); this costs more than the call. Each
+call is made twice, and
+
+- its operands must hold the same bytes as before;
+- elements of the result, the corners, some at random, and all where that is little work, must lie within the
+  error that the backend's accuracy class allows, of values that are computed again (see
+  `convhub.reference.samples`);
+- an element whose window holds NaN or an infinity must not be finite;
+- the second result must be a new array too, with the same bits, or within the same bound where the backend
+  declares that it is not deterministic.
+
+Arrays on a GPU are copied to the host for it, which waits for the device.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..arrays import to_numpy
+from ..errors import BackendContractError
+from ..problem import Problem
+from ..reference.bounds import ACCUMULATORS, bound
+from ..reference.oracle import Exact, Operands, error
+from ..reference.samples import (
+    Array,
+    Elements,
+    Recomputed,
+    choose_elements,
+    greatest_magnitude,
+    largest_magnitude,
+    recompute,
+)
+from .choice import Choice
+from .invoke import Operands as Given
+from .invoke import invoke, shares_memory
+from .queries import accuracy_of
+
+__all__ = ["check", "snapshot"]
+
+#: TF32 keeps 10 bits of a float32's 23.
+TF32_FACTOR = 2.0**13
+
+#: So that random elements are others in each call, and the same ones when a program is run again.
+_calls = itertools.count()
+
+
+def snapshot(operands: Given) -> Operands:
+    """Return copies of the operands on the host."""
+    first, second, *bias = operands
+    copies = Operands(first, second, bias[0] if bias else None)
+    return copies.map(lambda operand: np.array(to_numpy(operand)))
+
+
+def check(
+    choice: Choice, problem: Problem, operands: Given, library: str, before: Operands, result: Any
+) -> None:
+    """Raise `BackendContractError` unless a result is as it must be, as far as can be seen.
+
+    Parameters
+    ----------
+    operands : sequence of array or None
+        As the caller has them, of `library`.
+    before : Operands
+        What the operands were before the call.
+    """
+    wrong = _wrong_elements(choice, problem, before, to_numpy(result))
+    if wrong is None:
+        second = invoke(choice, problem, operands, library)
+        wrong = _changed(problem, operands, before) or _wrong_second(
+            choice, problem, library, before, result, second
+        )
+    if wrong is not None:
+        raise BackendContractError(
+            f"{choice.registered} ran {problem} and {wrong} (found since check is on; "
+            f'`convhub verify "{problem}" --backend {choice.backend.name}` tells more)'
+        )
+
+
+def _changed(problem: Problem, operands: Given, before: Operands) -> str | None:
+    names = {
+        "forward": ("input", "weight", "bias"),
+        "grad_input": ("grad_output", "weight", "bias"),
+        "grad_weight": ("grad_output", "input"),
+    }[problem.primitive]
+    for name, operand, copy in zip(names, operands, before, strict=False):
+        if copy is not None:
+            index = _first_difference(copy, to_numpy(operand))
+            if index is not None:
+                return f"changed its operand {name}, at {index}"
+    return None
+
+
+def _wrong_second(
+    choice: Choice, problem: Problem, library: str, before: Operands, result: Any, second: Any
+) -> str | None:
+    if shares_memory(result, second, library):
+        return "returned the memory of an earlier result; it must be a new array"
+    if not choice.backend.capabilities.deterministic:
+        return _wrong_elements(choice, problem, before, to_numpy(second))
+    one, other = to_numpy(result), to_numpy(second)
+    index = _first_difference(one, other)
+    if index is None:
+        return None
+    return (
+        f"returned other bits for the same call: at {index} first {one[index]}, then {other[index]}; it "
+        "declares deterministic = True"
+    )
+
+
+def _first_difference(one: Array, other: Array) -> tuple[int, ...] | None:
+    """Return where two arrays of one shape and dtype have different bits."""
+    if one.dtype.itemsize > 8 and one.dtype.name in ("float128", "complex256"):
+        # Six bytes of each hold nothing, so bytes cannot be compared.
+        differing = (one != other) & ~(np.isnan(one) & np.isnan(other))
+    else:
+        kind = f"V{one.itemsize}"
+        differing = np.ascontiguousarray(one).view(kind) != np.ascontiguousarray(other).view(kind)
+    if not differing.any():
+        return None
+    return tuple(int(i) for i in np.argwhere(differing)[0])
+
+
+# --- elements against the right ones ----------------------------------------------------------------------
+
+
+def _wrong_elements(choice: Choice, problem: Problem, before: Operands, result: Array) -> str | None:
+    """Return what is wrong about the worst of the elements that are looked at, or None."""
+    if not result.size:
+        return None
+    elements = choose_elements(problem, next(_calls))
+    found = result[elements]
+    with np.errstate(all="ignore"):
+        right = recompute(problem, before, elements)
+        swallowed = np.isfinite(found) & ~right.finite
+        if swallowed.any():
+            worst = int(swallowed.argmax())
+            return (
+                f"returned {found[worst]} at {_place(elements, worst)}, where the result must not be finite, "
+                "since something in its window is not"
+            )
+        for magnitude in _magnitudes(choice, problem, before, right):
+            allowed = _allowed(choice, problem, before, right, magnitude)
+            excess = np.where(
+                _can_be_wrong(problem, before, right, allowed, found), _ratio(found, right, allowed), 0
+            )
+            if (excess <= 1).all():
+                return None
+    wrong, worst = np.count_nonzero(excess > 1), int(excess.argmax())
+    return (
+        f"returned a wrong result: at {_place(elements, worst)} it is {found[worst]}, and "
+        f"{right.value[worst]} is right within {allowed[worst]:.3g}; {wrong} of {len(found)} elements looked "
+        "at are wrong"
+    )
+
+
+def _ratio(found: Array, right: Recomputed, allowed: Array) -> Array:
+    """Return the error of each element over what it may be; infinite for a NaN."""
+    errors = error(found, Exact(right.value, right.low, right.magnitude))
+    ratios = np.where(errors == 0, 0.0, errors / allowed)
+    return np.where(np.isnan(ratios), np.inf, ratios)
+
+
+def _magnitudes(choice: Choice, problem: Problem, before: Operands, right: Recomputed) -> Iterator[Array]:
+    """Yield the magnitudes to which the elements are held, for normwise results in two steps.
+
+    The largest magnitude of the elements that are looked at is no larger than that of the whole result, which
+    takes as long as the result itself, and is computed only where errors exceed what the former allows.
+    """
+    if accuracy_of(choice.registered, problem, choice.options) != "normwise":
+        yield right.magnitude
+        return
+    yield np.full_like(right.magnitude, right.magnitude.max())
+    yield np.full_like(right.magnitude, largest_magnitude(problem, before))
+
+
+def _allowed(
+    choice: Choice, problem: Problem, before: Operands, right: Recomputed, magnitude: Array
+) -> Array:
+    """Return the error that each element may have, where its products add up to `magnitude`."""
+    if right.value.dtype.kind in "iu":
+        return np.zeros(len(right.value))
+    has_bias = before.bias is not None
+    declared = choice.backend.capabilities.long_sums
+    allowed = bound(problem, Exact(right.value, right.low, magnitude), bias=has_bias, long_sums=declared)
+    # The bound knows no underflow, since the suite's data have none: each product may lose this much.
+    allowed = allowed + (problem.terms + has_bias) * float(_limits(problem).tiny)
+    if choice.options.allow_tf32 and problem.device == "cuda" and problem.dtype in ("float32", "complex64"):
+        allowed = allowed * TF32_FACTOR
+    return allowed
+
+
+def _can_be_wrong(
+    problem: Problem, before: Operands, right: Recomputed, allowed: Array, found: Array
+) -> Array:
+    """Return which elements are wrong if they are far from the right value.
+
+    One that is not finite may be right although its window is: a NaN elsewhere meets the padding, or shares a
+    tile of a transform; or sums come near the largest number that there is.
+    """
+    known = right.finite & np.isfinite(right.value)
+    finite = np.isfinite(found)
+    if right.value.dtype.kind in "iu" or finite.all():
+        return known
+    if not all(operand is None or np.isfinite(operand).all() for operand in before):
+        return known & finite
+    within = np.abs(right.value) + allowed < _largest(problem.dtype)
+    if greatest_magnitude(problem, before) > float(_limits(problem).max) / 1024:
+        within = np.zeros_like(within)
+    return known & (finite | within)
+
+
+def _largest(dtype: str) -> float:
+    """Return the largest number of a stored type."""
+    return 2.0**128 * (1 - 2.0**-8) if dtype == "bfloat16" else float(np.finfo(dtype).max)
+
+
+def _limits(problem: Problem) -> Any:
+    """Return the limits of the type in which `problem` is added up."""
+    return np.finfo(np.dtype(ACCUMULATORS.get(problem.dtype, problem.dtype)))
+
+
+def _place(elements: Elements, position: int) -> tuple[int, ...]:
+    return tuple(int(axis[position]) for axis in elements)

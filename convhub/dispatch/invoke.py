@@ -1,0 +1,248 @@
+"""Calls the chosen backend on a caller's arrays, and refuses a result that is not as the contract says."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import ModuleType
+
+import numpy as np
+
+from .. import arrays
+from ..arrays import Array, cuda_exchange
+from ..callers_code import raised_by_caller
+from ..errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BackendContractError,
+    BackendFailedError,
+    ConvhubError,
+    kind_of,
+    said,
+    shown,
+)
+from ..problem import Problem
+from ..system.float_mode import LEAST, LITTLE, NEXT, ONE, set_usual
+from ..system.out_of_memory import as_memory_error
+from .choice import Choice
+
+__all__ = ["Operands", "invoke", "shares_memory"]
+
+#: Operands of a primitive, in the order in which backends take them; the bias may be None.
+Operands = tuple[Array, ...]
+
+
+@functools.cache
+def _torch_modes() -> ModuleType:
+    """Return what keeps a caller's modes of torch from a backend; imports torch."""
+    from . import torch_modes
+
+    return torch_modes
+
+
+def invoke(choice: Choice, problem: Problem, operands: Operands, library: str) -> Array:
+    """Call the chosen backend, and check what it returns before handing it on.
+
+    Raises
+    ------
+    BackendFailedError
+        If the backend raises an error, which becomes the cause of this one. What `_comes_through` lets pass
+        keeps its type, and gets a note that names the backend. What the caller's own code raises meanwhile,
+        a signal handler for one, passes as it is.
+    BackendContractError
+        If the result has a wrong library, shape, dtype or device, is not contiguous, or shares memory with
+        an operand.
+    """
+    wants = choice.backend.capabilities.arrays
+    convert = arrays.converter(library, wants)
+    if library == "numpy":
+        operands = _plain(operands)
+    if convert is None:
+        result = _invoke_raw(choice, problem, operands)
+        _check(result, choice, problem, operands)
+        return result
+    if problem.device == "cuda" and {library, wants} == {"torch", "cupy"}:
+        with cuda_exchange.one_stream(library, operands[0]):
+            return _invoke_converted(choice, problem, operands, library, convert)
+    return _invoke_converted(choice, problem, operands, library, convert)
+
+
+def _invoke_raw(choice: Choice, problem: Problem, operands: Operands) -> Array:
+    """Return what the backend returns, as it is."""
+    try:
+        function, arguments = choice.function, (*operands, problem, choice.options)
+        if choice.backend.capabilities.arrays == "torch":
+            function, arguments = _torch_modes().call, (function, *arguments)
+        # As `float_mode.is_usual`, in place: a function takes as long again.
+        if NEXT - LEAST and ONE + LITTLE == ONE - LITTLE:
+            return function(*arguments)
+        return set_usual(function, *arguments)
+    except Exception as error:
+        if raised_by_caller(error):
+            raise
+        if _comes_through(error):
+            _note(error, f"raised by {choice.registered} at {problem}")
+            raise
+        lacking = as_memory_error(error, f"{choice.registered} failed at {problem}")
+        if lacking is not None:
+            raise lacking from error
+        raise BackendFailedError(f"{choice.registered} failed at {problem}: {said(error)}") from error
+
+
+def _invoke_converted(
+    choice: Choice, problem: Problem, operands: Operands, library: str, convert: Callable[[Array], Array]
+) -> Array:
+    try:
+        if choice.backend.capabilities.arrays == "torch":
+            given = _torch_modes().call(_converted, operands, convert)
+        else:
+            given = _converted(operands, convert)
+    except RuntimeError as error:  # a conjugate that torch had put off
+        lacking = as_memory_error(error, f"operands of {problem} could not be converted")
+        if lacking is None:
+            raise
+        raise lacking from error
+    result = _invoke_raw(choice, problem, given)
+    _check(result, choice, problem, given)
+    back = arrays.converter(choice.backend.capabilities.arrays, library)
+    if back is not None and library == "numpy":  # a mode of torch's would take even this for the caller's
+        return _torch_modes().call(back, result)
+    return result if back is None else back(result)
+
+
+def _converted(operands: Operands, convert: Callable[[Array], Array]) -> Operands:
+    return tuple([None if operand is None else convert(operand) for operand in operands])
+
+
+def _comes_through(error: Exception) -> bool:
+    """Return whether what a backend raised keeps its type, since callers may be waiting for that one.
+
+    These are convhub's own errors; that memory has run out; and what `numpy.errstate` and `warnings` make an
+    error where the caller asks for it.
+    """
+    return isinstance(error, ConvhubError | MemoryError | FloatingPointError | Warning)
+
+
+def _note(error: Exception, text: str) -> None:
+    if text not in getattr(error, "__notes__", ()):  # some raise one object again and again
+        error.add_note(text)
+
+
+def _plain(operands: Operands) -> Operands:
+    """Return arrays of NumPy without subclasses, which may give operators other meanings."""
+    for operand in operands:
+        if operand is not None and type(operand) is not np.ndarray:
+            return tuple(None if o is None else np.asarray(o) for o in operands)
+    return operands
+
+
+def _check(result: Array, choice: Choice, problem: Problem, operands: Operands) -> None:
+    """Refuse a result that is not as the contract says; what is right is seen in a microsecond."""
+    if (
+        type(result) is np.ndarray
+        and result.shape == choice.result_shape
+        and result.dtype == operands[0].dtype
+        and choice.backend.capabilities.arrays == "numpy"
+    ):
+        flags = result.flags
+        if flags.c_contiguous and flags.writeable and not _may_be_shared(result, flags.owndata, operands):
+            return
+    _check_slowly(result, choice, problem, operands)
+
+
+def _may_be_shared(result: np.ndarray, owner: bool, operands: Operands) -> bool:
+    for operand in operands:
+        if operand is None:
+            continue
+        # Two arrays that each own their memory share none: seen sooner than by comparing addresses.
+        if owner and result is not operand and operand.flags.owndata:
+            continue
+        if np.may_share_memory(result, operand):
+            return True
+    return False
+
+
+def _check_slowly(result: Array, choice: Choice, problem: Problem, operands: Operands) -> None:
+    try:
+        _check_every_aspect(result, choice, problem, operands)
+    except ConvhubError:
+        raise
+    # Nothing is known of what it returned, and reading that may run code of its own.
+    except Exception as error:
+        if raised_by_caller(error):
+            raise
+        raise BackendContractError(
+            f"{choice.registered} ran {problem} and returned {shown(result)} of type {kind_of(result)}, "
+            f"which raised {said(error)} when it was read"
+        ) from error
+
+
+def _check_every_aspect(result: Array, choice: Choice, problem: Problem, operands: Operands) -> None:
+    wants = choice.backend.capabilities.arrays
+    try:
+        found = arrays.facts("result", result)
+    except (ArgumentError, ArgumentTypeError) as error:
+        detail = f": {error}" if issubclass(type(result), np.ndarray) or wants != "numpy" else ""
+        raise BackendContractError(
+            f"{choice.registered} ran {problem} and returned {arrays.describe(result)}; "
+            f"it must be an array of {wants}{detail}"
+        ) from error
+    given = next(arrays.facts("operand", operand) for operand in operands if operand is not None)
+    wrong = _wrong_facts(found, given, problem, wants) or _wrong_memory(result, operands, wants)
+    if wrong is not None:  # a problem is printed for the message alone: that takes longer than a small one
+        returned, right = wrong
+        raise BackendContractError(
+            f"{choice.registered} ran {problem} and returned {returned}; it must be {right}"
+        )
+
+
+def _wrong_facts(
+    found: arrays.Facts, given: arrays.Facts, problem: Problem, wants: str
+) -> tuple[str, str] | None:
+    """Return what a result is and what it must be, where these differ, or None."""
+    for aspect, is_, must_be in (
+        ("library", found.library, wants),
+        ("shape", found.shape, problem.result_shape),
+        ("dtype", found.dtype, problem.dtype),
+        ("device", found.device, given.device),
+    ):
+        if is_ != must_be:
+            return f"an array of {aspect} {is_}", str(must_be)
+    return None
+
+
+def _wrong_memory(result: Array, operands: Operands, wants: str) -> tuple[str, str] | None:
+    """Return how a result lies in memory and how it must, where these differ, or None."""
+    odd = _odd_memory(result, wants)
+    if odd is not None:
+        return odd, "a new array, contiguous and writable"
+    for operand in operands:
+        if operand is not None and shares_memory(result, operand, wants):
+            return "memory of one of its operands", "a new array"
+    return None
+
+
+def _odd_memory(result: Array, library: str) -> str | None:
+    """Return what a result is that does not lie plainly in memory, or None."""
+    if library == "torch":
+        if result.requires_grad:
+            return "a tensor that wants a gradient"
+        if result.is_conj() or result.is_neg():
+            return "a tensor that is lazily conjugated or negated"
+        return None if result.is_contiguous() else "a view"
+    if not result.flags.c_contiguous:
+        return "a view"
+    if library == "numpy" and type(result) is not np.ndarray:
+        return f"a {kind_of(result)}, a subclass of numpy.ndarray"
+    return "read-only memory" if library == "numpy" and not result.flags.writeable else None
+
+
+def shares_memory(one: Array, other: Array, library: str) -> bool:
+    """Return whether two arrays of `library` share memory, or may as far as is told quickly."""
+    if library == "numpy":
+        return bool(np.may_share_memory(one, other))
+    if library == "torch":
+        return bool(
+            one.numel() > 0 and one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
+        )
+    return bool(one.size > 0 and one.data.mem.ptr == other.data.mem.ptr)

@@ -1,0 +1,147 @@
+"""Asking a backend's own functions about it, whatever they do: raise, give what is no answer, or never end.
+
+An answer that breaks the contract counts as a reason against the backend, and is marked as a fault: that a
+machine has no GPU is nothing wrong, that `availability` raises is.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable
+from typing import NamedTuple, get_args
+
+from ..backend import Accuracy, Answer, RunOptions, always
+from ..callers_code import raised_by_caller
+from ..errors import BackendContractError, one_line, said, shown
+from ..plugins import Registered
+from ..problem import Problem
+
+__all__ = ["Reply", "accuracy_of", "algorithm_of", "ask", "ask_availability"]
+
+#: How long a backend may take to say whether it is available. CUDA takes seconds to start for each device
+#: where nothing keeps its driver awake, and so do large libraries from a cold network disk; what takes longer
+#: than this is waiting for something that does not come. It is asked at most once in a process.
+AVAILABILITY_SECONDS = 30.0
+
+#: The functions that did not answer in time, which are not asked again. Each is kept, and compared by
+#: identity: a plugin's object may be equal to anything.
+_silent: list[Callable[[], Answer]] = []
+
+_being_asked: contextvars.ContextVar[tuple[int, ...]] = contextvars.ContextVar("convhub_asked", default=())
+
+
+class Reply(NamedTuple):
+    """What a backend says to a question: `reason` against itself, or None; a `fault` breaks the contract."""
+
+    reason: str | None
+    fault: bool = False
+
+
+def ask(question: str, function: Callable[[], Answer]) -> Reply:
+    """Return what a function of a backend answers, which must be True or a reason."""
+    try:
+        answer = function()
+    # A plugin's code: what it raises is its answer, and is shown wherever reasons are.
+    except BaseException as error:
+        if raised_by_caller(error):
+            raise
+        return Reply(f"its {question} raised {said(error)}", fault=True)
+    if answer is True:
+        return Reply(None)
+    if issubclass(type(answer), str) and one_line(answer):
+        return Reply(one_line(answer))
+    wanted = "where the contract wants True or a reason"
+    return Reply(f"its {question} gave {shown(answer)}, {wanted}", fault=True)
+
+
+def ask_availability(function: Callable[[], Answer]) -> Reply:
+    """Return what a backend's `availability` answers, or that it does not.
+
+    It is asked in a thread of its own, which is left to itself if it does not end: nothing can stop it. The
+    thread has the caller's context, so that `convhub.use_backend` and `numpy.errstate` hold there too.
+    """
+    if function is always:
+        return Reply(None)
+    if any(function is silent for silent in _silent):
+        return _no_answer()
+    asked = (*_being_asked.get(), id(function))
+    if len(set(asked)) < len(asked):  # or each would wait for the next one, without end
+        return Reply("its availability asks convhub whether it is available", fault=True)
+    answers: list[Reply] = []
+
+    def answer() -> None:
+        _being_asked.set(asked)
+        try:
+            answers.append(ask("availability", function))
+        except BaseException as error:  # SystemExit too ends this thread, and nothing else
+            if raised_by_caller(error):
+                raise
+            answers.append(Reply(f"its availability raised {said(error)}", fault=True))
+
+    run = contextvars.copy_context().run
+    thread = threading.Thread(target=run, args=(answer,), name="convhub asks for availability", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # no thread is to be had while the interpreter ends
+        run(answer)
+    else:
+        thread.join(AVAILABILITY_SECONDS)
+    if not answers:
+        _silent.append(function)
+        return _no_answer()
+    return answers[0]
+
+
+def _no_answer() -> Reply:
+    return Reply(f"its availability did not answer within {AVAILABILITY_SECONDS:g} s", fault=True)
+
+
+def algorithm_of(registered: Registered, problem: Problem, options: RunOptions) -> str:
+    """Return the name of the algorithm that would run; empty where the backend names none.
+
+    Raises
+    ------
+    BackendContractError
+        If it cannot say, or says what is no text.
+    """
+    function = registered.backend.algorithm
+    if function is None:
+        return ""
+    try:
+        name = function(problem, options)
+    except BaseException as error:
+        if raised_by_caller(error):
+            raise
+        raise BackendContractError(
+            f"{registered} could not name its algorithm for {problem}: {said(error)}"
+        ) from error
+    if not issubclass(type(name), str):
+        raise BackendContractError(
+            f"{registered} gave the algorithm {shown(name)} for {problem}; it must be a text"
+        )
+    return one_line(name, 200)
+
+
+def accuracy_of(registered: Registered, problem: Problem, options: RunOptions) -> Accuracy:
+    """Return the accuracy class of what would run.
+
+    Raises
+    ------
+    BackendContractError
+        If the backend cannot say, or says what is no class.
+    """
+    try:
+        accuracy = registered.backend.accuracy_of(problem, options)
+    except BaseException as error:
+        if raised_by_caller(error):
+            raise
+        raise BackendContractError(
+            f"{registered} could not name its accuracy class for {problem}: {said(error)}"
+        ) from error
+    if type(accuracy) is not str or accuracy not in get_args(Accuracy):
+        raise BackendContractError(
+            f"{registered} gave the accuracy class {shown(accuracy)} for {problem}; it must be one of "
+            f"{', '.join(get_args(Accuracy))}"
+        )
+    return accuracy

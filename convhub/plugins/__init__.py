@@ -1,0 +1,18 @@
+"""Finds, loads and names plugins; those made by hand are registered here."""
+
+from .loading import BY_HAND, Failure, Origin
+from .registering import Hook, LeftOut, Registered, Registry, normalized, register, registry, unregister
+
+__all__ = [
+    "BY_HAND",
+    "Failure",
+    "Hook",
+    "LeftOut",
+    "Origin",
+    "Registered",
+    "Registry",
+    "normalized",
+    "register",
+    "registry",
+    "unregister",
+]

@@ -1,0 +1,150 @@
+"""Reads what a plugin declares, with distrust: its contract, and each of its backends.
+
+Each function returns in one line what is wrong, or None. They read a plugin's objects, which may raise
+whatever they like; `convhub.plugins` catches it.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib.util
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from ..backend import CONTRACT, Accuracy, ArrayLibrary, Backend, Capabilities
+from ..errors import shown
+from ..problem import ITEM_BYTES, PRIMITIVES
+
+__all__ = ["stated_contract", "written_contract", "wrong_backend", "wrong_contract", "wrong_name"]
+
+#: Of a backend's name and of its summary, which stand in tables.
+LONGEST_NAME, LONGEST_SUMMARY = 60, 500
+
+#: The name under which a plugin states the contract that it was made for.
+NAME = "convhub_contract"
+
+_SWITCHES = ("groups", "stride", "dilation", "padding", "asymmetric_padding", "deterministic", "long_sums")
+
+
+# --- the contract -----------------------------------------------------------------------------------------
+
+
+def stated_contract(plugin: Any, module: str) -> object:
+    """Return what a loaded plugin, or the module that it is an object of, states; None if nothing."""
+    beside = getattr(sys.modules.get(module), NAME, None)
+    return getattr(plugin, NAME, beside)
+
+
+def written_contract(module: str) -> object:
+    """Return what the source of a module states, which need not be able to run; None if nothing.
+
+    A plugin for a later contract may use what this convhub does not have, and fail for that reason before
+    anybody can ask it.
+    """
+    spec = importlib.util.find_spec(module)
+    source = getattr(spec.loader, "get_source", lambda _: None)(module) if spec else None
+    for statement in ast.parse(source or "").body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and isinstance(statement.value, ast.Constant):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            if any(isinstance(target, ast.Name) and target.id == NAME for target in targets):
+                return statement.value.value
+    return None
+
+
+def wrong_contract(stated: object, distribution: str, convhub_version: str) -> str | None:
+    """Return why a plugin that states this contract is refused, or None."""
+    written = shown(stated)
+    offers = f"this convhub {convhub_version}".rstrip() + f" offers contract {CONTRACT}"
+    if stated is None:
+        return (
+            f"it does not say for which contract it was made, and {offers}: if that is the one, write "
+            f"{NAME} = {CONTRACT} beside its hooks"
+        )
+    if type(stated) is not int:
+        return f"it has {NAME} = {written}, which must be a number such as {CONTRACT}"
+    if stated > CONTRACT:
+        other = f"upgrade convhub, or install a {distribution} made for contract {CONTRACT}"
+    else:
+        other = f"upgrade {distribution}, or install a convhub that offers contract {written}"
+    return None if stated == CONTRACT else f"it was made for contract {written}, and {offers}: {other}"
+
+
+# --- a backend --------------------------------------------------------------------------------------------
+
+
+def wrong_backend(backend: Any) -> str | None:
+    """Return what about a backend dispatch and tables could not work with, or None."""
+    if not issubclass(type(backend), Backend):
+        return f"its convhub_backends() gave {shown(backend)}, which is no convhub.backend.Backend"
+    if not issubclass(type(backend.capabilities), Capabilities):
+        return f"its convhub_backends() gave {shown(backend)}, which is no convhub.backend.Backend"
+    wrong = wrong_name(backend.name)
+    if wrong is not None:
+        return f"a backend of it is named {shown(backend.name)}; {wrong}"
+    wrong = _wrong_capabilities(backend.capabilities) or _wrong_fields(backend)
+    return None if wrong is None else f"its backend {backend.name!r} declares {wrong}"
+
+
+def wrong_name(name: object) -> str | None:
+    """Return why no backend can have a name, or None.
+
+    Examples
+    --------
+    >>> wrong_name("my-loops"), wrong_name("auto")
+    (None, "'auto' means automatic choice, and is no name")
+    """
+    if type(name) is not str or not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
+        return "a name has small letters, digits, - and _ only, and begins with a letter"
+    if len(name) > LONGEST_NAME:
+        return f"a name has at most {LONGEST_NAME} characters"
+    return "'auto' means automatic choice, and is no name" if name == "auto" else None
+
+
+def _wrong_capabilities(can: Capabilities) -> str | None:
+    by_primitive = can.dtypes if isinstance(can.dtypes, Mapping) else dict.fromkeys(PRIMITIVES, can.dtypes)
+    for primitive, dtypes in by_primitive.items():
+        if primitive not in PRIMITIVES:
+            return f"dtypes for {shown(primitive)}, which is none of {', '.join(PRIMITIVES)}"
+        if not isinstance(dtypes, tuple) or not all(name in ITEM_BYTES for name in dtypes):
+            return f"dtypes {shown(dtypes)}; they must be a tuple of names such as ('float32', 'float64')"
+    if not isinstance(can.devices, tuple) or not set(can.devices) <= {"cpu", "cuda"}:
+        return f"devices {shown(can.devices)}; they must be a tuple of 'cpu' and 'cuda'"
+    if can.arrays not in get_args(ArrayLibrary):
+        return f"arrays {shown(can.arrays)}; it must be one of {', '.join(get_args(ArrayLibrary))}"
+    if can.accuracy not in get_args(Accuracy):
+        return f"accuracy {shown(can.accuracy)}; it must be one of {', '.join(get_args(Accuracy))}"
+    for name in _SWITCHES:
+        if type(getattr(can, name)) is not bool:
+            return f"{name} {shown(getattr(can, name))}; it must be True or False"
+    return None
+
+
+def _wrong_fields(backend: Backend) -> str | None:
+    order = backend.preference
+    if not isinstance(order, Mapping) or not all(type(rank) is int for rank in order.values()):
+        return f"preference {shown(order)}; it must map device types to integers"
+    summary = backend.summary
+    if type(summary) is not str or len(summary) > LONGEST_SUMMARY or len(summary.splitlines()) > 1:
+        return f"summary {shown(summary)}; it must be a text of one line, up to {LONGEST_SUMMARY} characters"
+    wrong = _wrong_options(backend.options)
+    if wrong is not None:
+        return wrong
+    for field in (*PRIMITIVES, "availability", "supports", "algorithm", "accuracy"):
+        value = getattr(backend, field)
+        if not callable(value) and (value is not None or field in ("availability", "supports")):
+            return f"{field} {shown(value)}; it must be a function"
+    return None
+
+
+def _wrong_options(options: Any) -> str | None:
+    if options is None:
+        return None
+    if not isinstance(options, type) or not dataclasses.is_dataclass(options):
+        return f"options {shown(options)}; it must be a dataclass, or None"
+    for field in dataclasses.fields(options):
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            return f"options whose {shown(field.name)} has no default; each must have one"
+    return None

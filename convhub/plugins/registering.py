@@ -1,0 +1,344 @@
+"""Collects the plugins that there are into a registry, and distrusts what they bring.
+
+A plugin is an entry point of the group ``convhub``, of any distribution; the built-in ones are no
+different. Each is loaded in a `try` of its own, so that one that breaks takes nothing else down; what
+broke, and why, is kept for ``convhub backends`` and ``convhub doctor``.
+
+The one thing that convhub's own distribution has before others is its names: a third-party backend of a
+name that it has is refused, so that installing a package takes nothing away. Of two others that claim one
+name, both are refused.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pluggy
+
+from .. import hookspecs
+from ..backend import Backend
+from ..callers_code import raised_by_caller
+from ..config import reload
+from ..errors import shown
+from ..system.forks import wait_for_imports
+from .loading import BY_HAND, OWN_DISTRIBUTION, Failure, Origin, Source, ask_backends, load
+
+if TYPE_CHECKING:
+    import importlib.metadata
+
+__all__ = [
+    "Hook",
+    "LeftOut",
+    "Registered",
+    "Registry",
+    "normalized",
+    "register",
+    "registry",
+    "unregister",
+]
+
+GROUP = "convhub"
+
+
+class Registered(NamedTuple):
+    """A backend, and who brought it; its text is how every error names it."""
+
+    backend: Backend
+    origin: Origin
+
+    def __str__(self) -> str:
+        return f"backend {self.backend.name!r} ({self.origin})"
+
+
+class LeftOut(NamedTuple):
+    """A plugin that a setting leaves out.
+
+    Parameters
+    ----------
+    origin : Origin
+        Where it would come from.
+    by : str or None
+        The name in ``disable_plugins``, as it stands there; None: it is ``plugins = false``.
+    """
+
+    origin: Origin
+    by: str | None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is one of convhub's, each of which brings one backend, of its own name."""
+        return _is_own(self.origin)
+
+
+class Hook(NamedTuple):
+    """A plugin's implementation of a hook; of the hook's arguments, given by name, it gets those it takes."""
+
+    call: Callable[..., Any]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Everything that the plugins brought.
+
+    `loaded` are the plugins that were imported and have right hooks, `left_out` those that a setting keeps
+    from being loaded; `unknown` are the names that were to be disabled and that none of them has.
+    """
+
+    loaded: tuple[Origin, ...]
+    backends: dict[str, Registered]
+    failures: tuple[Failure, ...]
+    choosers: tuple[Hook, ...]
+    observers: tuple[Hook, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    def remedy(self, origin: Origin) -> str:
+        """Return the setting that leaves a plugin out, and no other one that was met."""
+        origins = {*self.loaded, *(failure.origin for failure in self.failures)}
+        alone = sum(other.plugin == origin.plugin for other in origins) <= 1
+        return f"CONVHUB_DISABLE_PLUGINS={origin.plugin if alone else origin.distribution}"
+
+
+_lock = threading.RLock()  # a plugin may call convhub while it is imported
+_registries: dict[tuple[bool, frozenset[str]], Registry] = {}
+_added: dict[str, Any] = {}
+_brought: dict[Origin, tuple[Any, tuple[list[Backend], list[Failure]]]] = {}
+
+
+def registry(plugins: bool = True, disabled: Iterable[str] = ()) -> Registry:
+    """Return what the plugins brought, loading them when first asked.
+
+    Parameters
+    ----------
+    plugins : bool
+        False: only the distribution convhub's own, and those that were registered by hand.
+    disabled : iterable of str
+        Names of plugins or distributions to leave out; these are not even imported.
+    """
+    key = (plugins, frozenset(disabled))
+    found = _registries.get(key)
+    if found is None:
+        with _lock:
+            found = _registries.get(key)
+            if found is None:
+                found = _registries[key] = _build(*key)
+    return found
+
+
+def register(plugin: Any, name: str) -> None:
+    """Add a plugin that no installed distribution announces: one defined in a notebook or a test.
+
+    Parameters
+    ----------
+    plugin : module or object
+        With functions marked by ``convhub.backend.hookimpl``.
+    name : str
+        By which it can be disabled and unregistered.
+
+    Raises
+    ------
+    ValueError
+        If that name is already registered.
+    """
+    with _lock:
+        if name in _added:
+            raise ValueError(f"name is {shown(name)}; a plugin of that name is already registered")
+        _added[name] = plugin
+        _forget()
+
+
+def unregister(name: str) -> None:
+    """Take away a plugin that `register` added.
+
+    Parameters
+    ----------
+    name : str
+        As it was given to `register`.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
+    with _lock:
+        if name not in _added:
+            raise ValueError(f"name is {shown(name)}; registered by hand are {sorted(_added)}")
+        del _added[name]
+        _forget()
+
+
+def _forget() -> None:
+    _registries.clear()
+    reload()
+
+
+def _sources() -> list[Source]:
+    """Return every plugin that there is, none of which is loaded for it."""
+    # Imported here, since it takes a quarter of the time that `import convhub` would take.
+    import importlib.metadata
+
+    sources = []
+    for entry in importlib.metadata.entry_points(group=GROUP):
+        origin = Origin(entry.name, *_owner(entry))
+        sources.append(Source(origin, entry.load, entry.value.partition(":")[0].strip()))
+    for name, plugin in _added.items():
+        module = plugin.__name__ if isinstance(plugin, ModuleType) else ""
+        sources.append(Source(Origin(name, BY_HAND, ""), functools.partial(_same, plugin), module))
+    return sources
+
+
+def _left_out(sources: list[Source], plugins: bool, disabled: frozenset[str]) -> list[LeftOut]:
+    by_name = {normalized(name): name for name in sorted(disabled)}
+    found = []
+    for origin in (source.origin for source in sources):
+        names = [by_name.get(normalized(name)) for name in (origin.plugin, origin.distribution)]
+        named = next((name for name in names if name is not None), None)
+        if named is not None or not (plugins or _is_own(origin) or origin.distribution == BY_HAND):
+            found.append(LeftOut(origin, named))
+    return found
+
+
+def _owner(entry: importlib.metadata.EntryPoint) -> tuple[str, str]:
+    """Return the distribution that an entry point belongs to, and its version."""
+    try:
+        name, version = (entry.dist.name, entry.dist.version) if entry.dist else (None, None)
+    # Metadata without a name or version: None, a warning or an error, depending on Python's version.
+    except Exception as error:
+        if raised_by_caller(error):
+            raise
+        name = version = None
+    return name or "an unknown distribution", version or ""
+
+
+def _is_own(origin: Origin) -> bool:
+    return normalized(origin.distribution) == OWN_DISTRIBUTION
+
+
+def normalized(name: str) -> str:
+    """Return a name as PEP 503 compares names: case, and which of - _ . stands there, do not matter.
+
+    Examples
+    --------
+    >>> normalized("Convhub_FFT")
+    'convhub-fft'
+    """
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _same(plugin: Any) -> Any:
+    return plugin
+
+
+def _build(plugins: bool, disabled: frozenset[str]) -> Registry:
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    failures: list[Failure] = []
+    origins: dict[str, Origin] = {}
+    sources = _sources()
+    left_out = _left_out(sources, plugins, disabled)
+    for source in sources:
+        if any(out.origin == source.origin for out in left_out):
+            continue
+        unique = f"{source.origin.distribution}:{source.origin.plugin}"
+        reason = load(manager, source, unique)
+        if reason is None:
+            origins[unique] = source.origin
+        else:
+            failures.append(Failure(source.origin.plugin, source.origin, reason))
+
+    claims: dict[str, list[Registered]] = {}
+    for implementation in manager.hook.convhub_backends.get_hookimpls()[::-1]:
+        origin = origins.get(implementation.plugin_name)
+        if origin is None:  # refused, though older versions of pluggy keep what it registered first
+            continue
+        backends, failed = _brought_by(implementation, origin)
+        failures += failed
+        for backend in backends:
+            claims.setdefault(backend.name, []).append(Registered(backend, origin))
+    accepted, refused = _settle(claims)
+    return Registry(
+        tuple(origins.values()),
+        accepted,
+        (*failures, *refused),
+        _implementations(manager.hook.convhub_choose, origins),
+        _implementations(manager.hook.convhub_called, origins),
+        tuple(left_out),
+        _unknown(sources, disabled),
+    )
+
+
+def _unknown(sources: list[Source], disabled: frozenset[str]) -> tuple[str, ...]:
+    """Return the names that are to be disabled and that nothing has."""
+    there = {normalized(name) for source in sources for name in source.origin[:2]}
+    return tuple(sorted(name for name in disabled if normalized(name) not in there))
+
+
+def _brought_by(implementation: Any, origin: Origin) -> tuple[list[Backend], list[Failure]]:
+    """Return a plugin's backends; those of an installed one are the same objects under all settings.
+
+    So what is known of a backend, as that it did not answer, is not forgotten with a setting.
+    """
+    if origin.distribution == BY_HAND:
+        return ask_backends(implementation.function, origin)
+    plugin, brought = _brought.get(origin, (None, None))
+    if brought is None or plugin is not implementation.plugin:
+        brought = ask_backends(implementation.function, origin)
+        _brought[origin] = implementation.plugin, brought
+    return brought
+
+
+def _settle(claims: dict[str, list[Registered]]) -> tuple[dict[str, Registered], list[Failure]]:
+    """Return the backend that has each name, and those that are refused since another claims theirs."""
+    accepted: dict[str, Registered] = {}
+    refused: list[Failure] = []
+    for name, claimants in sorted(claims.items()):
+        owners = " and ".join(dict.fromkeys(str(claim.origin) for claim in claimants))
+        own = [claim for claim in claimants if _is_own(claim.origin)]
+        losers = claimants
+        if len(claimants) == 1 or len(own) == 1:
+            (accepted[name],) = own or claimants
+            losers = [claim for claim in claimants if claim is not accepted[name]]
+            reason = (
+                f"the name {name!r} is claimed by {owners}; convhub keeps the names of its own backends, "
+                "so the other must take another name"
+            )
+        elif len({claim.origin for claim in claimants}) == 1:
+            reason = f"its convhub_backends() gave {len(claimants)} backends of the name {name!r}"
+        else:
+            reason = (
+                f"the name {name!r} is claimed by {owners}; uninstall one, or name one of those plugins or "
+                "distributions in CONVHUB_DISABLE_PLUGINS"
+            )
+        refused += [Failure(name, claim.origin, reason) for claim in losers]
+    return accepted, refused
+
+
+def _implementations(hook: Any, origins: dict[str, Origin]) -> tuple[Hook, ...]:
+    """Return a hook's implementations, each of which, as pluggy allows, may take only some arguments."""
+
+    def bound(implementation: Any) -> Callable[..., Any]:
+        @functools.wraps(implementation.function)
+        def call(**arguments: Any) -> Any:
+            return implementation.function(*(arguments[name] for name in implementation.argnames))
+
+        return call
+
+    found = [i for i in hook.get_hookimpls()[::-1] if i.plugin_name in origins]
+    return tuple(Hook(bound(i), origins[i.plugin_name]) for i in found)
+
+
+def _fresh_lock() -> None:
+    global _lock
+    _lock = threading.RLock()  # its holder may be a thread that the child does not have
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=wait_for_imports, after_in_child=_fresh_lock)

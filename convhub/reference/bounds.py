@@ -1,0 +1,107 @@
+"""Bounds how far a result may be from the right one, from the arithmetic alone: no absolute tolerance.
+
+A sum of n products in any order, each operation rounded once, has an error of at most about
+``n · eps/2 · Σ|x·w|`` (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., 3.1). Rounding
+errors are nearly independent, so that √n stands in place of n with a probability close to one (Higham and
+Mary, *A new approach to probabilistic rounding error analysis*, 2019). convhub demands
+``(8 + √n) · eps · Σ|x·w|``: twice that, and 8 for short sums. They are not independent where numbers are
+alike: additions of equal ones may all round the same way. So long sums need blocks, such that no number
+passes through more than a few times √n additions.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ..arrays import numpy_dtype
+from ..backend import Accuracy
+from ..problem import Problem
+from .oracle import Array, Exact, error
+
+__all__ = ["LONG", "Worst", "bound", "machine_epsilon", "worst"]
+
+#: From how many terms on a sum is long.
+LONG = 2**15
+
+#: Types that are stored narrower than they are added up.
+ACCUMULATORS = {"float16": "float32", "bfloat16": "float32"}
+
+#: A complex product is made of four real ones, or of three sums and three products (Gauss), which adds up
+#: |w_r + w_i|·|x_r + x_i| ≤ 2·|w|·|x| and subtracts two sums of at most |w|·|x| from it. So the imaginary
+#: part errs by at most 2 + 1 real sums, the real part by 1, and both by √(9 + 1) < 4 (Higham, *Stability of a
+#: method for multiplying complex matrices with three real matrix multiplications*, 1992).
+COMPLEX_FACTOR = 4.0
+
+
+class Worst(NamedTuple):
+    """The element that comes closest to its bound, or goes farthest beyond."""
+
+    ratio: float
+    place: tuple[int, ...]
+
+
+def machine_epsilon(dtype: str) -> float:
+    """Return eps of the type in which `dtype` is added up: the distance from 1 to the next number."""
+    return float(np.finfo(np.dtype(ACCUMULATORS.get(dtype, dtype))).eps)
+
+
+def bound(
+    problem: Problem,
+    right: Exact,
+    accuracy: Accuracy = "componentwise",
+    *,
+    bias: bool = False,
+    long_sums: bool = True,
+) -> Array:
+    """Return the largest error that each element may have.
+
+    Parameters
+    ----------
+    right : Exact
+        What `convhub.reference.oracle.exact` gave.
+    accuracy : {"componentwise", "normwise"}
+        The class that the backend declares; see `convhub.backend.Accuracy`.
+    bias : bool
+        Whether a bias was added, which is one term more.
+    long_sums : bool
+        Whether the backend declares that long sums keep the bound; else those of `LONG` terms and more are
+        held to the certain one, ``(8 + n / 2) · eps · Σ|x·w|``.
+    """
+    if right.value.dtype.kind in "iu":
+        return np.zeros(right.value.shape)
+    magnitude = right.magnitude
+    if accuracy == "normwise" and magnitude.size:
+        magnitude = np.full_like(magnitude, magnitude.max())
+    terms = problem.terms + bias
+    growth = math.sqrt(terms) if long_sums or terms < LONG else terms / 2
+    allowed = (8 + growth) * machine_epsilon(problem.dtype) * magnitude
+    if problem.dtype.startswith("complex"):
+        allowed *= COMPLEX_FACTOR
+    if problem.dtype in ACCUMULATORS:
+        # The sum, with its error, is rounded once more, by half a step of the type that is stored.
+        epsilon, smallest = _storage(problem.dtype)
+        allowed += 0.5 * np.maximum(epsilon * (np.abs(right.value) + allowed), smallest)
+    return allowed
+
+
+def _storage(dtype: str) -> tuple[float, float]:
+    """Return eps of a stored type, and the distance between its subnormal numbers."""
+    if dtype == "bfloat16":
+        return 2.0**-7, 2.0**-133
+    info = np.finfo(numpy_dtype(dtype))
+    return float(info.eps), float(info.smallest_subnormal)
+
+
+def worst(result: Array, right: Exact, allowed: Array) -> Worst:
+    """Return the greatest ratio of error to bound, infinite for a result that is no number, and its place."""
+    if not result.size:
+        return Worst(0.0, ())
+    errors = error(result, right)
+    with np.errstate(all="ignore"):
+        ratios = np.where(errors == 0, 0.0, errors / allowed)
+    ratios = np.where(np.isnan(ratios), math.inf, ratios)
+    index = np.unravel_index(int(ratios.argmax()), ratios.shape)
+    return Worst(float(ratios[index]), tuple(int(i) for i in index))

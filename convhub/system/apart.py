@@ -1,0 +1,78 @@
+"""Doing what must not be interrupted half way where nothing interrupts it: in another thread.
+
+Handlers of signals run in the main thread, between any two instructions. An import that Ctrl-C ends half way
+may leave a library that can be imported no more (torch says that a function already has a docstring), and a
+compiler may be left with a lock that nobody opens again. In another thread both come to their end; the caller
+who waits is interrupted at once, and finds them done when it calls again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import sys
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+__all__ = ["apart"]
+
+Result = TypeVar("Result")
+
+#: Bytes of stack that compilers and imports surely have enough of; 0 means the system's default.
+LEAST_STACK = 2**20
+
+
+def apart(function: Callable[..., Result], *arguments: Any) -> Result:
+    """Return ``function(*arguments)``, which Ctrl-C and other signals leave alone.
+
+    For what takes long the first time and is then kept, such as importing a library or compiling. It has the
+    caller's context. If the caller is interrupted it is left to itself, and a program that ends then waits
+    until it is done. Outside of the main thread, where no handler runs, it is called as it is; so it is where
+    no thread can be started.
+
+    Parameters
+    ----------
+    function : callable
+        What is called, in another thread.
+    *arguments : object
+        What it is called with.
+
+    Returns
+    -------
+    object
+        What it returns; what it raises is raised here.
+
+    Examples
+    --------
+    >>> apart(max, 2, 3)
+    3
+    """
+    if threading.current_thread() is not threading.main_thread() or sys.is_finalizing():
+        return function(*arguments)
+    if 0 < threading.stack_size() < LEAST_STACK:
+        return function(*arguments)
+    results: list[Result] = []
+    errors: list[BaseException] = []
+    ended: SimpleQueue[None] = SimpleQueue()
+    run = contextvars.copy_context().run
+
+    def work() -> None:
+        try:
+            results.append(run(function, *arguments))
+        except BaseException as error:  # noqa: BLE001 - the caller raises it
+            errors.append(error)
+        finally:
+            ended.put(None)
+
+    try:
+        threading.Thread(target=work, name=f"convhub {function.__name__}").start()
+    except RuntimeError:  # no more threads are to be had
+        return function(*arguments)
+    while not (results or errors):
+        with contextlib.suppress(Empty):  # now and then, since some systems interrupt no wait
+            ended.get(timeout=0.1)
+    if errors:
+        raise errors[0]
+    return results[0]

@@ -1,0 +1,77 @@
+"""The machine that something was measured or checked on: a figure without it says nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+from .cores import available_cores
+from .gpu import Gpu
+
+__all__ = ["Machine", "this_machine"]
+
+#: What matters to a convolution, of the flags that Linux lists.
+VECTOR_FLAGS = ("avx", "avx2", "fma", "avx512f", "avx512_bf16", "avx512_fp16", "amx_tile", "asimd", "sve")
+
+#: From this load on a machine is busy.
+BUSY = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A processor, the GPU that was timed if one was, and the releases that ran on it.
+
+    `cores` are those that the process may run on. `load` is how many threads wanted to run, on average over
+    the minute before. Where the system does not tell, `flags` is empty and `load` None.
+    """
+
+    cpu: str
+    cores: int
+    flags: tuple[str, ...]
+    system: str
+    versions: dict[str, str]
+    load: float | None = None
+    gpu: Gpu | None = None
+
+    @property
+    def chip(self) -> str:
+        """The name of what was timed."""
+        return self.cpu if self.gpu is None else self.gpu.name
+
+    @property
+    def busy(self) -> bool:
+        """Whether something else seems to run on what is timed, so that times mean little."""
+        if self.gpu is not None:
+            return self.gpu.busy
+        return self.load is not None and self.load >= BUSY
+
+    def __str__(self) -> str:
+        flags = f", {' '.join(self.flags)}" if self.flags else ""
+        load = "" if self.load is None else f"; load {self.load:.2f} before"
+        return f"{self.cpu}, {self.cores} cores{flags}; {self.system}{load}"
+
+
+def this_machine(versions: dict[str, str], gpu: Gpu | None = None) -> Machine:
+    """Return what is known of this machine; `versions` are those of the relevant distributions."""
+    facts = _cpuinfo()
+    flags = set(facts.get("flags", facts.get("Features", "")).split())
+    return Machine(
+        cpu=facts.get("model name") or platform.processor() or platform.machine(),
+        cores=available_cores(),
+        flags=tuple(flag for flag in VECTOR_FLAGS if flag in flags),
+        system=f"{platform.system()} {platform.machine()}",
+        versions={"python": platform.python_version()} | versions,
+        load=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        gpu=gpu,
+    )
+
+
+def _cpuinfo() -> dict[str, str]:
+    """Return the fields of the first processor that Linux lists; none on another system."""
+    path = Path("/proc/cpuinfo")
+    if not path.exists():
+        return {}
+    lines = path.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0].splitlines()
+    return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
