@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from .. import api, arrays
 from ..arrays import to_numpy
 from ..conformance.calls import caller_library, deliver
-from ..conformance.data import Fill, fill, generator
+from ..conformance.problems.data import Fill, fill, generator
 from ..conformance.trial import Trial
 from ..explanation import explain
 from ..problem import Problem

@@ -15,18 +15,18 @@ from typer.core import TyperGroup
 
 from ..errors import ConvhubError, did_you_mean
 from ..system.versions import version_of
-from .backends import backends
-from .bench import bench
-from .config import config
-from .conformance import conformance
-from .demo import demo
-from .doctor import doctor
-from .explain import explain
+from .commands.backends import backends
+from .commands.bench import bench
+from .commands.config import config
+from .commands.conformance import conformance
+from .commands.demo import demo
+from .commands.doctor import doctor
+from .commands.explain import explain
+from .commands.new_backend import new_backend
+from .commands.verify import verify
 from .json_output import CommandWithJson
-from .new_backend import new_backend
 from .output import FULL, drop_output, exit_code, print_error, print_warning, words_of
 from .settings_check import settings_checked
-from .verify import verify
 
 __all__ = ["app", "main"]
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from ..conformance.compare import Change, compare
-from ..conformance.report import Report, Tested
-from ..conformance.report_lines import ratio_text, summary_of
-from ..conformance.rows import Outcome, Row
+from ..conformance.report.compare import Change, compare
+from ..conformance.report.findings import Report, Tested
+from ..conformance.report.lines import ratio_text, summary_of
+from ..conformance.report.rows import Outcome, Row
 from ..problem import PRIMITIVES
 from .output import new_table, show, unbroken
 

@@ -16,7 +16,7 @@ from ..errors import ConvhubError
 from .progress import progress
 
 if TYPE_CHECKING:
-    from ..conformance.report import Report
+    from ..conformance.report.findings import Report
 
 __all__ = ["SuiteError", "run_suite"]
 
@@ -38,7 +38,7 @@ def run_suite(arguments: Sequence[str], processes: int) -> Report:
     SuiteError
         If there is no report: what pytest printed last tells why.
     """
-    from ..conformance.report import read_report
+    from ..conformance.report.findings import read_report
 
     with tempfile.TemporaryDirectory(prefix="convhub-") as name:
         folder = Path(name)
@@ -90,7 +90,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 def _wait(child: subprocess.Popen[bytes], steps: Path) -> list[str]:
     """Show how far the suite is until it ends; return what ran at the end."""
-    from ..conformance.progress import parse_step
+    from ..conformance.report.progress import parse_step
 
     running: dict[str, None] = {}
     lines = _lines(child, steps)

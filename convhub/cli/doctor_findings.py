@@ -11,7 +11,7 @@ from ..dispatch.candidates import availability, judge_availability
 from ..dispatch.options import run_options, wrong_settings
 from ..errors import BackendContractError, ConfigurationError
 from ..plugins import Origin, Registered, Registry
-from .config import as_toml
+from .setting_values import as_toml
 from .small_check import Check
 
 __all__ = [

@@ -11,9 +11,9 @@ from rich.text import Text
 
 from ..config import Resolved
 from ..plugins import Origin, Registry
-from .config import as_toml, changed_settings
 from .doctor_findings import Examined, Finding
 from .output import show
+from .setting_values import as_toml, changed_settings
 
 __all__ = ["Report", "show_report"]
 

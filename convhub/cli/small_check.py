@@ -13,7 +13,7 @@ import numpy as np
 from ..callers_code import raised_by_caller
 from ..config import Resolved
 from ..conformance.calls import caller_library, compute, deliver
-from ..conformance.data import operands
+from ..conformance.problems.data import operands
 from ..conformance.trial import Trial
 from ..dispatch.candidates import judge
 from ..plugins import Registered

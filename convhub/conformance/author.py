@@ -49,7 +49,7 @@ def conformance_cases(
     seed : int, optional
         Of all random data; by default 0.
     xfails : path, optional
-        A file of expected failures (`convhub.conformance.xfails`), seen from the folder of the test.
+        A file of expected failures (`convhub.conformance.report.xfails`), seen from the folder of the test.
 
     Examples
     --------

@@ -13,7 +13,7 @@ from ..backend import Backend, Capabilities
 from ..problem import PRIMITIVES, Problem
 from .author import LEVELS, Level
 from .calls import registered
-from .cases import EDGES, LARGE, TAPS, crossed, edges, large, long_sums, taps
+from .problems.cases import EDGES, LARGE, TAPS, crossed, edges, large, long_sums, taps
 from .subjects import BOTH, Subject, dtypes
 
 __all__ = [

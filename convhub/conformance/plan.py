@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ..problem import Problem
 from ..reference.bounds import LONG
-from . import cases
 from .author import Level
 from .levels import problems
+from .problems import cases
 from .subjects import BOTH, Subject
 from .verify import CHECKS
 

@@ -14,7 +14,7 @@ import pytest
 
 from ..config.option_text import options_from_text, text_of_options
 from .author import LEVELS, MARKER, Wanted
-from .gathering import ATTRIBUTE, Gatherer
+from .report.gathering import ATTRIBUTE, Gatherer
 
 if TYPE_CHECKING:
     from .suite import Case
@@ -82,7 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(gatherer, "convhub gatherer")
     progress = config.getoption("convhub_progress", None)
     if progress is not None and not gatherer.is_worker:
-        from .progress import Progress
+        from .report.progress import Progress
 
         config.pluginmanager.register(Progress(progress), "convhub progress")
 
@@ -117,8 +117,8 @@ def pytest_collection(session: pytest.Session) -> None:
     from ..dispatch.options import current_registry, run_options, unknown_backend
     from ..errors import ArgumentError, ConfigurationError
     from .calls import settings
+    from .report.xfails import read_xfails
     from .suite import NAMES
-    from .xfails import read_xfails
 
     registry = current_registry()
     for name, source in asked.items():
@@ -161,9 +161,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _cases(config: pytest.Config, wanted: Wanted, folder: Path) -> list[Case]:
     from ..dispatch.candidates import current_registry
     from ..dispatch.options import check_name
+    from .report.xfails import Xfails, read_xfails
     from .subjects import subjects_of
     from .suite import NAMES, cases_of, side_by_side
-    from .xfails import Xfails, read_xfails
 
     names = [wanted.backend] if wanted.backend else config.getoption("convhub_backend")
     file = config.getoption("convhub_xfails") or (wanted.xfails and folder / wanted.xfails)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ..problem import Problem
 from .calls import refused, registered
-from .strategies import problems
+from .problems.strategies import problems
 from .subjects import SLOW_LIMIT, Subject, is_slow
 from .trial import CheckFailure, Trial
 from .verify import Finding, verify

@@ -12,9 +12,9 @@ from .. import config
 from ..dispatch.candidates import availability
 from ..problem import Problem
 from ..reference.bounds import LONG
-from . import cases
 from .calls import compute, refused, registered
-from .data import operands
+from .problems import cases
+from .problems.data import operands
 from .trial import Trial
 from .verify import Finding
 

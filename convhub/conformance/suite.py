@@ -11,11 +11,11 @@ from ..problem import Problem
 from .author import Level
 from .calls import refused, settings
 from .plan import planned
-from .rows import Done, Row, judged
+from .report.rows import Done, Row, judged
+from .report.xfails import Xfails
 from .subjects import Subject, reduced
 from .verify import CHECKS, Finding, verify
 from .whole import WHOLE_CHECKS, check_whole
-from .xfails import Xfails
 
 __all__ = ["NAMES", "Case", "cases_of", "side_by_side"]
 

@@ -14,9 +14,29 @@ from .. import config
 from ..callers_code import raised_by_caller
 from ..dispatch.candidates import availability
 from ..problem import PRIMITIVES, Primitive, Problem
-from . import checks, checks_memory, checks_public, checks_special, checks_sums, checks_threads, checks_torch
 from .calls import refuse_fallback, refused, registered
-from .cases import declared_problem, random_problem
+from .checks import (
+    against_torch as checks_torch,
+)
+from .checks import (
+    memory as checks_memory,
+)
+from .checks import (
+    numbers as checks,
+)
+from .checks import (
+    public as checks_public,
+)
+from .checks import (
+    special as checks_special,
+)
+from .checks import (
+    sums as checks_sums,
+)
+from .checks import (
+    threads as checks_threads,
+)
+from .problems.cases import declared_problem, random_problem
 from .trial import CheckFailure, Skip, Trial
 from .watch import watching
 

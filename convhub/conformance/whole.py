@@ -15,7 +15,7 @@ from ..callers_code import raised_by_caller
 from ..dispatch.candidates import run_options
 from ..problem import ITEM_BYTES, PRIMITIVES, Problem
 from .calls import refuse_fallback, refused, registered
-from .cases import declared_problem
+from .problems.cases import declared_problem
 from .subjects import Subject
 from .trial import Skip
 from .verify import Finding

@@ -16,7 +16,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from convhub import plugins
-from convhub.cli.config import as_toml
+from convhub.cli.setting_values import as_toml
 from convhub.config import KEYS, VARIABLES, Settings
 
 LAYER = "forward_n8c64h56w56_k64r3s3_pad1x1"

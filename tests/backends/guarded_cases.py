@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from convhub.backend import RunOptions
-from convhub.conformance.cases import random_problem
+from convhub.conformance.problems.cases import random_problem
 from convhub.problem import PRIMITIVES, Problem
 
 WIDTHS = (128, 256, 512)

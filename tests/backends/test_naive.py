@@ -6,7 +6,7 @@ from checking import GEOMETRIES, PRIMITIVES, assert_right, expected_nonfinite, p
 from convhub_naive import convhub_backends
 from convhub_naive.loops import places
 
-from convhub.conformance.data import operands
+from convhub.conformance.problems.data import operands
 from convhub.problem import Problem
 
 NAIVE = convhub_backends()[0]

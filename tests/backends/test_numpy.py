@@ -10,7 +10,7 @@ from convhub_numpy import bands, convhub_backends, plans, products
 from convhub_numpy.tiles import tiling
 
 from convhub.backend import RunOptions
-from convhub.conformance.data import operands
+from convhub.conformance.problems.data import operands
 from convhub.problem import Problem
 from convhub.reference.oracle import Operands
 

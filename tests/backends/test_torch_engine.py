@@ -9,7 +9,7 @@ from checking import GEOMETRIES, PRIMITIVES, assert_right, expected_nonfinite, p
 from convhub_torch import convhub_backends
 
 from convhub.backend import RunOptions
-from convhub.conformance.data import operands
+from convhub.conformance.problems.data import operands
 from convhub.problem import Problem
 
 torch = pytest.importorskip("torch", reason="the engine under test is torch")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from convhub import config
-from convhub.cli.config import as_toml
+from convhub.cli.setting_values import as_toml
 
 
 def test_defaults(run, run_json):

@@ -140,8 +140,8 @@ def test_what_was_written_wrongly_is_said_before_anything_runs(run, toy, argumen
 
 
 def test_a_report_of_another_backend_is_not_compared_with(run, toy, tmp_path):
-    from convhub.conformance.report import build_report
-    from convhub.conformance.rows import Done
+    from convhub.conformance.report.findings import build_report
+    from convhub.conformance.report.rows import Done
     from convhub.versioned_json import write_json
 
     path = tmp_path / "other.json"

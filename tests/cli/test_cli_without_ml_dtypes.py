@@ -15,8 +15,8 @@ import toy_backend
 from convhub.arrays import numpy_lacks
 from convhub.backend import Capabilities
 from convhub.conformance.calls import refused
-from convhub.conformance.cases import declared_problem
 from convhub.conformance.levels import problems
+from convhub.conformance.problems.cases import declared_problem
 from convhub.conformance.subjects import Subject
 from convhub.conformance.verify import random_problems, verify
 from convhub.conformance.whole import check_whole

@@ -9,7 +9,7 @@ import pytest
 import strangers
 from strangers import NAN_LOST, NARROW
 
-from convhub.conformance.cases import edges, large
+from convhub.conformance.problems.cases import edges, large
 from convhub.conformance.subjects import BOTH
 
 THREE_LINES = """

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from convhub.arrays import numpy_dtype
-from convhub.conformance.data import operands
+from convhub.conformance.problems.data import operands
 from convhub.problem import Problem
 from convhub.reference.bounds import bound, machine_epsilon, worst
 from convhub.reference.oracle import Exact, Operands, exact

@@ -9,10 +9,20 @@ import numpy as np
 import pytest
 
 from convhub.conformance.calls import tensor, to_numpy
-from convhub.conformance.cases import EDGES, FACTORS, LARGE, TAPS, crossed, edges, large, pairwise, taps
-from convhub.conformance.data import operands
-from convhub.conformance.layouts import BUILDERS, broadcast, broadcast_values
-from convhub.conformance.poison import poisoned_memory
+from convhub.conformance.checks.poison import poisoned_memory
+from convhub.conformance.problems.cases import (
+    EDGES,
+    FACTORS,
+    LARGE,
+    TAPS,
+    crossed,
+    edges,
+    large,
+    pairwise,
+    taps,
+)
+from convhub.conformance.problems.data import operands
+from convhub.conformance.problems.layouts import BUILDERS, broadcast, broadcast_values
 from convhub.conformance.verify import random_problems
 from convhub.problem import PRIMITIVES, Problem
 

@@ -14,7 +14,7 @@ from broken import TOLERATED
 
 from convhub import plugins
 from convhub.conformance import levels
-from convhub.conformance.cases import EDGES
+from convhub.conformance.problems.cases import EDGES
 from convhub.conformance.subjects import SLOW_LIMIT, Subject
 from convhub.conformance.verify import CHECKS, verify
 from convhub.problem import Problem

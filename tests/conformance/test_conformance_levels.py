@@ -10,7 +10,6 @@ import toy_backend
 
 from convhub.backend import Backend, Capabilities
 from convhub.conformance import levels
-from convhub.conformance.cases import EDGES, LARGE, TAPS, crossed, edges, large, long_sums, taps
 from convhub.conformance.levels import (
     EVERY_DTYPE,
     QUICK_EDGES,
@@ -20,6 +19,7 @@ from convhub.conformance.levels import (
     problems,
     quick,
 )
+from convhub.conformance.problems.cases import EDGES, LARGE, TAPS, crossed, edges, large, long_sums, taps
 from convhub.conformance.subjects import SLOW_LIMIT, Subject
 from convhub.problem import PRIMITIVES, Problem
 from convhub.reference.bounds import LONG

@@ -8,9 +8,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from convhub.conformance.cases import EDGES
-from convhub.conformance.checks_torch import torch_result
-from convhub.conformance.data import operands
+from convhub.conformance.checks.against_torch import torch_result
+from convhub.conformance.problems.cases import EDGES
+from convhub.conformance.problems.data import operands
 from convhub.conformance.verify import random_problems
 from convhub.problem import PRIMITIVES, Problem
 from convhub.reference.oracle import Operands, count_products, error, exact, two_product, two_sum

@@ -9,10 +9,10 @@ import math
 import pytest
 
 import convhub
-from convhub.conformance.compare import Change, Growth, compare
-from convhub.conformance.report import SCHEMA, build_report, read_report
-from convhub.conformance.report_lines import report_lines, summary_of
-from convhub.conformance.rows import Done, Row
+from convhub.conformance.report.compare import Change, Growth, compare
+from convhub.conformance.report.findings import SCHEMA, build_report, read_report
+from convhub.conformance.report.lines import report_lines, summary_of
+from convhub.conformance.report.rows import Done, Row
 from convhub.versioned_json import write_json
 
 PROBLEM = "forward_float32_n1c2h5w5_k2r3s3"

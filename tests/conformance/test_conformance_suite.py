@@ -13,14 +13,15 @@ import toy_backend
 
 from convhub import plugins
 from convhub.backend import Capabilities, hookimpl
-from convhub.conformance import author, cases
+from convhub.conformance import author
 from convhub.conformance.plan import planned
+from convhub.conformance.problems import cases
 from convhub.conformance.random_checks import random_findings
+from convhub.conformance.report.xfails import Xfail, Xfails
 from convhub.conformance.subjects import Subject, refuses_all, speed, subjects_of
 from convhub.conformance.suite import NAMES, RANDOM, cases_of
 from convhub.conformance.verify import CHECKS, random_problems
 from convhub.conformance.whole import WHOLE_CHECKS, check_whole
-from convhub.conformance.xfails import Xfail, Xfails
 from convhub.problem import PRIMITIVES
 
 

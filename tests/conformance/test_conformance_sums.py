@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from convhub.conformance import cases
-from convhub.conformance.checks_sums import counts, exactly
+from convhub.conformance.checks.sums import counts, exactly
+from convhub.conformance.problems import cases
 from convhub.conformance.verify import run_check
 from convhub.problem import PRIMITIVES, Problem
 from convhub.reference.bounds import LONG, bound

@@ -14,8 +14,8 @@ from toy_backend import toy as toy_itself
 import convhub
 from convhub import plugins
 from convhub.backend import hookimpl
-from convhub.conformance import checks_threads
-from convhub.conformance.cases import EDGES
+from convhub.conformance.checks import threads as checks_threads
+from convhub.conformance.problems.cases import EDGES
 from convhub.conformance.verify import Finding, run_check, verify
 from convhub.problem import Problem
 

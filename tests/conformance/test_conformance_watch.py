@@ -13,11 +13,11 @@ import toy_backend
 import convhub
 from convhub import plugins
 from convhub.backend import hookimpl
+from convhub.conformance.report.xfails import Xfails
 from convhub.conformance.subjects import Subject
 from convhub.conformance.suite import cases_of
 from convhub.conformance.verify import run_check, verify
 from convhub.conformance.whole import check_whole
-from convhub.conformance.xfails import Xfails
 from convhub.dispatch.execute import internal_observers
 from convhub.problem import Problem
 

@@ -8,12 +8,12 @@ import pytest
 
 import convhub
 from convhub import Problem
-from convhub.conformance.promises import about_nothing, promises_of, unkept
-from convhub.conformance.rows import Done, judged
+from convhub.conformance.report.rows import Done, judged
+from convhub.conformance.report.stale_xfails import about_nothing, promises_of, unkept
+from convhub.conformance.report.xfails import Xfail, Xfails, read_xfails
 from convhub.conformance.subjects import Subject, subjects_of
 from convhub.conformance.suite import NAMES
 from convhub.conformance.verify import Finding
-from convhub.conformance.xfails import Xfail, Xfails, read_xfails
 
 PADDED = Problem.parse("forward_n1c2h5w5_k2r3s3_pad1x1")
 PLAIN = Problem.parse("forward_n1c2h5w5_k2r3s3")

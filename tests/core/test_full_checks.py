@@ -12,7 +12,7 @@ from changed_toy import after, registered, run
 import convhub
 from convhub import plugins
 from convhub.backend import hookimpl
-from convhub.conformance.data import operands
+from convhub.conformance.problems.data import operands
 from convhub.dispatch.choose import choose
 from convhub.dispatch.execute import execute
 from convhub.dispatch.request import Request

@@ -10,7 +10,7 @@ import toy_backend
 from changed_toy import after, registered, run
 
 import convhub
-from convhub.conformance.data import operands
+from convhub.conformance.problems.data import operands
 from convhub.problem import PRIMITIVES, Problem
 from convhub.reference.bounds import bound
 from convhub.reference.oracle import exact

@@ -10,7 +10,7 @@ import toy_backend
 from changed_toy import after, registered, run
 
 import convhub
-from convhub.conformance.data import operands
+from convhub.conformance.problems.data import operands
 from convhub.conformance.verify import random_problems
 from convhub.dispatch.candidates import verdicts
 from convhub.problem import Problem

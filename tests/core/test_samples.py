@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convhub.conformance.data import operands
+from convhub.conformance.problems.data import operands
 from convhub.problem import Problem
 from convhub.reference import samples
 from convhub.reference.oracle import Operands, exact

@@ -14,8 +14,8 @@ from gpu import conftest as gpu_conftest
 from gpu import record, run, sanitizer
 from gpu.record import read_checks
 
-from convhub.conformance import report as suite_report
-from convhub.conformance.rows import OUTCOMES
+from convhub.conformance.report import findings as suite_report
+from convhub.conformance.report.rows import OUTCOMES
 from convhub.system.gpu import Gpu, GpuError
 from convhub.system.machine import this_machine
 from convhub.versioned_json import write_json

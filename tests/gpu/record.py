@@ -11,7 +11,7 @@ import msgspec
 from convhub.bench.dated import slug
 from convhub.bench.results import Report, read_report
 from convhub.bench.summary import summaries
-from convhub.conformance.report import Tested
+from convhub.conformance.report.findings import Tested
 from convhub.problem import Problem
 from convhub.system.gpu import Gpu
 

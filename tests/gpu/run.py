@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from convhub.conformance.report import read_report
+from convhub.conformance.report.findings import read_report
 from convhub.system.gpu import Gpu, GpuError, gpus
 from convhub.system.versions import versions
 

@@ -28,7 +28,7 @@ from convhub_cupy.variants import every_source
 from convhub.arrays import numpy_dtype
 from convhub.backend import RunOptions
 from convhub.conformance.calls import deliver
-from convhub.conformance.data import operands
+from convhub.conformance.problems.data import operands
 from convhub.problem import PRIMITIVES, Problem
 
 (BACKEND,) = convhub_cupy.convhub_backends()

@@ -22,7 +22,7 @@ import numpy as np
 from guarded_run import operands_of
 
 from convhub.backend import Backend, Problem, RunOptions
-from convhub.conformance.cases import crossed, edges, taps
+from convhub.conformance.problems.cases import crossed, edges, taps
 
 #: The largest problem of each backend, in multiply-accumulates; naive computes one after another.
 MOST_MACS = {"naive": 20_000, "numpy": 10**8, "numba": 10**9}

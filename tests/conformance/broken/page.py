@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import broken
-from convhub.conformance.cases import EDGES, LARGE, long_sums
+from convhub.conformance.problems.cases import EDGES, LARGE, long_sums
 from convhub.conformance.verify import CHECKS
 from convhub.problem import Problem
 
@@ -58,7 +58,7 @@ Some checks are never the first, and have another purpose:
 
 A check in **bold** must find the fault in whichever primitive it is, or a test fails; the others find it in
 each primitive too, on the problem that is named. Problems have the names that they have in
-`convhub/conformance/cases.py`.
+`convhub/conformance/problems/cases.py`.
 """
 
 TAIL = """

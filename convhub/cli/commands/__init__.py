@@ -1,0 +1,1 @@
+"""Holds the commands, a file for each."""

@@ -1,0 +1,131 @@
+"""``convhub doctor``: everything that a bug report needs, and what is wrong on this machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from typing import Any
+
+import typer
+
+from ...config import Resolved, current
+from ...dispatch.candidates import judge_availability
+from ...dispatch.options import check_options, current_registry, run_options
+from ...dispatch.tuning_store import database_path
+from ...errors import BackendContractError, ConfigurationError
+from ...plugins import Registered
+from ...system.cores import available_cores
+from ...system.versions import versions
+from ..doctor_findings import (
+    Examined,
+    Finding,
+    answer_findings,
+    computing_findings,
+    plugin_findings,
+    setting_findings,
+)
+from ..doctor_report import Report, show_report
+from ..failures import failure_row
+from ..json_output import STDOUT, JsonOption, write_json
+from ..setting_values import changed_settings
+from ..small_check import check_backend
+
+__all__ = ["doctor"]
+
+
+def doctor(json_file: JsonOption = None) -> None:
+    """Check this installation, and print what a bug report needs.
+
+    Settings and plugins are examined, and each backend runs a small problem. Exit code 1 if something is
+    wrong; what to do about it stands at the end. That a backend is not available
+    on this machine is nothing wrong, unless the configuration names it.
+    """
+    report = _examine()
+    if json_file is not None:
+        write_json(_json(report), json_file)
+    if json_file != STDOUT:
+        show_report(report)
+    if report.findings:
+        raise typer.Exit(1)
+
+
+def _examine() -> Report:
+    try:
+        resolved = current()
+    except ConfigurationError as error:
+        # Which plugins may be loaded is a setting; while settings are wrong, none is.
+        remedy = "fix that setting, then run `convhub doctor` again"
+        wrong = [Finding(line, remedy) for line in str(error).splitlines()]
+        return Report(versions(), _system(), _database(), None, None, {}, wrong)
+    registry = current_registry(resolved)
+    examined = {name: _examine_backend(entry, resolved) for name, entry in registry.backends.items()}
+    findings = (
+        *setting_findings(registry, resolved),
+        *plugin_findings(registry),
+        *answer_findings(registry, resolved),
+        *computing_findings(examined),
+    )
+    # One wrong setting may show on each device.
+    once = list(dict.fromkeys(findings))
+    return Report(versions(), _system(), _database(), resolved, registry, examined, once)
+
+
+def _examine_backend(registered: Registered, resolved: Resolved) -> Examined:
+    missing = judge_availability(registered.backend, resolved).reason
+    if missing is not None:
+        return Examined(registered, False, f"not available: {missing}", [])
+    try:
+        check_options(current_registry(resolved), resolved)
+    except ConfigurationError:  # every call would be refused for it, and it is among the findings already
+        return Examined(registered, True, "available, but settings are wrong", [])
+    try:
+        run_options(registered.backend, resolved)
+    except (ConfigurationError, BackendContractError):  # as above
+        return Examined(registered, True, "available, but its options are wrong", [])
+    checks = check_backend(registered, resolved)
+    return Examined(registered, True, None if checks else "available, but takes no small problem", checks)
+
+
+def _database() -> str:
+    try:
+        return str(database_path())
+    except OSError as error:
+        return f"none, so that `tune` measures in each process: {error}"
+
+
+def _system() -> dict[str, str]:
+    return {
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "executable": sys.executable,
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpus": f"{os.cpu_count()}, of which this process may use {available_cores()}",
+    }
+
+
+def _json(report: Report) -> dict[str, Any]:
+    registry = report.registry
+    return {
+        "versions": report.versions,
+        "system": report.system,
+        "tuning_database": report.database,
+        "settings": changed_settings(report.resolved) if report.resolved else None,
+        "notes": list(report.resolved.notes) if report.resolved else None,
+        "plugins": [origin._asdict() for origin in registry.loaded] if registry else None,
+        "failures": [failure_row(failure) for failure in registry.failures] if registry else None,
+        "backends": {name: _examined_row(found) for name, found in report.examined.items()},
+        "troubles": [finding._asdict() for finding in report.findings],
+        "ok": not report.findings,
+    }
+
+
+def _examined_row(found: Examined) -> dict[str, Any]:
+    return {
+        "available": found.available,
+        "not_run": found.not_run,
+        "checks": [
+            {"problem": str(problem), "outcome": outcome, "detail": detail}
+            for problem, outcome, detail in found.checks
+        ],
+    }

@@ -1,0 +1,41 @@
+"""``convhub new-backend``: write a distribution with a backend, to begin from."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..output import show, unbroken
+
+__all__ = ["new_backend"]
+
+
+def new_backend(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="Of the backend, as users will choose it.", show_default=False),
+    ],
+    directory: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="Write the folder convhub-NAME there.  [default: here]", show_default=False
+        ),
+    ] = Path(),
+) -> None:
+    """Write a new distribution with a backend on NumPy that passes its tests, to begin from.
+
+    It has one file of code, with the three primitives; tests that run the conformance suite; and what is
+    needed to publish it.
+    """
+    from ...scaffold import write_distribution
+
+    folder, *files = write_distribution(name, directory)
+    show(f"Wrote {folder}:")
+    for file in files:
+        show(unbroken(f"  {file.relative_to(folder)}"))
+    show("", "Next:")
+    for command in (f"cd {shlex.quote(str(folder))}", "pip install --editable '.[test]'", "pytest"):
+        show(unbroken(f"  {command}"))

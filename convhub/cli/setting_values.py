@@ -1,0 +1,34 @@
+"""Writes values of settings as a configuration file has them, and finds those that were changed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..config import KEYS, Resolved
+
+__all__ = ["as_toml", "changed_settings"]
+
+
+def changed_settings(resolved: Resolved) -> dict[str, dict[str, Any]]:
+    """Return value and source of each setting that does not come from the defaults."""
+    return {
+        key: {"value": getattr(resolved.settings, key), "source": resolved.sources[key]}
+        for key in KEYS
+        if resolved.sources[key] != "default"
+    }
+
+
+def as_toml(value: Any) -> str:
+    """Return a setting's value as it may be written in a configuration file.
+
+    Examples
+    --------
+    >>> as_toml({"cpu": ["numba", "numpy"]})
+    '{cpu = ["numba", "numpy"]}'
+    """
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {as_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(as_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,1 @@
+"""Checks one promise of a backend each, on one problem."""

@@ -1,0 +1,262 @@
+"""Checks the numbers: against the oracle, exactly on integers, as adjoints, with NaN and infinity.
+
+Each check is a function of a `Trial`. It returns the worst ratio of error to bound, or raises
+`CheckFailure`, or `Skip` with the reason why it does not apply.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import numpy as np
+
+from ... import config
+from ...arrays import numpy_dtype
+from ...backend import Accuracy
+from ...dispatch.candidates import run_options
+from ...problem import Problem, with_primitive
+from ...reference.bounds import Worst, bound, worst
+from ...reference.oracle import Array, Exact, Operands, count_products, exact, two_product
+from ..calls import compute, refused, registered
+from ..problems.data import generator, operands, tiny_scales
+from ..trial import CheckFailure, Skip, Trial
+
+__all__ = [
+    "accuracy",
+    "adjoint",
+    "check_form",
+    "exact_integers",
+    "judge",
+    "nonfinite",
+    "positive_data",
+    "random_data",
+    "right_result",
+    "within",
+]
+
+#: How many results of the oracle are kept.
+REMEMBERED = 16
+
+
+def random_data(trial: Trial) -> float:
+    """Check random normal operands, without bias; integers from the whole range, which wrap around."""
+    given = operands(trial.problem, trial.seed)
+    return judge(trial, compute(trial, given), given, "random operands")
+
+
+def positive_data(trial: Trial) -> float:
+    """Check positive operands, with a bias where there may be one: errors of one sign would add up."""
+    given = operands(trial.problem, trial.seed, "positive", bias=True)
+    return judge(trial, compute(trial, given), given, "positive operands and bias")
+
+
+def exact_integers(trial: Trial) -> float:
+    """Check small integers, which floats add up exactly: the error must be 0.
+
+    The same integers times powers of two must give the same digits: the first operand is subnormal then, and
+    the result, which is not, far from 1.
+    """
+    declared = accuracy(trial)
+    if declared != "componentwise":
+        raise Skip(f"declares the accuracy class {declared}, which need not be exact on integers")
+    if trial.problem.terms > 10**6:
+        raise Skip("sums of more than 10**6 products are not exact in float32")
+    given = operands(trial.problem, trial.seed, "exact", bias=True)
+    expected = exact(trial.problem, given).value.astype(numpy_dtype(trial.problem.dtype))
+    _compare_exactly(trial, compute(trial, given), expected, "small integers")
+    if expected.dtype.kind not in "iu":
+        first, second = tiny_scales(trial.problem.dtype)
+        given = Operands(
+            given.first * first,
+            given.second * second,
+            None if given.bias is None else given.bias * (first * second),
+        )
+        # By `item`, since ml_dtypes 0.5.0 does not format its numbers.
+        tiny, large = first.real.item(), second.real.item()
+        what = f"small integers times {tiny:.3g}, which makes them subnormal, and {large:.3g}"
+        _compare_exactly(trial, compute(trial, given), expected * (first * second), what)
+    return 0.0
+
+
+def _compare_exactly(trial: Trial, result: Array, expected: Array, what: str) -> None:
+    check_form(trial, result, expected)
+    wrong = result != expected
+    if wrong.any():
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise CheckFailure(
+            trial,
+            f"{what}: {wrong.sum()} of {wrong.size} elements are not exact; at {place} is "
+            f"{result[place]}, must be {expected[place]}",
+        )
+
+
+def adjoint(trial: Trial) -> float:
+    """Check ⟨y, A x⟩ = ⟨Aᵀ y, x⟩ = ⟨dw, w⟩: the primitives are derivatives of each other for any gradient."""
+    problem = trial.problem
+    if numpy_dtype(problem.dtype).kind in "iu":
+        raise Skip("integers are checked exactly")
+    if problem.dtype in ("float128", "complex256"):
+        raise Skip("inner products are made of float64, which is less precise than this type")
+    forward = with_primitive(problem, "forward")
+    x, w = operands(forward, trial.seed, "normal")[:2]
+    dy = operands(with_primitive(problem, "grad_input"), trial.seed)[0]
+    others = {"forward": (x, w, dy), "grad_input": (dy, w, x), "grad_weight": (dy, x, w)}
+    partner = "grad_input" if problem.primitive == "forward" else "forward"
+    scalars, allowed = [], 0.0
+    for primitive in (problem.primitive, partner):
+        one = with_primitive(problem, primitive)
+        reason = refused(trial.backend, one)
+        if reason is not None:
+            raise Skip(f"needs {primitive} as well: {reason}")
+        first, second, against = others[primitive]
+        given = Operands(first, second)
+        result = compute(trial, given, one)
+        right = right_result(one, given)
+        check_form(trial._replace(problem=one), result, right.value)
+        limits = bound(one, right, accuracy(trial._replace(problem=one)))
+        scalars.append(_inner_product(result, against))
+        allowed += float((limits * np.abs(against).astype(np.float64)).sum())
+    difference = abs(scalars[0] - scalars[1])
+    ratio = difference / allowed if difference else 0.0
+    if not ratio <= 1:
+        raise CheckFailure(
+            trial,
+            f"{problem.primitive} and {partner} are no adjoints: {scalars[0]} and {scalars[1]} "
+            f"differ by {ratio:.3g} times what rounding allows",
+            ratio,
+        )
+    return ratio
+
+
+def nonfinite(trial: Trial) -> float:
+    """Check that NaN and infinities reach the results whose window holds them, and no other."""
+    if numpy_dtype(trial.problem.dtype).kind in "iu":
+        raise Skip("integers have no NaN")
+    ratio = 0.0
+    for position, name in _plantable(trial.problem):
+        for value in (math.nan, math.inf):
+            ratio = max(ratio, _planted(trial, position, f"{value} in {name}", value))
+    return ratio
+
+
+def _plantable(problem: Problem) -> list[tuple[int, str]]:
+    """Return the operands that may hold a NaN, whatever the algorithm does with the padding.
+
+    An operand that meets padding is left alone: whether NaN times a zero of the padding is NaN, or is
+    skipped, is left open.
+    """
+    padded = problem.padding != ((0, 0), (0, 0))
+    if problem.primitive == "forward":
+        return [(0, "input")] if padded else [(0, "input"), (1, "weight")]
+    if problem.primitive == "grad_input":
+        return [(0, "grad_output")]
+    return [(1, "input")] if padded else [(1, "input"), (0, "grad_output")]
+
+
+def _planted(trial: Trial, position: int, what: str, value: float) -> float:
+    problem = trial.problem
+    # No zeros, which times infinity would be NaN, or nothing at all in a backend that skips them.
+    clean = [np.where(a == 0, np.ones_like(a), a) for a in operands(problem, trial.seed)[:2] if a is not None]
+    holder = clean[position]
+    if not holder.size:
+        raise Skip("an empty batch holds no NaN")
+    rng = generator(problem, trial.seed, f"plant {position}")
+    places = np.zeros(holder.shape, np.bool_)
+    places.flat[rng.choice(places.size, min(3, max(1, places.size // 4)), replace=False)] = True
+    dirty, zeroed, marks = [*clean], [*clean], [np.ones(a.shape, np.bool_) for a in clean]
+    dirty[position] = np.where(places, holder.dtype.type(value), holder)
+    zeroed[position] = np.where(places, holder.dtype.type(0), holder)
+    marks[position] = places
+    reached = count_products(problem, *marks) > 0
+
+    result = compute(trial, Operands(*dirty))
+    right = right_result(problem, Operands(*zeroed))
+    check_form(trial, result, right.value)
+    finite = np.isfinite(result.astype(np.complex128 if result.dtype.kind == "c" else np.float64))
+    swallowed = reached & finite
+    if swallowed.any():
+        place = tuple(int(i) for i in np.argwhere(swallowed)[0])
+        raise CheckFailure(trial, f"{what}: the result at {place} must not be finite, and is {result[place]}")
+    spread = ~reached & ~finite
+    if accuracy(trial) == "normwise":
+        # A transform mixes what lies in one tile, so more than the window may become NaN.
+        return 0.0
+    if spread.any():
+        place = tuple(int(i) for i in np.argwhere(spread)[0])
+        raise CheckFailure(trial, f"{what}: the result at {place} has no part in it, and is {result[place]}")
+    limits = bound(problem, right, accuracy(trial))
+    settled = Exact(np.where(reached, 0, right.value), np.where(reached, 0, right.low), right.magnitude)
+    return within(
+        trial, worst(np.where(reached, np.zeros_like(result), result), settled, limits), f"{what}, elsewhere"
+    )
+
+
+# --- what the checks share --------------------------------------------------------------------------------
+
+
+_remembered: dict[tuple[Problem, bytes], Exact] = {}
+
+
+def right_result(problem: Problem, given: Operands) -> Exact:
+    """Return what the oracle says; several checks, and several backends, ask for the same."""
+    digest = hashlib.blake2b()
+    for operand in given:
+        digest.update(b"none" if operand is None else operand.tobytes())
+    key = (problem, digest.digest())
+    if key not in _remembered:
+        while len(_remembered) >= REMEMBERED:
+            _remembered.pop(next(iter(_remembered)))
+        _remembered[key] = exact(problem, given)
+    return _remembered[key]
+
+
+def judge(trial: Trial, result: Array, given: Operands, what: str) -> float:
+    """Return the worst ratio of error to bound, or raise `CheckFailure` if it is above 1."""
+    right = right_result(trial.problem, given)
+    check_form(trial, result, right.value)
+    limits = bound(trial.problem, right, accuracy(trial), bias=given.bias is not None)
+    return within(trial, worst(result, right, limits), what, result, right)
+
+
+def check_form(trial: Trial, result: Array, right: Array) -> None:
+    """Raise `CheckFailure` unless a result has the shape and dtype that it must have."""
+    if result.shape != right.shape or result.dtype.name != trial.problem.dtype:
+        raise CheckFailure(
+            trial,
+            f"the result is {result.dtype} of shape {result.shape}; it must be {trial.problem.dtype} of "
+            f"shape {right.shape}",
+        )
+
+
+def within(
+    trial: Trial, found: Worst, what: str, result: Array | None = None, right: Exact | None = None
+) -> float:
+    """Return a ratio of error to bound, or raise `CheckFailure` if it is above 1."""
+    if found.ratio <= 1:
+        return found.ratio
+    values = ""
+    if result is not None and right is not None:
+        values = f" (is {result[found.place]}, must be {right.value[found.place]})"
+    raise CheckFailure(
+        trial, f"{what}: the error at {found.place} is {found.ratio:.3g} times its bound{values}", found.ratio
+    )
+
+
+def accuracy(trial: Trial) -> Accuracy:
+    """Return the class of accuracy that the backend declares for a problem."""
+    backend = registered(trial.backend).backend
+    return backend.accuracy_of(trial.problem, run_options(backend, config.current()))
+
+
+def _inner_product(a: Array, b: Array) -> complex:
+    """Return Σ a·b, nothing conjugated, rounded once (of the double of each element)."""
+    if a.dtype.kind == "c":
+        real = _real_inner(a.real, b.real) - _real_inner(a.imag, b.imag)
+        return complex(real, _real_inner(a.real, b.imag) + _real_inner(a.imag, b.real))
+    return complex(_real_inner(a, b))
+
+
+def _real_inner(a: Array, b: Array) -> float:
+    main, rest = two_product(a.astype(np.float64).ravel(), b.astype(np.float64).ravel())
+    return math.fsum(np.concatenate((main, rest)).tolist())

@@ -1,0 +1,181 @@
+"""Checks that bits are the same from several threads, with any number of them, and after a fork."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+
+from ...reference.oracle import Array, Operands
+from ..calls import compute, refused, settings
+from ..problems.data import operands
+from ..trial import CheckFailure, Skip, Trial
+from .memory import same_bits
+from .numbers import judge
+
+__all__ = ["after_fork", "any_thread_count", "many_callers"]
+
+CALLERS = 8
+ROUNDS = 2
+#: Seconds that a forked process may take; a backend whose threads are gone waits for them forever.
+PATIENCE = 30.0
+#: What the answer of a forked process begins with.
+RESULT, FAILURE = b"R", b"F"
+
+
+def many_callers(trial: Trial) -> None:
+    """Check that eight threads calling at once, each with its operands, get the bits that one alone gets.
+
+    First on a problem that nobody has asked for, of one image more, since plans and tables are made then.
+    """
+    fresh = trial._replace(problem=trial.problem.replace(batch=trial.problem.batch + 1))
+    if refused(trial.backend, fresh.problem) is None:
+        given = _given(fresh)
+        results = _all_at_once(fresh, given, 1)
+        _compare(fresh, given, results, [compute(fresh, one) for one in given])
+    given = _given(trial)
+    expected = [compute(trial, one) for one in given]
+    _compare(trial, given, _all_at_once(trial, given, ROUNDS), expected)
+
+
+def _given(trial: Trial) -> list[Operands]:
+    return [operands(trial.problem, trial.seed + i, bias=True) for i in range(CALLERS)]
+
+
+def _all_at_once(trial: Trial, given: list[Operands], rounds: int) -> list[list[Array]]:
+    """Return what each of the callers gets, round by round."""
+    barrier = threading.Barrier(CALLERS)
+    results: list[list[Array]] = [[] for _ in range(CALLERS)]
+    errors: list[BaseException] = []
+
+    def call_repeatedly(caller: int) -> None:
+        try:
+            for _ in range(rounds):
+                barrier.wait()
+                results[caller].append(compute(trial, given[caller]))
+        # Handed to the main thread, which raises it.
+        except BaseException as error:  # noqa: BLE001
+            errors.append(error)
+            barrier.abort()
+
+    with _eager_switching():
+        threads = [threading.Thread(target=call_repeatedly, args=(caller,)) for caller in range(CALLERS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    for error in errors:
+        if not isinstance(error, threading.BrokenBarrierError):
+            raise error
+    return results
+
+
+def _compare(trial: Trial, given: list[Operands], results: list[list[Array]], expected: list[Array]) -> None:
+    for caller, found in enumerate(results):
+        what = f"caller {caller} of {CALLERS} at the same time"
+        for result in found:
+            same_bits(trial, result, expected[caller], given[caller], what)
+
+
+@contextlib.contextmanager
+def _eager_switching() -> Iterator[None]:
+    """Let Python switch between threads every few microseconds, so that races happen in short calls too."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(5e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+def any_thread_count(trial: Trial) -> float:
+    """Check that ``CONVHUB_THREADS`` changes how long it takes, and not one bit of the result."""
+    given = operands(trial.problem, trial.seed, bias=True)
+    expected, ratio = None, 0.0
+    for threads in (1, 2, 3, 8):
+        with settings(threads=threads):
+            result = compute(trial, given)
+        if expected is None:
+            expected = result
+            ratio = judge(trial, result, given, f"CONVHUB_THREADS={threads}")
+        same_bits(trial, result, expected, given, f"CONVHUB_THREADS={threads} after 1")
+    return ratio
+
+
+def after_fork(trial: Trial) -> None:
+    """Check that a process forked after a call gets the same bits."""
+    if not hasattr(os, "fork"):
+        raise Skip("this platform has no fork")
+    if trial.problem.device != "cpu":
+        raise Skip("a CUDA context does not survive a fork")
+    given = operands(trial.problem, trial.seed, bias=True)
+    expected = compute(trial, given)
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        # Python 3.12 warns of a fork while threads run; that is what is checked here.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        _answer_and_exit(trial, reading, writing)
+    os.close(writing)
+    answer = b""
+    try:
+        answer = _read_all(reading)
+    finally:
+        os.close(reading)
+        status = _wait(child)
+    if status is None:
+        raise CheckFailure(trial, f"in a forked process the call did not return within {PATIENCE:g} s")
+    if answer[:1] != RESULT:
+        text = answer[1:].decode(errors="replace") or f"the process ended with status {status}"
+        raise CheckFailure(trial, f"in a forked process the call failed: {text}")
+    result: Array = np.ndarray(expected.shape, expected.dtype, bytearray(answer[1:]))
+    same_bits(trial, result, expected, given, "in a forked process")
+
+
+def _answer_and_exit(trial: Trial, reading: int, writing: int) -> None:
+    """Run the call in the child, and leave without what Python and its libraries do at exit."""
+    try:
+        os.close(reading)
+        answer = RESULT + compute(trial, operands(trial.problem, trial.seed, bias=True)).tobytes()
+    # There is nobody above to catch it; the parent shows it.
+    except BaseException as error:  # noqa: BLE001
+        answer = FAILURE + f"{type(error).__name__}: {error}".encode()
+    try:
+        with os.fdopen(writing, "wb") as pipe:
+            pipe.write(answer)
+    finally:
+        os._exit(0)
+
+
+def _read_all(reading: int) -> bytes:
+    """Return what the child writes until it closes the pipe, or until patience ends."""
+    parts: list[bytes] = []
+    end = time.monotonic() + PATIENCE
+    while select.select([reading], [], [], max(0.0, end - time.monotonic()))[0]:
+        part = os.read(reading, 1 << 20)
+        if not part:
+            break
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _wait(child: int) -> int | None:
+    """Return the status with which the child ended; None if it had to be killed."""
+    end = time.monotonic() + 1.0
+    while time.monotonic() < end:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.001)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None

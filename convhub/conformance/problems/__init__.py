@@ -1,0 +1,1 @@
+"""Lists the problems on which backends are checked, with their operands and layouts."""

@@ -1,0 +1,126 @@
+"""Defines the suite's findings, a row for each check of each problem, and applies expected failures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias, get_args
+
+from ..verify import Finding
+from .xfails import ANY, Xfail, Xfails
+
+__all__ = ["OUTCOMES", "Done", "Outcome", "Row", "judged", "unexpected"]
+
+#: passed, failed
+#:     As the check said.
+#: declined
+#:     The backend does not take the problem, by its declaration; one row stands for all checks.
+#: skipped
+#:     The check does not apply, or cannot be made on this machine.
+#: xfailed
+#:     Failed, as an entry of the file of expected failures says.
+#: xpassed
+#:     An entry says that it fails, and it passed.
+Outcome: TypeAlias = Literal["passed", "failed", "declined", "skipped", "xfailed", "xpassed"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One check of one problem.
+
+    `problem` is its text, empty where a check is of the backend as a whole; `ratio` the worst error in units
+    of its bound, where one was measured; `detail` says why the outcome is not "passed"; `command` repeats
+    the check.
+    """
+
+    problem: str
+    primitive: str
+    dtype: str
+    check: str
+    outcome: Outcome
+    ratio: float | None
+    detail: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What one test of the suite found, as data that a process can send to another.
+
+    `subject` is the backend as test ids call it: with its device, or the options of its own. `drawn` says
+    that the problems were random.
+    """
+
+    subject: str
+    backend: str
+    level: str
+    seed: int
+    drawn: bool
+    rows: list[Row] = field(default_factory=list)
+
+
+def judged(findings: Iterable[Finding], xfails: Xfails, drawn: bool) -> list[Row]:
+    """Return findings as rows, with what was expected to fail.
+
+    Parameters
+    ----------
+    findings : iterable of Finding
+        Of one problem, or of random ones.
+    xfails : Xfails
+    drawn : bool
+        Whether the problems are random; these may pass where they were expected to fail.
+    """
+    rows = [_row(finding, xfails) for finding in findings]
+    return rows if drawn else list(_with_unexpected_passes(rows, xfails))
+
+
+def _row(finding: Finding, xfails: Xfails) -> Row:
+    problem = finding.problem
+    text = "" if problem is None else str(problem)
+    outcome: Outcome = finding.outcome
+    detail = finding.detail
+    if outcome == "failed":
+        entry = xfails.expecting(finding.check, text)
+        if entry is not None:
+            outcome, detail = "xfailed", f"{entry.reason} [{detail}]"
+    return Row(
+        text,
+        "" if problem is None else problem.primitive,
+        "" if problem is None else problem.dtype,
+        finding.check,
+        outcome,
+        finding.ratio,
+        detail,
+        finding.command,
+    )
+
+
+def _with_unexpected_passes(rows: list[Row], xfails: Xfails) -> Iterator[Row]:
+    """Mark what passed though its entry says of just this problem that it fails.
+
+    An entry for any check, "*", is kept by a single failure: no fault breaks every check.
+    """
+    stale: list[Xfail] = []
+    for entry in xfails.entries:
+        about = [row for row in rows if entry.matches(row.check, row.problem)]
+        # Checks of the backend as a whole have no problem that an entry could name.
+        exact = not entry.is_pattern or any(not row.problem for row in about)
+        outcomes = {row.outcome for row in about}
+        if exact and "passed" in outcomes and "xfailed" not in outcomes:
+            stale.append(entry)
+    for row in rows:
+        named = [entry for entry in stale if row.check == entry.check]
+        if row.outcome == "passed" and named:
+            yield replace(row, outcome="xpassed", detail=unexpected(xfails.name(named[0])))
+        else:
+            yield row
+    for entry in stale:
+        if entry.check == ANY:
+            detail = unexpected(xfails.name(entry))
+            yield replace(rows[0], check=ANY, outcome="xpassed", ratio=None, detail=detail)
+
+
+def unexpected(name: str) -> str:
+    """Return what is said of an entry of that name which nothing keeps any more."""
+    return f"passes, and was expected to fail by {name}; take the entry out, or narrow its problem"
