@@ -11,9 +11,9 @@ from types import ModuleType
 
 from convhub.backend import Accuracy, Array, Backend, Capabilities, Problem, RunOptions, apart, hookimpl
 
-from . import forks
-from .availability import availability
 from .options import Options
+from .runtime import forks
+from .runtime.availability import availability
 
 __all__ = ["Options", "backend", "convhub_backends", "convhub_contract"]
 

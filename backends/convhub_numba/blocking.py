@@ -13,8 +13,8 @@ from convhub.backend import Problem
 from . import grad_weight
 from .chains import block, chain, group
 from .correlation import Axis, Correlation, Sizes, correlations
-from .narrow import is_narrow_dtype
 from .tiling import ceil_div, even, round_up
+from .vectors.half import is_narrow_dtype
 
 __all__ = [
     "Stage", "Tile", "dot_stage", "gemm_stage", "grad_weight_stage", "indirect_stage", "shares_well",
@@ -53,6 +53,10 @@ class Tile:
     def width(self) -> int:
         """Elements across."""
         return self.vectors * self.lanes
+
+
+#: The taps, or phases, of a kernel that is given none.
+NO_TABLE = np.empty((0, 2), np.int64)
 
 
 @dataclass(frozen=True)

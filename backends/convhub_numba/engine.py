@@ -9,7 +9,7 @@ import numpy as np
 
 from convhub.backend import Array, Problem, RunOptions
 
-from . import threads
+from .algorithms.winograd.transform_codes import transform_codes, weight_transform_codes
 from .blocking import Stage
 from .correlation import correlations
 from .kernels import (
@@ -24,13 +24,13 @@ from .kernels import (
     winograd_kernels,
     winograd_weight_kernel,
 )
-from .narrow import as_stored, is_narrow_dtype, sum_dtype
 from .plan import Plan, plan, prepared
 from .recompute import Geometry
-from .scratch import scratch, shared_scratch
-from .threads import Kernel
+from .runtime import threads
+from .runtime.scratch import scratch, shared_scratch
+from .runtime.threads import Kernel
 from .tiling import ceil_div
-from .transform_codes import transform_codes, weight_transform_codes
+from .vectors.half import as_stored, is_narrow_dtype, sum_dtype
 
 __all__ = ["forward", "grad_input", "grad_weight"]
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from . import jit
-from .interrupts import told_to_stop
-from .moves import transpose_square
-from .narrow import widened
-from .pack import copy_run, list_runs, load_planes
-from .product import multiply_panel
+from .layout.pack import copy_run, list_runs, load_planes
+from .runtime.interrupts import told_to_stop
+from .vectors.half import widened
+from .vectors.moves import transpose_square
+from .vectors.product import multiply_panel
 
 __all__ = ["Sizes", "add_groups", "correlate"]
 

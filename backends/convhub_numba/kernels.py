@@ -7,31 +7,26 @@ from typing import Any
 
 from numba import types
 
-from . import (
-    depthwise,
-    depthwise_weight,
-    direct,
-    dot,
-    gemm,
-    grouped,
-    grouped_weight,
-    implicit_gemm,
-    implicit_weight,
-    indirect,
-    phases,
-    pointwise_grad_weight,
-    recompute,
-    stem,
-    stem_grad_weight,
-    winograd,
-    winograd_weight,
-)
 from . import grad_weight as grad_weight_gemm
+from . import recompute
+from .algorithms.channelwise import depthwise, depthwise_weight, grouped, grouped_weight
+from .algorithms.direct import kernels as direct
+from .algorithms.dot import kernels as dot
+from .algorithms.gemm import kernels as gemm
+from .algorithms.implicit_gemm import kernels as implicit_gemm
+from .algorithms.implicit_gemm import kernels_weight as implicit_weight
+from .algorithms.indirect import kernels as indirect
+from .algorithms.phases import kernels as phases
+from .algorithms.pointwise import kernels_weight as pointwise_grad_weight
+from .algorithms.stem import kernels as stem
+from .algorithms.stem import kernels_weight as stem_grad_weight
+from .algorithms.winograd import kernels as winograd
+from .algorithms.winograd import kernels_weight as winograd_weight
 from .blocking import Tile
-from .compile import float_array, sizes_of
 from .correlation import Sizes
-from .narrow import sum_dtype
-from .threads import INT, Kernel, kernel
+from .runtime.compile import float_array, sizes_of
+from .runtime.threads import INT, Kernel, kernel
+from .vectors.half import sum_dtype
 
 __all__ = [
     "FLAG", "INTEGERS", "TABLE", "correlating_kernel", "direct_kernel", "direct_weight_kernel",

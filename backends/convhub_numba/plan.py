@@ -30,22 +30,22 @@ from typing import Any
 from convhub.backend import Problem, RunOptions, bounded_cache
 
 from . import blocking
+from .algorithms.channelwise.blocks import by_channels
+from .algorithms.implicit_gemm.blocks import implicit_stage
+from .algorithms.implicit_gemm.blocks_weight import implicit_weight_stage
+from .algorithms.phases.blocks import phases_stage, phases_tile
+from .algorithms.pointwise.blocks import pointwise_stage, pointwise_tile
+from .algorithms.stem.blocks import stem_dots_stage, stem_dots_tile, stem_stage, suits_stem
+from .algorithms.winograd.blocks import AxisTiles, best_tiling, register_tile, winograd_stage
+from .algorithms.winograd.blocks_weight import best_weight_tiling, weight_register_tile, winograd_weight_stage
+from .algorithms.winograd.matrices import Scheme
 from .blocking import Stage, Tile
-from .blocking_channels import by_channels
-from .blocking_implicit import implicit_stage
-from .blocking_implicit_weight import implicit_weight_stage
-from .blocking_phases import phases_stage, phases_tile
-from .blocking_pointwise import pointwise_stage, pointwise_tile
-from .blocking_stem import stem_dots_stage, stem_dots_tile, stem_stage, suits_stem
-from .blocking_winograd import AxisTiles, best_tiling, register_tile, winograd_stage
-from .blocking_winograd_weight import best_weight_tiling, weight_register_tile, winograd_weight_stage
 from .correlation import Correlation, correlations, count_phases, regions, suits_regions
-from .narrow import is_narrow_dtype, sum_dtype
 from .options import Options
-from .threads import usable_threads
+from .runtime.threads import usable_threads
 from .tiling import round_up
-from .vector_ir import host_vector_bits
-from .winograd_matrices import Scheme
+from .vectors.emitter import host_vector_bits
+from .vectors.half import is_narrow_dtype, sum_dtype
 
 __all__ = ["Plan", "plan", "prepared"]
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from . import jit
-from .interrupts import told_to_stop
-from .narrow import narrowed, widened
+from .runtime.interrupts import told_to_stop
+from .vectors.half import narrowed, widened
 
 __all__ = ["Geometry", "recompute", "recompute_weight"]
 

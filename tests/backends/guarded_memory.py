@@ -77,8 +77,8 @@ class Memory:
 
 @functools.cache  # folders are read, and this is asked for at each of thousands of calls
 def _modules(package: types.ModuleType) -> list[types.ModuleType]:
-    names = [info.name for info in pkgutil.iter_modules(package.__path__)]
-    return [importlib.import_module(f"{package.__name__}.{name}") for name in names]
+    found = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    return [importlib.import_module(info.name) for info in found]
 
 
 @contextlib.contextmanager
@@ -89,7 +89,7 @@ def guarded(package: types.ModuleType, memory: Memory) -> Iterator[None]:
     which is new at each call and full of NaN; its integers are far outside of any array.
     """
     modules = _modules(package)
-    scratch = importlib.import_module(f"{package.__name__}.scratch")
+    scratch = importlib.import_module(f"{package.__name__}.runtime.scratch")
     plan = importlib.import_module(f"{package.__name__}.plan").plan
     buffers = {
         "scratch": lambda items, integers, dtype, rows=1: (

@@ -15,10 +15,10 @@ import convhub
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
 import numba
-from convhub_numba.availability import availability
-from convhub_numba.threads import usable_threads
+from convhub_numba.runtime.availability import availability
+from convhub_numba.runtime.threads import usable_threads
 
-module = sys.modules["convhub_numba.availability"]  # the package has the function under that name
+module = sys.modules["convhub_numba.runtime.availability"]  # the package has the function under that name
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,9 @@ import pytest
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
-from convhub_numba import cache_folder, jit, kernel_cache
-from convhub_numba import compile as compile_module
+from convhub_numba import jit
+from convhub_numba.runtime import cache_folder, kernel_cache
+from convhub_numba.runtime import compile as compile_module
 from numba import types
 
 needs_modes = pytest.mark.skipif(os.name == "nt", reason="Windows has no modes of files")
@@ -346,7 +347,7 @@ def test_no_folder_comes_from_a_file_in_the_working_folder(tmp_path):
     (tmp_path / ".numba_config.yaml").write_text(f"cache_dir: {trap}\ncache_locator_classes: no.such.Class\n")
     code = (
         "import numba, convhub_numba.engine\n"
-        "from convhub_numba.cache_folder import place\n"
+        "from convhub_numba.runtime.cache_folder import place\n"
         "print(numba.config.CACHE_DIR, place().folder)"
     )
     environment = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
 import numba
-from convhub_numba import compile as compile_module
+from convhub_numba.runtime import compile as compile_module
 
 from convhub.bench.start import measure_start
 
@@ -57,7 +57,7 @@ def run_child(cache, code=CHILD):
 
 def test_compiling_is_announced_before_it_starts_and_once_for_all_processes(tmp_path):
     lines, modules = run_child(tmp_path)
-    compiled = ("team.lead", "direct.correlate", "team.conduct")
+    compiled = ("runtime.team.lead", "algorithms.direct.kernels.correlate", "runtime.team.conduct")
     assert [line[:2] for line in lines] == [["convhub.numba", "INFO"]] * 2 * len(compiled)
     texts, held = [line[2] for line in lines], [line[3] for line in lines]
     for name, before, after in zip(compiled, texts[::2], texts[1::2], strict=True):
@@ -77,7 +77,7 @@ def test_other_versions_of_numba_load_their_cache_themselves(tmp_path):
         "look whether the cache still works as `compile._from_disk` has it, and add this version"
     )
     unknown = CHILD.replace(
-        "lines = []", "lines = []; import convhub_numba.compile as c; c.KNOWN_VERSIONS = ()"
+        "lines = []", "lines = []; import convhub_numba.runtime.compile as c; c.KNOWN_VERSIONS = ()"
     )
     lines, _ = run_child(tmp_path, unknown)
     assert len(lines) == 6
@@ -113,7 +113,8 @@ pipeline.KNOWN_VERSIONS = {versions}
 import numpy as np
 from convhub.backend import RunOptions
 from convhub.problem import Problem
-from convhub_numba import Options, backend, jit, winograd
+from convhub_numba import Options, backend, jit
+from convhub_numba.algorithms.winograd import kernels
 from convhub_numba.plan import plan
 
 problem = Problem.parse("forward_n1c32h9w11_k33r3s3_pad1")
@@ -123,7 +124,7 @@ rng = np.random.default_rng(0)
 x, w = (rng.standard_normal(shape).astype("f4") for shape in problem.operand_shapes)
 y = backend.forward(x, w, None, problem, options)
 own = jit._part_compiler is not pipeline.Compiler
-parts = [each for each in vars(winograd).values() if getattr(each, "targetoptions", None) and each.overloads]
+parts = [each for each in vars(kernels).values() if getattr(each, "targetoptions", None) and each.overloads]
 libraries = sorted({{type(one.library).__name__ for each in parts for one in each.overloads.values()}})
 print(json.dumps([hashlib.sha256(y.tobytes()).hexdigest(), own, libraries]))
 """

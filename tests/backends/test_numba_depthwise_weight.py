@@ -11,8 +11,12 @@ pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
 from checking import TYPES_AND_WIDTHS, assert_right, expected_nonfinite, problem_of, run
 from convhub_numba import Options, backend
+from convhub_numba.algorithms.channelwise.depthwise_weight_blocks import (
+    groups_of_taps,
+    most_sums,
+    sums_at_once,
+)
 from convhub_numba.blocking import Tile
-from convhub_numba.blocking_depthwise_weight import groups_of_taps, most_sums, sums_at_once
 from convhub_numba.plan import plan
 
 GEOMETRIES = {

@@ -13,7 +13,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has
 CHILDREN = """
 import multiprocessing, os, random, signal, sys, threading, time, warnings
 import numpy as np, convhub
-from convhub_numba import compile as c, forks, jit
+from convhub_numba import jit
+from convhub_numba.runtime import compile as c, forks
 from numba import types
 
 warnings.simplefilter("ignore")
@@ -83,7 +84,8 @@ def test_a_fork_while_another_thread_is_busy(what):
 def test_the_locks_that_a_call_may_meet_are_waited_for():
     import llvmlite.binding.ffi
     import numba.core.compiler_lock
-    from convhub_numba import engine, forks
+    from convhub_numba import engine
+    from convhub_numba.runtime import forks
 
     assert engine
     assert forks._waited_for == [

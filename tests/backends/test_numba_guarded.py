@@ -111,7 +111,7 @@ def test_the_table_has_every_algorithm_that_a_plan_may_name():
     listed = {line.split()[0] for line in "\n".join(table).splitlines()[1:] if line[:1].isalpha()}
     assert listed == set(ALGORITHMS), "the table of plan.py and the one here"
     named = set()
-    for path in Path(plan_module.__file__).parent.glob("*.py"):
+    for path in Path(plan_module.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Plan":
                 named |= {part.value for part in node.args[:1] if isinstance(part, ast.Constant)}

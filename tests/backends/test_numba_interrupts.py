@@ -18,10 +18,11 @@ from convhub.problem import Problem
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
-from convhub_numba import atomics, backend, engine, helpers, interrupts, jit, threads
+from convhub_numba import backend, engine, jit
 from convhub_numba import plan as plan_module
 from convhub_numba.kernels import INTEGERS
 from convhub_numba.plan import plan
+from convhub_numba.runtime import atomics, helpers, interrupts, threads
 
 PROBLEM = Problem.parse("forward_n2c24h30w31_k40r3s3_pad1")
 LONG = 10**6  # ranges: the job looks at the clock, and cuts its tasks finely
@@ -209,7 +210,7 @@ def looks_beyond_ranges(monkeypatch):
 
 FILES = {
     sys.modules[f"convhub_numba.{name}"].__file__
-    for name in ("threads", "helpers", "scratch", "engine", "kernels")
+    for name in ("runtime.threads", "runtime.helpers", "runtime.scratch", "engine", "kernels")
 }
 
 

@@ -51,7 +51,8 @@ import gc, json, sys, threading
 import numpy as np
 from convhub.backend import RunOptions
 from convhub.problem import Problem
-from convhub_numba import backend, scratch, threads
+from convhub_numba import backend
+from convhub_numba.runtime import scratch, threads
 
 problem = Problem.parse(sys.argv[1])
 operands = [np.ones(shape, problem.dtype) for shape in problem.operand_shapes]

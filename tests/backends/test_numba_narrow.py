@@ -6,9 +6,9 @@ import pytest
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 pytest.importorskip("ml_dtypes", reason="it has NumPy's bfloat16")
 
-from convhub_numba import narrow
-from convhub_numba.moves import copy_every, copy_vector
-from convhub_numba.narrow import as_stored, narrowed, widened
+from convhub_numba.vectors import half as narrow
+from convhub_numba.vectors.half import as_stored, narrowed, widened
+from convhub_numba.vectors.moves import copy_every, copy_vector
 from numba import njit
 
 from convhub.arrays import numpy_dtype

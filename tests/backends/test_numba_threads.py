@@ -15,10 +15,11 @@ from convhub.problem import Problem
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
-from convhub_numba import atomics, backend, engine, jit, threads
+from convhub_numba import backend, engine, jit
 from convhub_numba import plan as plan_module
 from convhub_numba.kernels import INTEGERS
 from convhub_numba.plan import plan
+from convhub_numba.runtime import atomics, threads
 
 # Each large enough to be shared out, one for every algorithm and primitive.
 TEXTS = [

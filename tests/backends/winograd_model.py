@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from convhub_numba.transforms import _applied
-from convhub_numba.winograd_matrices import Scheme, matrices, transposed
+from convhub_numba.algorithms.winograd.matrices import Scheme, matrices, transposed
+from convhub_numba.algorithms.winograd.transforms import _applied
 
 #: A type in which a product of two numbers of another is exact, or nearly so.
 WIDER = {"float32": np.float64, "float64": np.longdouble}

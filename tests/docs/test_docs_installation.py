@@ -46,7 +46,7 @@ def test_every_requirement_has_a_lower_bound():
 
 
 def test_the_container_keeps_kernels_where_the_engine_looks():
-    cache_folder = pytest.importorskip("convhub_numba.cache_folder")
+    cache_folder = pytest.importorskip("convhub_numba.runtime.cache_folder")
     dockerfile = PAGE.partition("```text\nFROM ")[2].partition("```")[0]
     folder = re.search(rf"^ENV {cache_folder.VARIABLE}=(\S+)$", dockerfile, re.MULTILINE)[1]
     made = dockerfile.index(f"install -d -o app -m 0700 {folder}")

@@ -1,0 +1,1 @@
+"""Holds the algorithms, a folder each: how its blocks are chosen, and its kernels."""

@@ -1,0 +1,230 @@
+"""Forward and grad_input of depthwise layers, with vectors of channels.
+
+Channels that do not mix are the ideal lanes: no vector is ever cut short by the end of a row, and neither
+stride nor padding costs anything. What it does cost is to turn the planes, `lanes` channels at a time, into
+pixels of `lanes` channels each (the layout NCHW16c of Zhang, Franchetti and Low 2018, arXiv:1809.10170), and
+the results back.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ... import jit
+from ...layout.pixels import load_listed
+from ...vectors.gemm_microkernel import channels_tile
+from ...vectors.half import narrowed
+from ...vectors.moves import transpose_square
+
+__all__ = ["Part", "Sizes", "correlate", "reached_rows", "taps_that_meet"]
+
+
+class Sizes(NamedTuple):
+    """What the kernel must know of a problem and its blocking; lengths in elements."""
+
+    images: int
+    channels: int
+    source_rows: int
+    source_columns: int
+    out_rows: int
+    out_columns: int
+    step_h: int  # of the source
+    step_w: int
+    tile_rows: int  # of the output
+    left: int  # columns of zeros before each row of the source
+    phase_pitch: int  # pixels from one phase of a row's columns to the next
+    pitch: int  # pixels from one row to the next
+    most_pixels: int  # of the source, in a tile
+    pad_items: int
+    tile_items: int
+    block_terms: int  # summed one after another, at most
+    covers: int  # whether each column of the source meets some tap for each output of a row
+
+
+class Part(NamedTuple):
+    """A correlation (see `correlation.Correlation`) whose taps are evenly spaced, as the kernel has it."""
+
+    first_h: int
+    out_step_h: int
+    rows: int
+    first_w: int
+    out_step_w: int
+    columns: int
+    row_taps: int
+    row_shift: int  # of the first tap
+    row_shift_step: int  # from one tap to the next
+    column_taps: int
+    column_shift: int
+    column_shift_step: int
+    first_r: int
+    step_r: int
+    first_s: int
+    step_s: int
+    first_weight: int  # how many weights the parts before this one have
+    first_column: int  # where its column taps begin in the table of them
+
+
+@jit.part()
+def list_taps(places, parts, S, lanes):
+    """List where in a packed weight each element of the kernel goes: ``[part, row tap, column tap, lane]``.
+
+    What no part uses goes to a place behind the others.
+    """
+    last = parts[parts.shape[0] - 1]
+    places[:] = (last[16] + last[6] * last[9]) * lanes
+    for i in range(parts.shape[0]):
+        part = parts[i]
+        for t in range(part[6]):
+            for s in range(part[9]):
+                r, k = part[12] + t * part[13], part[14] + s * part[15]
+                places[r * S + k] = (part[16] + t * part[9] + s) * lanes
+
+
+@jit.part()
+def reached_rows(parts, o0, o1, z):
+    """Return the first row of the source that output rows `o0` to `o1` read, and the one after the last."""
+    h0, h1 = z.source_rows, 0
+    for i in range(parts.shape[0]):
+        part = parts[i]
+        a0 = max(0, (o0 - part[0] + part[1] - 1) // part[1])
+        a1 = min(part[2], (o1 - part[0] + part[1] - 1) // part[1])
+        if a0 < a1 and part[6] > 0:
+            last = part[7] + (part[6] - 1) * part[8]
+            h0 = min(h0, a0 * z.step_h + min(part[7], last))
+            h1 = max(h1, (a1 - 1) * z.step_h + max(part[7], last) + 1)
+    h0 = max(0, h0)
+    return h0, max(h0, min(h1, z.source_rows))
+
+
+@jit.part()
+def taps_that_meet(at, step, taps, reach, size):
+    """Return the first tap, and the one after the last, that meet ``range(size)`` for some output of a tile.
+
+    For the first output tap t is at ``at + t * step``, for the last one `reach` further on.
+    """
+    t0, t1 = 0, taps
+    while t0 < t1 and not -reach <= at + t0 * step < size:
+        t0 += 1
+    while t0 < t1 and not -reach <= at + (t1 - 1) * step < size:
+        t1 -= 1
+    return t0, t1
+
+
+@jit.kernel()
+def correlate(
+    first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, parts, z,
+    source_in_place, weight_in_place, height, vectors, lanes,
+):  # fmt: skip
+    """Compute tasks `first` to `last`; a task is some rows of one image for `lanes` channels.
+
+    The arguments are those of `gemm.correlate`, except that `parts` has a `Part` in each row and `taps`
+    where in a row of pixels each column tap begins; `vectors` is how many outputs are summed at once.
+
+    Where the kernel covers the image, going through the taps would meet mostly padding. There the loop goes
+    through the pixels of a row, and weights take their place: neighbouring outputs meet a pixel by
+    neighbouring taps, which lie in reverse. `taps` has for each pixel the tap by which output 0 meets it.
+    `weight` is (1, channels, 1, R, S).
+    """
+    C, H, W = z.channels, z.source_rows, z.source_columns
+    out_plane = z.out_rows * z.out_columns
+    pad, tile = scratch[: z.pad_items], scratch[z.pad_items : z.pad_items + z.tile_items]
+    packed = scratch[z.pad_items + z.tile_items :]
+    R, S = weight.shape[3], weight.shape[4]
+    kernels = weight[:, :, 0]
+    places, rest = table[: z.most_pixels], table[z.most_pixels :]
+    tap_places, rest = rest[: R * S], rest[R * S :]
+    list_taps(tap_places, parts, S, lanes)
+    source_lines, tile_lines, columns = rest[:lanes], rest[lanes : 2 * lanes], rest[2 * lanes :]
+    for j in range(lanes):
+        tile_lines[j] = j * lanes
+    for i in range(taps.shape[0]):
+        columns[i] = taps[i, 0] * lanes
+    for i in range(z.most_pixels):
+        column = z.left + i % W
+        places[i] = (i // W * z.pitch + column % z.step_w * z.phase_pitch + column // z.step_w) * lanes
+    pad[:] = 0  # nothing but the pixels is written later, so that the margins remain zero
+    row_blocks = (z.out_rows + z.tile_rows - 1) // z.tile_rows
+    packed_block = -1
+    for task in range(first, last):
+        block, n = task // row_blocks // z.images, task // row_blocks % z.images
+        c0 = min(block * lanes, C - lanes)  # the last block computes some channels twice
+        o0 = task % row_blocks * z.tile_rows
+        o1 = min(z.out_rows, o0 + z.tile_rows)
+        if packed_block != block:
+            load_listed(packed, 0, tap_places, kernels, 0, c0, lanes, 0, R * S, source_lines, lanes)
+            packed_block = block
+
+        h0, h1 = reached_rows(parts, o0, o1, z)
+        load_listed(pad, 0, places, source, n, c0, lanes, h0, (h1 - h0) * W, source_lines, lanes)
+        for part_index in range(parts.shape[0]):
+            part = parts[part_index]
+            first_h, out_step_h, first_w, out_step_w, part_columns = (
+                part[0],
+                part[1],
+                part[3],
+                part[4],
+                part[5],
+            )
+            row_taps, row_shift, row_shift_step = part[6], part[7], part[8]
+            column_taps, column_shift, column_shift_step = part[9], part[10], part[11]
+            first_weight, first_column = part[16], part[17]
+            reach = (vectors - 1) * z.step_w
+            a0 = max(0, (o0 - first_h + out_step_h - 1) // out_step_h)
+            a1 = min(part[2], (o1 - first_h + out_step_h - 1) // out_step_h)
+            for a in range(a0, a1):
+                h = a * z.step_h + row_shift
+                t0, t1 = taps_that_meet(h, row_shift_step, row_taps, 0, H)
+                to = (first_h + a * out_step_h - o0) * z.out_columns + first_w
+                if z.covers:
+                    wide = min(W, z.block_terms)
+                    at_once = z.block_terms // wide
+                    t = t0
+                    while True:
+                        for w in range(0, W, wide):
+                            channels_tile(
+                                tile, to * lanes, lanes,
+                                pad, ((h + t * row_shift_step - h0) * z.pitch + z.left + w) * lanes,
+                                row_shift_step * z.pitch * lanes,
+                                packed, t * column_taps * lanes, column_taps * lanes, columns, w,
+                                min(at_once, t1 - t), min(wide, W - w), bias, c0, t > t0 or w > 0, vectors,
+                                lanes,
+                            )  # fmt: skip
+                        t += at_once
+                        if t >= t1:
+                            break
+                    continue
+                b = 0
+                while b < part_columns:
+                    b = min(b, part_columns - vectors)  # the last ones may be computed twice
+                    w = b * z.step_w + column_shift
+                    s0, s1 = taps_that_meet(w, column_shift_step, column_taps, reach, W)
+                    wide = min(max(1, s1 - s0), z.block_terms)
+                    at_once = z.block_terms // wide
+                    t = t0
+                    while True:
+                        for s in range(s0, max(s1, s0 + 1), wide):
+                            channels_tile(
+                                tile, (to + b * out_step_w) * lanes, out_step_w * lanes,
+                                packed, (first_weight + t * column_taps + s) * lanes, column_taps * lanes,
+                                pad, ((h + t * row_shift_step - h0) * z.pitch + b) * lanes,
+                                row_shift_step * z.pitch * lanes, columns, first_column + s,
+                                min(at_once, t1 - t), min(wide, s1 - s), bias, c0, t > t0 or s > s0, vectors,
+                                lanes,
+                            )  # fmt: skip
+                        t += at_once
+                        if t >= t1:
+                            break
+                    b += vectors
+
+        count = (o1 - o0) * z.out_columns
+        start = (n * C + c0) * out_plane + o0 * z.out_columns
+        if count >= lanes:
+            i = 0
+            while i < count:
+                i = min(i, count - lanes)
+                transpose_square(out, start + i, out_plane, tile, i * lanes, tile_lines, 0, lanes)
+                i += lanes
+        else:
+            for i in range(count):
+                for j in range(lanes):
+                    out[start + j * out_plane + i] = narrowed(tile[i * lanes + j], out)

@@ -1,0 +1,1 @@
+"""Computes any layer by plain loops, where nothing faster suits."""

@@ -1,0 +1,1 @@
+"""Computes layers of few outputs as dot products."""

@@ -1,0 +1,93 @@
+"""The gradient of the weight as dot products of image rows: for groups of few channels, depthwise above all.
+
+One element of ``dw`` is the dot product of a plane of ``dy`` with a shifted plane of ``x``. Each vector of
+``dy`` is loaded once for several taps; the lanes are added up at the end of a block of rows, and blocks in
+groups (see `chains`), always in the same order.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ... import jit
+from ...grad_weight import add_groups
+from ...layout.pack import load_planes
+from ...runtime.interrupts import told_to_stop
+from ...vectors.gemm_microkernel import dot_rows
+from ...vectors.half import narrowed
+
+__all__ = ["correlate"]
+
+WHOLE = np.zeros((1, 2), np.int64)  # the one phase of an array that is not split
+
+
+@jit.kernel()
+def correlate(
+    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, z, dy_in_place, x_in_place,
+    height, width, lanes,
+):  # fmt: skip
+    """Compute groups `first` to `last` of ``dw``; the arguments are those of `grad_weight.correlate`."""
+    M, C, T = z.out_channels, z.in_channels, taps.shape[0]
+    filled = (T + width - 1) // width * width
+    pad, at = scratch[: z.pad_items], z.pad_items
+    left_scratch = scratch[at : at + z.left_items]
+    sums = scratch[at + z.left_items : at + z.left_items + z.sum_items]
+    totals = scratch[at + z.left_items + z.sum_items : at + z.left_items + 2 * z.sum_items]
+    offsets = table
+    left = flat_dy if dy_in_place else left_scratch
+    pixels_from = flat_x if x_in_place else pad
+    for g in range(first, last):
+        totals[:] = 0
+        sums[:] = 0
+        block = 0
+        for n in range(z.images):
+            for a0 in range(0, z.rows, z.tile_rows):
+                rows = min(z.rows - a0, z.tile_rows)
+                for b0 in range(0, z.columns, z.tile_columns):
+                    columns = min(z.columns - b0, z.tile_columns)
+                    pad_rows, pitch = rows + z.span_h, columns + z.span_w
+                    plane, start = pad_rows * pitch, 0
+                    if x_in_place:
+                        pitch = x.shape[3]
+                        plane = x.shape[2] * pitch
+                        start = (n * x.shape[1] + g * C) * plane + a0 * pitch + b0
+                    else:
+                        load_planes(
+                            pad, x, n, n + 1, g * C, g * C + C, phases, z.step_h, z.step_w,
+                            a0 + z.shift_h, pad_rows, b0 + z.shift_w, pitch, lanes,
+                        )  # fmt: skip
+                    for j in range(filled):
+                        tap = min(j, T - 1)
+                        offsets[j] = taps[tap, 5]
+                        if not x_in_place:
+                            offsets[j] = taps[tap, 2] * plane + taps[tap, 3] * pitch + taps[tap, 4]
+                    for m in range(M):
+                        if told_to_stop(watch):
+                            return
+                        left_at, left_row = 0, columns
+                        if dy_in_place:
+                            left_row = z.columns
+                            left_at = ((n * z.groups + g) * M + m) * z.rows * left_row + a0 * left_row + b0
+                        else:
+                            load_planes(
+                                left_scratch, dy, n, n + 1, g * M + m, g * M + m + 1, WHOLE, 1, 1,
+                                a0, rows, b0, columns, lanes,
+                            )  # fmt: skip
+                        for c in range(C):
+                            channel_start = start + c * plane * (1 if x_in_place else phases.shape[0])
+                            some = sums[(m * C + c) * filled :]
+                            for a in range(0, rows, z.block_pixels):
+                                for j in range(0, T, width):
+                                    dot_rows(
+                                        some, left, left_at + a * left_row, left_row, pixels_from,
+                                        channel_start + a * pitch, pitch, offsets, j,
+                                        min(z.block_pixels, rows - a), columns, width, lanes,
+                                    )  # fmt: skip
+                    block += (rows + z.block_pixels - 1) // z.block_pixels
+                    if block >= z.group:
+                        add_groups(totals, sums, M * C * filled)
+                        block = 0
+        add_groups(totals, sums, M * C * filled)
+        for i in range(M * C):
+            for j in range(T):
+                dw[(g * M * C + i) * T + j] = narrowed(totals[i * filled + j], dw)

@@ -1,0 +1,1 @@
+"""Computes a layer as a product of matrices that are packed first."""

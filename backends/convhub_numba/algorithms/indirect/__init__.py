@@ -1,0 +1,1 @@
+"""Computes layers of few output channels through tables of addresses."""

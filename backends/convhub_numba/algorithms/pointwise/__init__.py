@@ -1,0 +1,1 @@
+"""Computes layers of one tap as products of matrices that lie in memory already."""

@@ -1,0 +1,122 @@
+"""The sizes of tiles for layers with few input channels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from convhub.backend import Problem
+
+from ...blocking import (
+    LONG_TILE_PIXELS,
+    Stage,
+    Tile,
+    _pixel_tile,
+    _planes,
+    _reduced,
+    _sizes,
+    dot_rows,
+    shares_well,
+)  # fmt: skip
+from ...correlation import Correlation, correlations
+from ...tiling import ceil_div, even, round_up
+
+__all__ = ["stem_dots_stage", "stem_dots_tile", "stem_stage", "suits_stem"]
+
+MOST_CHANNELS = 4
+FEW_TERMS = 100  # for each output: gathering more of them into panels takes little beside the products
+MOST_TERMS = 64  # summed at once, so that rounding errors stay small
+BLOCK_PIXELS = 1024  # summed at once in the gradient of the weight, each lane its own
+
+
+def suits_stem(problem: Problem, tile: Tile) -> bool:
+    """Say whether a forward problem has few terms to sum, and rows that nearly fill their vectors."""
+    return _few_channels(problem) and problem.terms <= FEW_TERMS and _filled(problem, tile) >= 7 / 8
+
+
+def _few_channels(problem: Problem) -> bool:
+    return problem.groups == 1 and problem.in_channels <= MOST_CHANNELS < problem.out_channels
+
+
+def _filled(problem: Problem, tile: Tile) -> float:
+    """Return how much of its vectors a row of ``y`` fills; 0 if it is shorter than one."""
+    columns = problem.output_size[1]
+    return 0.0 if columns < tile.lanes else columns / round_up(columns, tile.lanes)
+
+
+def stem_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) -> Stage:
+    """Return the blocks of `stem.correlate`."""
+    planes = _planes(part, problem.dtype)
+    A, B, C = part.rows.count, part.columns.count, part.source_channels
+    copied = 0 if planes.inside else C * tile.item
+    tile_rows, tile_columns = _pixel_tile(A, B, LONG_TILE_PIXELS, planes, copied)
+
+    def tasks() -> int:
+        return problem.batch * ceil_div(A, tile_rows) * ceil_div(B, tile_columns)
+
+    while tile_rows > 4 and not shares_well(tasks(), threads):
+        tile_rows = ceil_div(tile_rows, 2)
+    sizes = _sizes(
+        problem,
+        part,
+        planes,
+        tile_images=1,
+        tile_rows=tile_rows,
+        tile_columns=tile_columns,
+        tile_groups=1,
+        tile_channels=part.out_channels,
+        block_channels=even(part.terms, MOST_TERMS),
+        block_taps=part.taps,
+        pad_items=C * planes.items(tile_rows, tile_columns) + tile.lanes,
+        panel_items=0,
+        packed_items=part.out_channels * part.terms,
+        held_panels=0,
+    )
+    listed = tile_rows * ceil_div(tile_columns, tile.lanes) + tile.vectors
+    return Stage(
+        sizes,
+        planes.taps,
+        planes.phases,
+        tasks(),
+        sizes.pad_items + sizes.packed_items + tile.height * tile.width,
+        2 * listed + tile.vectors + part.terms,
+        planes.inside,
+    )
+
+
+def stem_dots_tile(problem: Problem, tile: Tile) -> Tile | None:
+    """Return the register tile if `stem_grad_weight.correlate` suits a problem, else None."""
+    terms = problem.in_channels * problem.kernel_size[0] * problem.kernel_size[1]
+    if not _few_channels(problem) or _filled(problem, tile) < (4 / 5 if terms <= FEW_TERMS else 7 / 8):
+        return None
+    return replace(tile, height=4, vectors=6) if tile.wide else replace(tile, height=2, vectors=4)
+
+
+def stem_dots_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
+    """Return the blocks of `stem_grad_weight.correlate`; `tile.vectors` taps are summed at once."""
+    (part,) = correlations(problem.replace(primitive="forward"))
+    planes = _planes(part, problem.dtype)
+    M, half = part.out_channels, tile.vectors // 2
+    tasks = min(ceil_div(M, tile.height), threads)  # each loads all of x
+    block_channels = even(M, ceil_div(M, tasks), tile.height)
+    # The order of summation depends on these: they must not depend on the threads.
+    tile_rows, tile_columns, block_rows = dot_rows(problem, part, planes, tile, part.source_channels)
+    block_rows = even(tile_rows, min(block_rows, max(1, BLOCK_PIXELS // tile_columns)))
+    filled = round_up(part.terms, half)
+    return _reduced(
+        problem,
+        part,
+        planes,
+        tile,
+        ceil_div(M, block_channels),
+        planes.inside,
+        ceil_div(tile_rows, block_rows),
+        tile_rows=tile_rows,
+        tile_columns=tile_columns,
+        block_pixels=block_rows,
+        block_channels=block_channels,
+        block_columns=filled,
+        pad_items=part.source_channels * planes.items(tile_rows, tile_columns) + tile.lanes,
+        panel_items=0,
+        left_items=tile.height * tile_rows * tile_columns + tile.lanes,
+        sum_items=block_channels * filled * tile.lanes,
+    )

@@ -1,0 +1,121 @@
+"""The gradient of the weight of layers with few input channels: dot products of rows of pixels.
+
+Few elements of ``dw`` share a pixel of ``x``, so that turning pixels into panels, as `grad_weight` does,
+would cost much of the time. Here the lanes are pixels, of several channels of ``dy`` and several shifted
+planes of ``x`` at once; nothing is moved, and the lanes are added up at the end.
+
+Each lane adds the pixels of a block of rows, then blocks in groups (see `chains`): always in the
+same order, whatever the threads, and with an error that stays far below that of one long chain.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ... import jit
+from ...layout.pack import load_planes
+from ...runtime.interrupts import told_to_stop
+from ...vectors.dot_microkernel import add_across, dot_tile
+from ...vectors.half import narrowed
+
+__all__ = ["correlate"]
+
+WHOLE = np.zeros((1, 2), np.int64)  # the one phase of an array that is not split
+
+
+@jit.part()
+def add_block(
+    sums, sums_at, stride, left, left_at, left_channel, left_row, right, right_at, right_row, offsets, filled,
+    rows, columns, channels, height, width, lanes,
+):  # fmt: skip
+    """Add the products of one block's pixels for `channels` channels of ``dy``, `height` at most.
+
+    `filled` is the number of elements in a row of ``dw``, a multiple of half of `width`. There is room for
+    `height` rows of sums; those past `channels` are of no use.
+    """
+    for j in range(0, filled, width):
+        to = sums_at + j * lanes
+        if j + width <= filled:
+            dot_tile(sums, to, stride, left, left_at, channels, left_channel, left_row, right, right_at,
+                     right_row, offsets, j, rows, columns, height, width, 1, lanes)  # fmt: skip
+        else:
+            dot_tile(sums, to, stride, left, left_at, channels, left_channel, left_row, right, right_at,
+                     right_row, offsets, j, rows, columns, height, width, 2, lanes)  # fmt: skip
+
+
+@jit.kernel()
+def correlate(
+    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, z, dy_in_place, x_in_place,
+    height, width, lanes,
+):  # fmt: skip
+    """Compute tasks `first` to `last`; a task is a block of channels of ``dy``, all rows of ``dw`` for them.
+
+    The arguments are those of `grad_weight.correlate`; there is one group, and a tile is `height` channels by
+    `width` elements of a row of ``dw``. Of a tile's rows, ``block_pixels`` of them are summed in registers.
+    """
+    M, C, T = z.out_channels, z.in_channels, taps.shape[0]
+    half = width // 2
+    filled = (C * T + half - 1) // half * half
+    pad, at = scratch[: z.pad_items], z.pad_items
+    left_scratch = scratch[at : at + z.left_items]
+    at += z.left_items
+    sums, totals = scratch[at : at + z.sum_items], scratch[at + z.sum_items :]
+    offsets = table
+    left = flat_dy if dy_in_place else left_scratch
+    pixels_from = flat_x if x_in_place else pad
+    for task in range(first, last):
+        m0 = task * z.block_channels
+        m1 = min(M, m0 + z.block_channels)
+        sums[: (m1 - m0) * filled * lanes] = 0
+        totals[: (m1 - m0) * filled] = 0
+        block = 0
+        for n in range(z.images):
+            for a0 in range(0, z.rows, z.tile_rows):
+                rows = min(z.rows - a0, z.tile_rows)
+                for b0 in range(0, z.columns, z.tile_columns):
+                    columns = min(z.columns - b0, z.tile_columns)
+                    pad_rows, pitch = rows + z.span_h, columns + z.span_w
+                    plane, start = pad_rows * pitch, 0
+                    if x_in_place:
+                        pitch = x.shape[3]
+                        plane = x.shape[2] * pitch
+                        start = n * C * plane + a0 * pitch + b0
+                    else:
+                        load_planes(
+                            pad, x, n, n + 1, 0, C, phases, z.step_h, z.step_w,
+                            a0 + z.shift_h, pad_rows, b0 + z.shift_w, pitch, lanes,
+                        )  # fmt: skip
+                    for j in range(filled):
+                        c, tap = min(j, C * T - 1) // T, min(j, C * T - 1) % T
+                        if x_in_place:
+                            offsets[j] = start + c * plane + taps[tap, 5]
+                        else:
+                            offsets[j] = (c * phases.shape[0] + taps[tap, 2]) * plane
+                            offsets[j] += taps[tap, 3] * pitch + taps[tap, 4]
+                    for m in range(m0, m1, height):
+                        if told_to_stop(watch):
+                            return
+                        channels = min(height, m1 - m)
+                        left_at, left_row, left_channel = 0, columns, rows * columns
+                        if dy_in_place:
+                            left_row, left_channel = z.columns, z.rows * z.columns
+                            left_at = (n * M + m) * left_channel + a0 * left_row + b0
+                        else:
+                            load_planes(
+                                left_scratch, dy, n, n + 1, m, m + channels, WHOLE, 1, 1,
+                                a0, rows, b0, columns, lanes,
+                            )  # fmt: skip
+                        for a in range(0, rows, z.block_pixels):
+                            add_block(
+                                sums, (m - m0) * filled * lanes, filled * lanes, left, left_at + a * left_row,
+                                left_channel, left_row, pixels_from, a * pitch, pitch, offsets, filled,
+                                min(z.block_pixels, rows - a), columns, channels, height, width, lanes,
+                            )  # fmt: skip
+                    block += (rows + z.block_pixels - 1) // z.block_pixels
+                    if block >= z.group:
+                        add_across(totals, 0, sums, 0, (m1 - m0) * filled, lanes)
+                        block = 0
+        add_across(totals, 0, sums, 0, (m1 - m0) * filled, lanes)
+        for m in range(m0, m1):
+            for j in range(C * T):
+                dw[m * C * T + j] = narrowed(totals[(m - m0) * filled + j], dw)

@@ -1,0 +1,184 @@
+"""The matrices of Winograd's minimal filtering, computed exactly from their interpolation points.
+
+``y = Aᵀ [(G g) ⊙ (Bᵀ d)]`` gives `outputs` neighbouring outputs of a correlation with `taps` taps from
+``outputs + taps - 1`` products (Winograd, *Arithmetic Complexity of Computations*, 1980; Lavin and Gray 2015,
+arXiv:1509.09308). It is the Toom-Cook product of two polynomials, transposed: evaluate at the points,
+multiply, interpolate. One point is infinity, where a polynomial's value is its leading coefficient.
+
+With a stride, each phase of the taps is a filter of its own, over its own phase of the source (or, spread
+out as in grad_input, of the output): the matrices of the phases lie side by side in one larger one.
+
+The points decide the error: those with ±2/3 and ±3/2 amplify it half as much as the usual ±1 and ±2, which a
+search over small fractions for the least `winograd_error.amplification` shows (compare Barabasz et al. 2020,
+arXiv:1803.10986). Of points alike in that, those are taken whose matrices need rounding least.
+"""
+
+from __future__ import annotations
+
+import functools
+from fractions import Fraction
+from typing import NamedTuple
+
+from ...tiling import ceil_div
+
+__all__ = ["Matrices", "Matrix", "Scheme", "matrices", "transposed"]
+
+Matrix = tuple[tuple[Fraction, ...], ...]
+
+#: By how many there are besides infinity.
+POINTS = {
+    0: (),
+    1: (Fraction(0),),
+    2: (Fraction(0), Fraction(1)),
+    3: (Fraction(0), Fraction(1), Fraction(-1)),
+    4: (Fraction(0), Fraction(3, 4), Fraction(-3, 4), Fraction(13, 8)),
+    5: (Fraction(0), Fraction(2, 3), Fraction(-2, 3), Fraction(3, 2), Fraction(-3, 2)),
+    6: (*(Fraction(p, 4) for p in (0, 4, -4, 7, -7, 2)),),
+    7: (*(Fraction(p, 2) for p in (0, 1, -1, 2, -2, 4, -4)),),
+    8: (*(Fraction(p, 4) for p in (0, 2, -2, 4, -4, 5, -5, 10)),),
+    9: (*(Fraction(p, 4) for p in (0, 2, -2, 3, -3, 5, -5, 10, -10)),),
+}
+
+
+class Scheme(NamedTuple):
+    """What is computed along one axis by one tile.
+
+    Plain: output ``a`` of `outputs` is ``Σ_t g[t] · d[a * stride + t]``. Spread, as grad_input has it:
+    output ``u`` of ``outputs * stride`` is ``Σ_t g[t] · d[(u - t) / stride + reach]`` over the taps for which
+    that is an integer; `reach` is how far the first output looks back.
+    """
+
+    outputs: int
+    taps: int
+    stride: int = 1
+    spread: bool = False
+
+    @property
+    def reach(self) -> int:
+        """How many elements of the source before its own a tile of a spread scheme reads."""
+        return ceil_div(self.taps, self.stride) - 1
+
+    @property
+    def sources(self) -> int:
+        """How many elements of the source a tile reads."""
+        if self.spread:
+            return self.outputs + self.reach
+        return (self.outputs - 1) * self.stride + self.taps
+
+    @property
+    def results(self) -> int:
+        """How many outputs a tile has."""
+        return self.outputs * self.stride if self.spread else self.outputs
+
+    @property
+    def points(self) -> int:
+        """How many products a tile takes."""
+        return self.outputs * self.stride + self.taps - self.stride
+
+    def encoded(self) -> int:
+        """Return the scheme as one integer, which a kernel can have as a literal."""
+        return ((self.outputs * 64 + self.taps) * 64 + self.stride) * 2 + self.spread
+
+    @classmethod
+    def decoded(cls, code: int) -> Scheme:
+        """Return what `encoded` made an integer of."""
+        rest, spread = divmod(code, 2)
+        rest, stride = divmod(rest, 64)
+        return cls(*divmod(rest, 64), stride, bool(spread))
+
+
+class Matrices(NamedTuple):
+    """The three transforms of one axis."""
+
+    output: Matrix  # Aᵀ, results x points
+    weight: Matrix  # G, points x taps
+    source: Matrix  # Bᵀ, points x sources
+
+
+@functools.cache
+def matrices(scheme: Scheme) -> Matrices:
+    """Return the matrices of a scheme, whose `taps` are at least its `stride`.
+
+    Examples
+    --------
+    >>> [[str(value) for value in row] for row in matrices(Scheme(2, 3)).source]
+    [['-1', '0', '1', '0'], ['0', '1', '1', '0'], ['0', '-1', '1', '0'], ['0', '-1', '0', '1']]
+    """
+    output: list[list[Fraction]] = [[] for _ in range(scheme.results)]
+    weight: list[tuple[Fraction, ...]] = []
+    source: list[tuple[Fraction, ...]] = []
+    for phase in range(scheme.stride):
+        indices = list(range(phase, scheme.taps, scheme.stride))
+        if scheme.spread:
+            indices.reverse()
+        part = _dense(scheme.outputs, len(indices))
+        for a, row in enumerate(output):
+            in_phase = not scheme.spread or a % scheme.stride == phase
+            index = a // scheme.stride if scheme.spread else a
+            row.extend(part.output[index] if in_phase else [Fraction(0)] * len(part.weight))
+        weight.extend(_placed(row, indices, scheme.taps) for row in part.weight)
+        reads = range(scheme.outputs + len(indices) - 1)
+        if scheme.spread:
+            places = [scheme.reach - len(indices) + 1 + i for i in reads]
+        else:
+            places = [phase + i * scheme.stride for i in reads]
+        source.extend(_placed(row, places, scheme.sources) for row in part.source)
+    return Matrices(tuple(map(tuple, output)), tuple(weight), tuple(source))
+
+
+def transposed(matrix: Matrix) -> Matrix:
+    """Return the matrix with rows and columns exchanged."""
+    return tuple(zip(*matrix, strict=True))
+
+
+def _dense(outputs: int, taps: int) -> Matrices:
+    """Return the matrices for neighbouring outputs, stride 1."""
+    if outputs == 1 or taps == 1:
+        # Nothing is saved: every product is one of an output (or tap) by itself.
+        identity = tuple(
+            tuple(Fraction(i == j) for j in range(outputs + taps - 1)) for i in range(outputs + taps - 1)
+        )
+        ones = ((Fraction(1),) * (outputs + taps - 1),)
+        return (
+            Matrices(identity, transposed(ones), identity)
+            if taps == 1
+            else Matrices(ones, identity, identity)
+        )
+    points = POINTS[outputs + taps - 2]
+    evaluate_outputs = [_powers(point, outputs) for point in points] + [_leading(outputs)]
+    weight, source = [], []
+    for i, point in enumerate(points):
+        others = points[:i] + points[i + 1 :]
+        scale = Fraction(1)
+        for other in others:
+            scale *= point - other
+        # Lagrange's polynomial, its denominator moved to the weight, which is transformed once.
+        source.append((*_product_of_roots(others), Fraction(0)))
+        weight.append(tuple(power / scale for power in _powers(point, taps)))
+    source.append(_product_of_roots(points))
+    weight.append(_leading(taps))
+    return Matrices(transposed(tuple(evaluate_outputs)), tuple(weight), tuple(source))
+
+
+def _placed(values: tuple[Fraction, ...], places: list[int], size: int) -> tuple[Fraction, ...]:
+    row = [Fraction(0)] * size
+    for place, value in zip(places, values, strict=True):
+        row[place] = value
+    return tuple(row)
+
+
+def _powers(point: Fraction, count: int) -> tuple[Fraction, ...]:
+    return tuple(point**power for power in range(count))
+
+
+def _leading(count: int) -> tuple[Fraction, ...]:
+    return (*[Fraction(0)] * (count - 1), Fraction(1))
+
+
+def _product_of_roots(roots: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
+    """Return the coefficients of ``Π (x - root)``, lowest first."""
+    coefficients = [Fraction(1)]
+    for root in roots:
+        shifted = [Fraction(0), *coefficients]
+        coefficients = [a - root * b for a, b in zip(shifted, [*coefficients, Fraction(0)], strict=True)]
+    return tuple(coefficients)

@@ -1,0 +1,1 @@
+"""Brings memory into an order that vectors can read, and back."""

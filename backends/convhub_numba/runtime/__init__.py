@@ -1,0 +1,1 @@
+"""Compiles kernels, keeps them, and runs them on threads with scratch memory."""

@@ -1,0 +1,119 @@
+"""Compiles a kernel for the types of its arguments, or loads what an earlier process compiled."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from llvmlite.binding import ffi
+from numba import types
+from numba.core import event
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.runtime import rtsys
+
+from convhub.backend import apart
+
+from ..pipeline import KNOWN_VERSIONS
+from ..vectors.half import stored_type
+from . import forks, kernel_cache
+
+__all__ = ["address", "compiled", "float_array", "sizes_of"]
+
+log = logging.getLogger("convhub.numba")
+_results: dict[tuple[Any, ...], Any] = {}
+
+# Of Numba and of llvmlite, which takes it in every call of LLVM; both are taken in this order where both are.
+forks.wait_for(global_compiler_lock, ffi.lib._lock)
+
+
+def float_array(dtype: str, dimensions: int) -> types.Array:
+    """Return Numba's type of an array: contiguous if one-dimensional, of any strides otherwise."""
+    return types.Array(stored_type(dtype), dimensions, "C" if dimensions == 1 else "A")
+
+
+def sizes_of(kind: type) -> types.NamedUniTuple:
+    """Return Numba's type of a NamedTuple of integers."""
+    return types.NamedUniTuple(types.int64, len(kind._fields), kind)  # type: ignore[attr-defined]
+
+
+def compiled(kernel: Any, *signature: Any) -> Callable[..., Any]:
+    """Return the machine code of `kernel` for these argument types, from the disk if it is there.
+
+    What is returned does not look at its arguments' types: Numba's dispatcher would, at each call, and takes
+    longer over it than a small convolution.
+    """
+    entry: Callable[..., Any] = _result(kernel, signature).entry_point
+    return entry
+
+
+def address(kernel: Any, *signature: Any) -> int:
+    """Return where the machine code of `kernel` for these argument types begins, for `calls.call`."""
+    result = _result(kernel, signature)
+    return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
+
+
+def _result(kernel: Any, signature: tuple[Any, ...]) -> Any:
+    """Return what Numba knows of a compiled kernel; it is kept, and with it the machine code."""
+    key = (kernel, *signature)
+    result = _results.get(key)
+    return apart(_made, key) if result is None else result
+
+
+def _made(key: tuple[Any, ...]) -> Any:
+    kernel, *signature = key
+    with forks.lock:
+        result = _results.get(key)
+        if result is None:
+            given = tuple(signature)
+            result = _results[key] = _from_disk(kernel, given) or _compile(kernel, given)
+    return result
+
+
+def _from_disk(kernel: Any, signature: tuple[Any, ...]) -> Any | None:
+    """Return machine code that an earlier process has kept, or None.
+
+    Numba, before it loads any, loads whatever compiling might need, which takes longer than all else in a
+    process's first call. Code that is already machine code needs of that the runtime's symbols alone.
+    """
+    with global_compiler_lock:
+        if numba.version_info.short in KNOWN_VERSIONS:
+            rtsys.initialize(kernel.targetctx)
+        else:
+            kernel.targetctx.refresh()
+        return kernel_cache.load(kernel, signature)
+
+
+class _Announce(event.Listener):
+    """Say that a kernel is being compiled, before it starts: the caller waits for seconds."""
+
+    def __init__(self, kernel: Any) -> None:
+        self.kernel = kernel
+        self.began = 0.0
+
+    def on_start(self, event: Any) -> None:
+        """Log one line; the functions that the kernel calls are compiled in passing, and have none."""
+        if event.data["dispatcher"] is self.kernel:
+            self.began = time.perf_counter()
+            folder = kernel_cache.folder()
+            kept = "not to be kept" if folder is None else f"to be kept in {folder}"
+            log.info("compiling %s, %s", self._name, kept)
+
+    def on_end(self, event: Any) -> None:
+        """Log how long it took."""
+        if event.data["dispatcher"] is self.kernel:
+            log.info("compiling %s took %.1f s", self._name, time.perf_counter() - self.began)
+
+    @property
+    def _name(self) -> str:
+        return f"{self.kernel.__module__}.{self.kernel.__name__}"
+
+
+def _compile(kernel: Any, signature: tuple[Any, ...]) -> Any:
+    with event.install_listener("numba:compile", _Announce(kernel)):
+        kernel.compile(signature)
+    result = kernel.overloads[signature]
+    kernel_cache.save(kernel, signature, result)
+    return result

@@ -1,0 +1,1 @@
+"""Writes the inner loops as LLVM vector code."""
