@@ -179,7 +179,7 @@ def _sizes(problem: Problem, part: Correlation, planes: Planes, **blocks: int) -
 
 
 def gemm_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) -> Stage:
-    """Return the blocks of `gemm.correlate`."""
+    """Return the blocks of `gemm.kernels.correlate`."""
     planes = _planes(part, problem.dtype)
     images, M, C = problem.batch, part.out_channels, part.source_channels
     A, B = part.rows.count, part.columns.count
@@ -245,7 +245,7 @@ def gemm_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
 
 
 def indirect_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) -> Stage:
-    """Return the blocks of `indirect.correlate`."""
+    """Return the blocks of `indirect.kernels.correlate`."""
     planes = _planes(part, problem.dtype)
     A, B = part.rows.count, part.columns.count
     in_place = planes.inside and tile.lanes <= B
@@ -331,7 +331,7 @@ def grad_weight_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
 
 
 def dot_stage(problem: Problem, tile: Tile) -> Stage:
-    """Return the blocks of `dot.correlate`; `tile.vectors` is how many taps are summed at once."""
+    """Return the blocks of `dot.kernels.correlate`; `tile.vectors` is how many taps are summed at once."""
     (part,) = correlations(problem.replace(primitive="forward"))
     planes = _planes(part, problem.dtype)
     M, C = part.out_channels, part.source_channels

@@ -107,7 +107,7 @@ def correlate(
     """Compute tasks `first` to `last`; a task is a block of rows by a block of columns of one group's ``dw``.
 
     `dy` is (N, K, P, Q) and `x` (N, C, H, W), of any strides; `flat_dy` and `flat_x` are the same memory in
-    one dimension where they lie contiguous and are used in place. `taps` and `phases` are those of `gemm`.
+    one dimension where they lie contiguous and are used in place. `taps`, `phases`: see `gemm.kernels`.
     """
     M, C, T = z.out_channels, z.in_channels, taps.shape[0]
     width = vectors * lanes

@@ -1,8 +1,8 @@
 """Chooses the algorithm that runs a problem, its blocks and its threads. Plans are cached.
 
 =============  ==================================================================================
-winograd       small kernels of many channels; for grad_weight: `winograd_weight`
-implicit_gemm  many channels, pixels of channels as they lie; for grad_weight: `implicit_weight`
+winograd       small kernels of many channels; for grad_weight: `winograd/kernels_weight`
+implicit_gemm  many channels, pixels of channels as they lie; for grad_weight: `implicit_gemm/kernels_weight`
 gemm           matrix products on panels of gathered pixels: `gemm`, `grad_weight`
 depthwise      depthwise layers, with vectors of channels; for grad_weight: `depthwise_weight`
 grouped        small groups, with vectors of a group's channels; for grad_weight: `grouped_weight`

@@ -1,4 +1,4 @@
-"""The inner loops of grouped layers with vectors of channels: intrinsics like those of `tiles`."""
+"""Writes the inner loops of grouped layers with vectors of channels, as `gemm_microkernel` does."""
 
 from __future__ import annotations
 

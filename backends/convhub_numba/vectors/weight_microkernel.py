@@ -1,4 +1,4 @@
-"""The inner loop of weight gradients with vectors of channels: an intrinsic like those of `tiles`."""
+"""Writes the inner loop of weight gradients with vectors of channels, as `gemm_microkernel` does."""
 
 from __future__ import annotations
 

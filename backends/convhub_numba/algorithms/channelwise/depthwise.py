@@ -117,8 +117,8 @@ def correlate(
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is some rows of one image for `lanes` channels.
 
-    The arguments are those of `gemm.correlate`, except that `parts` has a `Part` in each row and `taps`
-    where in a row of pixels each column tap begins; `vectors` is how many outputs are summed at once.
+    The arguments are those of `gemm.kernels.correlate`, except that `parts` has a `Part` in each row and
+    `taps` where in a row of pixels each column tap begins; `vectors` is how many outputs are summed at once.
 
     Where the kernel covers the image, going through the taps would meet mostly padding. There the loop goes
     through the pixels of a row, and weights take their place: neighbouring outputs meet a pixel by

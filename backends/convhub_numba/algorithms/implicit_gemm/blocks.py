@@ -22,7 +22,7 @@ TERMS_AT_ONCE = 192
 
 
 def implicit_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile, threads: int) -> Stage:
-    """Return the blocks of `implicit_gemm.correlate`; `tile` is a `register_tile`."""
+    """Return the blocks of `kernels.correlate`; `tile` is a `register_tile`."""
     M, C = parts[0].out_channels, parts[0].source_channels
     lanes, images = tile.lanes, problem.batch
     out_rows, out_columns = problem.result_shape[2:]

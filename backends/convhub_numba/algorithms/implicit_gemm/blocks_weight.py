@@ -19,7 +19,7 @@ SUM_BYTES = 12 * 1024 * 1024  # of a task
 
 
 def implicit_weight_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
-    """Return the blocks of `implicit_weight.correlate`; `tile` is a `weight_register_tile`."""
+    """Return the blocks of `kernels_weight.correlate`; `tile` is a `weight_register_tile`."""
     C, M = problem.group_channels
     lanes, taps = tile.lanes, math.prod(problem.kernel_size)
     channels = round_up(C, lanes)

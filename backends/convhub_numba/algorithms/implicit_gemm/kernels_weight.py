@@ -1,7 +1,7 @@
 """The gradient of the weight as a matrix product of the source's pixels and the gradient's, as they lie.
 
 ``dw[k, c, tap] = Σ dy[pixel, k] · x[pixel * stride + tap, c]``: both are turned to pixels of channels side by
-side (see `implicit_gemm`), and a register tile of source channels by vectors of output channels is summed
+side (see `kernels`), and a register tile of source channels by vectors of output channels is summed
 over a list of pixels, whatever the taps, the stride, and the rows' lengths.
 
 Pixels are summed in blocks, blocks in groups (see `chains`), in their order: always the same, whatever the

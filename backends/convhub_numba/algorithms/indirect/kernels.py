@@ -23,7 +23,7 @@ def correlate(
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a tile of one image's pixels for a block of groups.
 
-    The arguments are those of `gemm.correlate`; `height` is the number of a group's output channels.
+    The arguments are those of `gemm.kernels.correlate`; `height` is the number of a group's output channels.
     """
     C, T = z.source_channels, taps.shape[0]
     terms = C * T

@@ -27,7 +27,7 @@ SUMS = 24  # vectors in registers, of 32; half of it where a machine has 16
 
 
 def phases_tile(problem: Problem, tile: Tile) -> Tile | None:
-    """Return the register tile if `phases.correlate` suits a grad_input problem, else None."""
+    """Return the register tile if `kernels.correlate` suits a grad_input problem, else None."""
     C, step = problem.in_channels, problem.stride[1]
     if problem.groups > 1 or C > MOST_CHANNELS or step not in STEPS:
         return None
@@ -41,7 +41,7 @@ def phases_tile(problem: Problem, tile: Tile) -> Tile | None:
 
 
 def phases_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
-    """Return the blocks of `phases.correlate`."""
+    """Return the blocks of `kernels.correlate`."""
     (top, _), (left, _) = problem.padding
     step_h, step_w = problem.stride
     R, S = problem.kernel_size

@@ -92,9 +92,9 @@ def correlate(
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a tile of one image's ``dx``, in all channels and phases.
 
-    The arguments are those of `gemm.correlate`, except that `columns` lists the kernel columns in the order
-    of `phase_tiles.shared_columns`, `rows` has (phase, kernel row, row of dy from the phase's first on), and
-    the four literals at the end are those that order the columns.
+    The arguments are those of `gemm.kernels.correlate`, except that `columns` lists the kernel columns as
+    `phase_microkernel.shared_columns` orders them, by the four literals at the end, and `rows` has (phase,
+    kernel row, row of dy from the phase's first on).
     """
     K, C, W = z.out_channels, height, z.out_columns
     pad, at = scratch[: z.pad_items], z.pad_items

@@ -20,7 +20,7 @@ MOST_CHANNELS = 512  # of dy: so many sums are kept for each channel of x
 
 
 def pointwise_tile(problem: Problem, tile: Tile) -> Tile | None:
-    """Return the register tile if `pointwise_grad_weight.correlate` suits a problem, else None."""
+    """Return the register tile if `kernels_weight.correlate` suits a problem, else None."""
     if problem.kernel_size != (1, 1) or problem.groups > 1 or problem.out_channels > MOST_CHANNELS:
         return None
     pixels = problem.output_size[0] * problem.output_size[1]
@@ -30,7 +30,7 @@ def pointwise_tile(problem: Problem, tile: Tile) -> Tile | None:
 
 
 def pointwise_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
-    """Return the blocks of `pointwise_grad_weight.correlate`; a tile has `tile.vectors` channels of x."""
+    """Return the blocks of `kernels_weight.correlate`; a tile has `tile.vectors` channels of x."""
     (part,) = correlations(problem.replace(primitive="forward"))
     planes = _planes(part, problem.dtype)
     M, C, columns = part.out_channels, part.source_channels, part.columns.count

@@ -44,7 +44,7 @@ def _filled(problem: Problem, tile: Tile) -> float:
 
 
 def stem_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) -> Stage:
-    """Return the blocks of `stem.correlate`."""
+    """Return the blocks of `kernels.correlate`."""
     planes = _planes(part, problem.dtype)
     A, B, C = part.rows.count, part.columns.count, part.source_channels
     copied = 0 if planes.inside else C * tile.item
@@ -84,7 +84,7 @@ def stem_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
 
 
 def stem_dots_tile(problem: Problem, tile: Tile) -> Tile | None:
-    """Return the register tile if `stem_grad_weight.correlate` suits a problem, else None."""
+    """Return the register tile if `kernels_weight.correlate` suits a problem, else None."""
     terms = problem.in_channels * problem.kernel_size[0] * problem.kernel_size[1]
     if not _few_channels(problem) or _filled(problem, tile) < (4 / 5 if terms <= FEW_TERMS else 7 / 8):
         return None
@@ -92,7 +92,7 @@ def stem_dots_tile(problem: Problem, tile: Tile) -> Tile | None:
 
 
 def stem_dots_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
-    """Return the blocks of `stem_grad_weight.correlate`; `tile.vectors` taps are summed at once."""
+    """Return the blocks of `kernels_weight.correlate`; `tile.vectors` taps are summed at once."""
     (part,) = correlations(problem.replace(primitive="forward"))
     planes = _planes(part, problem.dtype)
     M, half = part.out_channels, tile.vectors // 2

@@ -49,7 +49,7 @@ def correlate(
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a tile of one image's pixels, in all channels.
 
-    The arguments are those of `gemm.correlate`; there is one group.
+    The arguments are those of `gemm.kernels.correlate`; there is one group.
     """
     M, C, T = z.out_channels, z.source_channels, taps.shape[0]
     terms, width = C * T, vectors * lanes

@@ -19,7 +19,7 @@ from .matrices import Scheme
 __all__ = ["AxisTiles", "axis_tiles", "best_tiling", "register_tile", "tilings", "winograd_stage"]
 
 #: Sides of tiles to choose from, and the most taps that one phase may have. Which of them keep the bound
-#: depends on the other axis and on how many terms are summed: see `winograd_error`.
+#: depends on the other axis and on how many terms are summed: see `error`.
 SIDES = (4, 3, 2, 1)
 MOST_TAPS = 7
 MOST_POINTS = 20  # along one axis: transforms are compiled without loops
@@ -37,7 +37,7 @@ PLAIN_COST = 1.1  # of plain sums, packing included
 
 
 class AxisTiles(NamedTuple):
-    """How tiles lie along one axis; see `winograd.Sizes`."""
+    """How tiles lie along one axis; see `kernels.Sizes`."""
 
     scheme: Scheme
     dilation: int
@@ -114,7 +114,7 @@ def register_tile(channels: int, tile: Tile) -> Tile:
 
 
 def winograd_stage(problem: Problem, axes: tuple[AxisTiles, AxisTiles], tile: Tile, threads: int) -> Stage:
-    """Return the blocks of `winograd.correlate`; `tile` is a `register_tile`."""
+    """Return the blocks of `kernels.correlate`; `tile` is a `register_tile`."""
     high, wide = axes
     M, C = _channels(problem)
     points = high.scheme.points * wide.scheme.points

@@ -55,7 +55,7 @@ def best_weight_tiling(problem: Problem, tile: Tile) -> tuple[float, tuple[AxisT
 def winograd_weight_stage(
     problem: Problem, axes: tuple[AxisTiles, AxisTiles], tile: Tile, threads: int
 ) -> Stage:
-    """Return the blocks of `winograd_weight.correlate`; `tile` is a `weight_register_tile`."""
+    """Return the blocks of `kernels_weight.correlate`; `tile` is a `weight_register_tile`."""
     high, wide = axes
     C, M = problem.group_channels
     points = high.scheme.points * wide.scheme.points

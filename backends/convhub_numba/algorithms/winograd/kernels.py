@@ -3,7 +3,7 @@
 Tiles of the source and the kernels are transformed, multiplied element by element, which summed over the
 channels is one matrix product for each element, and transformed back (Lavin and Gray 2015,
 arXiv:1509.09308). Vectors run along channels, so that tiles of any shape lie anywhere: with a stride, the
-phases are filters side by side (see `winograd_matrices`); with a dilation, tiles interleave.
+phases are filters side by side (see `matrices`); with a dilation, tiles interleave.
 
 A tile's outputs share its source pixels, so that one NaN or infinity reaches all of them: those outputs are
 left to `recompute`.

@@ -2,7 +2,7 @@
 
 The map from a kernel to an output tile is linear in the kernel; its transpose takes the gradient of the tile
 to that of the kernel: ``dw = Gᵀ [Σ (A dy Aᵀ) ⊙ (Bᵀ x B)] G``, the sum over all tiles being one matrix product
-for each element. Tiles are those of forward, `winograd`.
+for each element. Tiles are those of forward, `kernels`.
 
 Tiles are summed in blocks, blocks in groups (see `chains`), in their order: always the same, whatever the
 threads. What is not finite `recompute` computes again.
@@ -26,7 +26,7 @@ __all__ = ["Sizes", "correlate"]
 
 
 class Sizes(NamedTuple):
-    """What the kernel must know of a problem and its blocking; lengths in elements. See `winograd.Sizes`."""
+    """What the kernel must know of a problem and its blocking; lengths in elements. See `kernels.Sizes`."""
 
     images: int
     groups: int

@@ -9,7 +9,7 @@ With a stride, each phase of the taps is a filter of its own, over its own phase
 out as in grad_input, of the output): the matrices of the phases lie side by side in one larger one.
 
 The points decide the error: those with ±2/3 and ±3/2 amplify it half as much as the usual ±1 and ±2, which a
-search over small fractions for the least `winograd_error.amplification` shows (compare Barabasz et al. 2020,
+search over small fractions for the least `error.amplification` shows (compare Barabasz et al. 2020,
 arXiv:1803.10986). Of points alike in that, those are taken whose matrices need rounding least.
 """
 

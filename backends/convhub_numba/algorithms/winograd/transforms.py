@@ -1,6 +1,6 @@
 """Winograd's transforms: small constant matrices applied to both sides of a rectangle of vectors.
 
-Numba's cache of compiled transforms knows this file's age and not that of `winograd_matrices`: where the
+Numba's cache of compiled transforms knows this file's age and not that of `matrices`: where the
 points change, so must something here.
 
 Each lane is a channel of its own. All offsets and strides count elements; nothing is checked. The axes'
