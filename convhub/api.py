@@ -1,4 +1,4 @@
-"""The four functions: check, choose, run, hand back."""
+"""Has the four functions: each checks, chooses, runs and hands back."""
 
 from __future__ import annotations
 

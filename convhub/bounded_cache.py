@@ -1,4 +1,4 @@
-"""A cache of what a function returned, bounded in bytes: a value may be a table of any size."""
+"""Caches what a function returned, bounded in bytes: a value may be a table of any size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every error that convhub raises on purpose.
+"""Defines every error that convhub raises on purpose.
 
 ::
 

@@ -1,4 +1,4 @@
-"""`explain`: which backend would run a call, and why each other one would not."""
+"""Explains which backend would run a call, and why each other one would not."""
 
 from __future__ import annotations
 

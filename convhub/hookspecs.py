@@ -1,4 +1,4 @@
-"""The hooks that a plugin may implement, by pluggy.
+"""Declares the hooks that a plugin may implement, by pluggy.
 
 A plugin is a module (or any object) named in the entry-point group ``convhub``; it implements any of
 these with ``@convhub.backend.hookimpl``. They are asked when plugins are loaded and when a choice is made;

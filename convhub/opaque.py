@@ -1,4 +1,4 @@
-"""Keep `torch.compile` from tracing convhub, without importing torch.
+"""Keeps `torch.compile` from tracing convhub, without importing torch.
 
 torch's compiler, Dynamo, follows Python code and compiles a version of it for each new number that it meets:
 for convhub's checks of arguments that is once per layer, until its limit is reached. What convhub does is no

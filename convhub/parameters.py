@@ -1,4 +1,4 @@
-"""One form for each parameter of a call: what was written becomes pairs of plain integers, or is refused.
+"""Reads each parameter of a call: what was written becomes pairs of plain integers, or is refused.
 
 Values are told apart by type, since ``True == 1 == 1.0`` would otherwise pass, and ``type()`` alone tells the
 type: an object may answer `isinstance` as it likes. What an object raises while it is read is the cause of

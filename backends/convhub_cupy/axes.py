@@ -1,4 +1,4 @@
-"""Forward, and the phases of grad_input, as correlations whose taps are in arithmetic progressions."""
+"""Describes forward, and the phases of grad_input, as correlations whose taps are evenly spaced."""
 
 from __future__ import annotations
 

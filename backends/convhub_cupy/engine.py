@@ -1,4 +1,4 @@
-"""The three primitives: the plan's kernels, given arrays where they lie and numbers."""
+"""Runs the three primitives: the plan's kernels, given arrays where they lie and numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The primitives on tensor cores: operands are packed, some images at a time, and then multiplied."""
+"""Runs the primitives on tensor cores: packs operands, some images at a time, and multiplies them."""
 
 from __future__ import annotations
 

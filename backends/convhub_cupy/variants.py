@@ -1,4 +1,4 @@
-"""The variants of the kernels: their tiles, the C++ types of elements, and all of them as one list."""
+"""Lists the variants of the kernels, with their tiles and the C++ types of elements."""
 
 from __future__ import annotations
 

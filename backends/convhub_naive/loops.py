@@ -1,4 +1,4 @@
-"""Convolution and its two adjoints, as loops over single numbers.
+"""Computes convolution and its two adjoints by loops over single numbers.
 
 All three are one sum over the same products. `places` walks through them: each place says that the
 weight ``w[k, c, r, s]`` joins the output ``y[n, k, p, q]`` to the pixel ``x[n, channel, h, w]``. Read

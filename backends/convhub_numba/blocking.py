@@ -1,4 +1,4 @@
-"""The sizes of tiles and blocks, chosen so that what is used again is still in a cache."""
+"""Chooses sizes of tiles and blocks, so that what is used again is still in a cache."""
 
 from __future__ import annotations
 

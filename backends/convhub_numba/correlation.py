@@ -1,4 +1,4 @@
-"""Forward and grad_input as one thing: dense correlations, each with its taps.
+"""Describes forward and grad_input as one thing: dense correlations, each with its taps.
 
 ``forward`` is one of them. ``grad_input`` with a stride is ``stride_h * stride_w`` of them, one for each
 phase of the rows and columns of ``dx``: pixel ``h = first + a * stride`` meets only the kernel rows ``r``

@@ -1,4 +1,4 @@
-"""The three primitives: make the plan, hand arrays and scratch to the kernels, share out the tasks."""
+"""Runs the three primitives: makes the plan, hands arrays and scratch to kernels, shares out the tasks."""
 
 from __future__ import annotations
 

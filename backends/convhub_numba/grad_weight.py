@@ -1,4 +1,4 @@
-"""The gradient of the weight as matrix products, reduced over blocks of pixels.
+"""Computes the gradient of the weight as matrix products, reduced over blocks of pixels.
 
 ``dw[k, (c, r, s)] = Σ dy[k, pixel] · x[pixel, (c, r, s)]``: the rows of ``dy`` are read as they lie, those of
 ``x`` are gathered into panels, turned in registers so that the vector's lanes are elements of ``dw``.

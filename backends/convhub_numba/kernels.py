@@ -1,4 +1,4 @@
-"""The compiled entries of the algorithms: which function, for which types of arguments."""
+"""Finds the compiled entries of the algorithms: which function, for which types of arguments."""
 
 from __future__ import annotations
 

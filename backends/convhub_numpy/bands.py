@@ -1,4 +1,4 @@
-"""Depthwise convolution: tap by tap, over long lines instead of the rows of images.
+"""Computes depthwise convolution tap by tap, over long lines instead of the rows of images.
 
 The rows of a padded image are laid one after the other into one line for each channel, and for each phase
 of the stride its own. Through one tap, all results of the image then gather from one stretch of such a

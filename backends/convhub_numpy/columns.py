@@ -1,4 +1,4 @@
-"""Columns: the pixels that each result gathers, one column a result, for a matrix product.
+"""Gathers the pixels of each result as a column, for a matrix product.
 
 The arrangement is Chellapilla, Puri and Simard's, *High performance convolutional neural networks for
 document processing* (2006), known as im2col; here it is made for one tile at a time.

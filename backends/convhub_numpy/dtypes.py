@@ -1,4 +1,4 @@
-"""In which type numbers are multiplied and added, for each type that they come in."""
+"""Says in which type numbers are multiplied and added, for each type that they come in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forward and grad_input: each number of the result gathers products of a source and a weight."""
+"""Computes forward and grad_input: each number gathers products of a source and a weight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sharing a call's items among threads that last as long as the call.
+"""Shares a call's items among threads that last as long as the call.
 
 Whatever may happen to the calling thread between two instructions (Ctrl-C, a signal handler that raises)
 leaves nothing behind: the other threads stop at their next item, and end. A thread that cannot be started, in

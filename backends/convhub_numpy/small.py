@@ -1,4 +1,4 @@
-"""Small convolutions in a dozen calls to NumPy, since each call costs more than their arithmetic.
+"""Computes small convolutions in a dozen calls to NumPy, each of which costs more than the arithmetic.
 
 A window over an array, made by strides that overlap, shows every column at once, and one copy writes
 them all. No tile, thread or buffer is needed.

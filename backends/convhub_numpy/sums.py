@@ -1,4 +1,4 @@
-"""Long sums in blocks: numbers that are alike, added one after another, err by more than is promised.
+"""Adds long sums in blocks: equal numbers, added one after another, err by more than is promised.
 
 Each of n additions of the same number may round the same way, by eps/8 of the result on average, while the
 bound is (8 + √n) eps. NumPy adds by pairs along the axis of its innermost loop only, and a BLAS adds some

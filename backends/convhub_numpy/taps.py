@@ -1,4 +1,4 @@
-"""Convolution tap by tap: multiply a shifted source by one weight, and add.
+"""Computes convolution tap by tap: multiplies a shifted source by one weight, and adds.
 
 For depthwise convolutions, whose matrices would be slivers, this is the fastest that NumPy does. It
 also leaves padding out, where a matrix of columns multiplies it by zero, so that it is the way for

@@ -1,4 +1,4 @@
-"""grad_weight: each weight sums the products of the outputs and the pixels that it joins."""
+"""Computes grad_weight: each weight sums the products of the outputs and the pixels that it joins."""
 
 from __future__ import annotations
 

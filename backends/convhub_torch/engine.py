@@ -1,4 +1,4 @@
-"""Forward and both gradients by torch's operators.
+"""Computes forward and both gradients by torch's operators.
 
 torch pads alike on both sides and computes every output that fits. Where a problem differs, the input is
 copied into a frame that fits its outputs exactly: padded on each side by what they use, and cut off where

@@ -1,4 +1,4 @@
-"""Convolution tap by tap, leaving padding out: for operands with NaN or infinities."""
+"""Computes convolution tap by tap, leaving padding out, for operands with NaN or infinities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CUDA arrays of torch for backends of CuPy's, and the reverse: the same memory, stream and device.
+"""Hands CUDA arrays of torch to CuPy's backends, and the reverse, in one memory, stream and device.
 
 While such a call runs, both libraries work on one device, the operands', and on one stream: the one that is
 current in the caller's library. So the work is ordered like any other of the caller's, nothing waits, and no

@@ -1,4 +1,4 @@
-"""The classes of layers, so that a mean is one of kinds of layers and not of how often a list has each.
+"""Sorts layers into classes, so that a mean is one of kinds and not of how often a list has each.
 
 The first rule that holds decides:
 

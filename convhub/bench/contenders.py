@@ -1,4 +1,4 @@
-"""The two sides of a comparison: the same layer as a call of convhub, and as a call of torch.
+"""Makes the two sides of a comparison: the same layer as a call of convhub, and as a call of torch.
 
 Both are called as users call them. convhub by its public functions, which check their arguments, choose the
 backend and look at what it returns; torch by ``torch.conv2d``, ``torch.conv_transpose2d`` and

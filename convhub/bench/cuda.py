@@ -1,4 +1,4 @@
-"""CUDA through the library whose arrays a side gets: which device, timing by events, giving memory back.
+"""Times CUDA through the library whose arrays a side gets: which device, events, giving memory back.
 
 An event is a mark in the work of a stream, and the device notes the time when it comes by. Two of them around
 many calls tell how long the device was busy with these, whatever the host did meanwhile. Each side is timed

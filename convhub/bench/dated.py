@@ -1,4 +1,4 @@
-"""Results as files named by the date, the chip and the dtype, to be kept beside each other."""
+"""Keeps results beside each other as files named by the date, the chip and the dtype."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layers that are timed: published lists in ``shapes/``, files of the user's, problems as texts.
+"""Reads the layers that are timed: published lists in ``shapes/``, users' files, problems as texts.
 
 A layer is a convolution or a transposed convolution with its sizes. In the lists it has no primitive and no
 dtype; it becomes one problem for each primitive that is timed. For a transposed layer convhub's primitives

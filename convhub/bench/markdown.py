@@ -1,4 +1,4 @@
-"""A report as Markdown, for the documentation."""
+"""Writes a report as Markdown, for the documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Letting a process keep the memory that it frees, so that the arithmetic is timed and not the system.
+"""Lets a process keep the memory that it frees, so that the arithmetic is timed and not the system.
 
 By default glibc gives a large array back to the system when it is freed, and the next one of its size is new
 pages, each zeroed by the system when it is first touched: much of the time of a layer that waits for memory.

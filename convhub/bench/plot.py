@@ -1,4 +1,4 @@
-"""A report as one figure: the ratio of every layer by class, and rates below the roof of the machine."""
+"""Draws a report: the ratio of every layer by class, and rates below the roof of the machine."""
 
 from __future__ import annotations
 

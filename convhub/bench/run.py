@@ -1,4 +1,4 @@
-"""Run a benchmark: one worker process for each mode of memory, one after the other."""
+"""Runs a benchmark: one worker process for each mode of memory, one after the other."""
 
 from __future__ import annotations
 

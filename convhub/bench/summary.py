@@ -1,4 +1,4 @@
-"""Means of ratios: of each class over its layers, and of all over the classes, never over all rows.
+"""Takes means of ratios: of each class over its layers, and of all over the classes, never over rows.
 
 Lists have many layers of one kind and few of another; a mean over rows would tell of the lists. Ratios are
 averaged geometrically, so that twice as fast and half as fast make one.

@@ -1,4 +1,4 @@
-"""Timing two calls in turns, so that what disturbs one disturbs the other."""
+"""Times two calls in turns, so that what disturbs one disturbs the other."""
 
 from __future__ import annotations
 

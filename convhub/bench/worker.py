@@ -1,4 +1,4 @@
-"""The process that times: it reads a `Work` from stdin and writes a line of JSON for each step to stdout.
+"""Times layers in a process of its own, from a `Work` on stdin to a line of JSON for each step on stdout.
 
 A process of its own for each mode of memory, since malloc cannot be set back (`memory`), and since the
 number of threads of some libraries is fixed when they are loaded.

@@ -1,4 +1,4 @@
-"""The commands put together, and what is common to them: help, version, errors and exit codes."""
+"""Puts the commands together, with what is common to them: help, version, errors and exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The suite in a process of its own, undisturbed by any configuration of pytest that lies about."""
+"""Runs the suite in a process of its own, whatever configuration of pytest there is."""
 
 from __future__ import annotations
 

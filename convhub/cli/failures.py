@@ -1,4 +1,4 @@
-"""Plugins that could not be used, as every command shows them."""
+"""Shows plugins that could not be used, in the same way in every command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``--json [FILE]``, which is the same in every command: to standard output, or to a file.
+"""Writes ``--json [FILE]``, the same in every command: to standard output, or to a file.
 
 Neither click nor every version of typer has options whose value may be left out, so the command line is
 completed before they read it: ``--json`` alone becomes ``--json=-``.

@@ -1,4 +1,4 @@
-"""Tables on a terminal that is too narrow: first their headers break, then each row becomes a few lines."""
+"""Fits tables to a narrow terminal: first their headers break, then each row becomes a few lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bar on stderr for work that takes a while, where somebody is watching."""
+"""Shows a bar on stderr for work that takes a while, where somebody is watching."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each command checks all settings before it does anything."""
+"""Checks all settings before a command does anything."""
 
 from __future__ import annotations
 

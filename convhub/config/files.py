@@ -1,4 +1,4 @@
-"""Looking for configuration files, and reading them.
+"""Looks for configuration files, and reads them.
 
 A file that cannot be looked for (a home that this user may not enter, a working folder that is gone) is
 absent, and a note says so. What is there under the name of ours, and cannot be read, is an error.

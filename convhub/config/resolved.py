@@ -1,4 +1,4 @@
-"""The settings in force, which every call looks up."""
+"""Resolves the settings in force, which every call looks up."""
 
 from __future__ import annotations
 

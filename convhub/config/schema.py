@@ -1,4 +1,4 @@
-"""Every setting: its type, its default, what it means, and whether a value may stand there."""
+"""Declares every setting: its type, its default, what it means, and which values are allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""On which line each key and each element of an array stands in a TOML file; `tomllib` does not say.
+"""Finds the line of each key and array element in a TOML file, which `tomllib` does not tell.
 
 The text has been read by `tomllib` before, so it is known to be right, and whatever is not needed to follow
 keys and brackets is passed over.

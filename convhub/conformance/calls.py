@@ -1,4 +1,4 @@
-"""Calling a backend as users do, by name, so that no other can answer in its place."""
+"""Calls a backend as users do, by name, so that no other can answer in its place."""
 
 from __future__ import annotations
 

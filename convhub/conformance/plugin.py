@@ -1,4 +1,4 @@
-"""The suite's part in pytest: its options, its tests, its report, and the summary at the end.
+"""Adds the suite to pytest: its options, its tests, its report, and the summary at the end.
 
 An installed convhub brings it into every run of pytest, so it imports nothing of the suite before the
 suite is wanted.

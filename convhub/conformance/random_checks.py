@@ -1,4 +1,4 @@
-"""Random problems, by hypothesis; what fails is found again as the smallest problem that still does."""
+"""Checks random problems by hypothesis; of what fails it finds the smallest that still does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The suite's tests: one for each problem with all its checks, and a few of the backend as a whole."""
+"""Defines the suite's tests: one for each problem with all its checks, and a few of the whole backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The suite itself, for every backend, or for those that ``--convhub-backend`` names."""
+"""Runs the suite on every backend, or on those that ``--convhub-backend`` names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every check on one problem and one backend, as data; and random problems to try.
+"""Runs every check on one problem and one backend, as data; and draws random problems to try.
 
 This needs neither pytest nor hypothesis nor torch; without torch its checks are skipped, and say so.
 """

@@ -1,4 +1,4 @@
-"""A small network, with a transposed layer in it, learns to read and to clean handwritten digits."""
+"""Trains a small network, with a transposed layer, to read and to clean handwritten digits."""
 
 from __future__ import annotations
 

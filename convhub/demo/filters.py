@@ -1,4 +1,4 @@
-"""Two banks of filters for a photograph, as weights of a convolution."""
+"""Makes two banks of filters for a photograph, as weights of a convolution."""
 
 from __future__ import annotations
 

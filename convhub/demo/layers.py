@@ -1,4 +1,4 @@
-"""Random layers, forward and all gradients, on every backend, against float64 and against torch.
+"""Runs random layers, forward and all gradients, on every backend, against float64 and torch.
 
 This is the experiment of the notebook that convhub grew out of, extended: it knew stride 1, no padding and
 square kernels, and compared with an absolute mean squared error only.

@@ -1,4 +1,4 @@
-"""The errors of the random layers, as two tables."""
+"""Prints the errors of the random layers, as two tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The packages that only the demo needs."""
+"""Names the packages that only the demo needs."""
 
 from __future__ import annotations
 

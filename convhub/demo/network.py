@@ -1,4 +1,4 @@
-"""A small convolutional network on NumPy arrays, with every convolution and every gradient by convhub.
+"""Builds a small network on NumPy arrays, with every convolution and every gradient by convhub.
 
 It reads an 8 × 8 picture of a digit with noise on it, says which digit it is, and paints the picture again
 without the noise (a denoising autoencoder: Vincent et al., 2008). ``relu`` follows `first`, `second` and

@@ -1,4 +1,4 @@
-"""A photograph taken apart by filters and put together again, on every backend."""
+"""Takes a photograph apart by filters and puts it together again, on every backend."""
 
 from __future__ import annotations
 

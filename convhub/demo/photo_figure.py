@@ -1,4 +1,4 @@
-"""The photograph, what the filters see, and what the transposed convolution makes of it."""
+"""Draws the photograph, what the filters see, and what the transposed convolution makes of it."""
 
 from __future__ import annotations
 

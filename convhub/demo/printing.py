@@ -1,4 +1,4 @@
-"""Tables of numbers for people."""
+"""Prints tables of numbers for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""torch itself, called directly: what convhub's backends are compared with. Absent, it is left out."""
+"""Calls torch itself, with which convhub's backends are compared; without torch it is left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Full checks of each result, where the setting ``check`` (``CONVHUB_CHECK=1``) asks for them.
+"""Checks each result fully, where the setting ``check`` (``CONVHUB_CHECK=1``) asks for it.
 
 What is always checked costs a microsecond (`convhub.dispatch.invoke`); this costs more than the call. Each
 call is made twice, and

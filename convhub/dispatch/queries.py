@@ -1,4 +1,4 @@
-"""Asking a backend's own functions about it, whatever they do: raise, give what is no answer, or never end.
+"""Asks a backend's own functions about it, whatever they do: raise, answer nonsense, or never end.
 
 An answer that breaks the contract counts as a reason against the backend, and is marked as a fault: that a
 machine has no GPU is nothing wrong, that `availability` raises is.

@@ -1,4 +1,4 @@
-"""Modes of torch that a caller may have switched on, and that no backend's arithmetic may depend on.
+"""Keeps from a backend those modes of torch that a caller may have switched on.
 
 They belong to the caller's own operators: autocast would round a backend's operands to 16 bits, a default
 device or another `TorchFunctionMode` would replace functions that it calls, a `TorchDispatchMode` or a

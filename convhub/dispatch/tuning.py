@@ -1,4 +1,4 @@
-"""Measured choices: which of the backends that can run a problem is the fastest here.
+"""Measures which of the backends that can run a problem is the fastest here.
 
 With ``tune = true`` the candidates are timed once for each problem, on random data, the first time it is
 met; what was found holds for this machine, these versions and this number of threads, and for every later

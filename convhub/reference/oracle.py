@@ -1,4 +1,4 @@
-"""The right result of a problem, by arithmetic that shares nothing with any backend.
+"""Computes the right result of a problem, by arithmetic that shares nothing with any backend.
 
 One generator, `products`, walks through every product of the definition once; what adds them up depends
 on the type:

@@ -1,4 +1,4 @@
-"""Elements of a result, computed again: exactly, from the definition, and only as many as are asked for.
+"""Computes elements of a result again: exactly, from the definition, and only those asked for.
 
 It gathers the products of the formula in `convhub.problem` for each element by itself, and so shares
 nothing with any backend. `convhub.reference.oracle` computes whole results instead, for small problems.

@@ -1,4 +1,4 @@
-"""A new distribution with a backend of its own, complete and passing its tests, to begin from.
+"""Writes a new distribution with a backend, complete and passing its tests, to begin from.
 
 Its files stand in ``templates/``, each as it will be, with what `string.Template` puts in: ``$name`` of the
 backend, ``$module`` the same as Python has it, and ``$convhub``, the requirement of this convhub.

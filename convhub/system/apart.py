@@ -1,4 +1,4 @@
-"""Doing what must not be interrupted half way where nothing interrupts it: in another thread.
+"""Does what must not be interrupted half way where nothing interrupts it: in another thread.
 
 Handlers of signals run in the main thread, between any two instructions. An import that Ctrl-C ends half way
 may leave a library that can be imported no more (torch says that a function already has a docstring), and a

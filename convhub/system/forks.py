@@ -1,4 +1,4 @@
-"""A fork waits until no other thread is importing a module.
+"""Makes a fork wait until no other thread is importing a module.
 
 Python locks a module while it is being imported. A child that is forked meanwhile inherits the lock without
 the thread that would release it, and its own import of that module would wait for ever: at the first call of

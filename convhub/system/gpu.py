@@ -1,4 +1,4 @@
-"""The GPUs of this machine, asked of NVIDIA's driver itself: nothing need be installed for it.
+"""Asks NVIDIA's driver for the GPUs of this machine; nothing need be installed for it.
 
 This file imports nothing but the standard library, so that it can also be run where nothing else is::
 

@@ -1,4 +1,4 @@
-"""The machine that something was measured or checked on: a figure without it says nothing."""
+"""Describes the machine on which something was measured: a figure without it says nothing."""
 
 from __future__ import annotations
 

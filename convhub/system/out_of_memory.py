@@ -1,4 +1,4 @@
-"""That memory has run out, told by one kind of error whichever library says it.
+"""Recognises that memory has run out, whichever library says it, and raises one kind of error.
 
 NumPy, Numba and CuPy raise a `MemoryError`; torch a `RuntimeError` that only its text tells apart, or on a
 GPU an error of its own named `OutOfMemoryError`; CUDA's driver and its libraries an error with a code.

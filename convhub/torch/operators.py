@@ -1,4 +1,4 @@
-"""The three primitives as operators of torch's: ``torch.ops.convhub.forward`` and so on.
+"""Registers the three primitives as operators of torch's: ``torch.ops.convhub.forward`` and so on.
 
 An ordinary call does not come here, since torch's dispatcher would cost it more than a tiny convolution. It
 is for tensors that are wrapped, and for when something records: then torch's dispatcher unwraps what its

@@ -1,4 +1,4 @@
-"""Bringing the source of a correlation into an order that vectors can read.
+"""Brings the source of a correlation into an order that vectors can read.
 
 `load_planes` copies a piece of the source with its zero padding, split by the phase of rows and columns, so
 that whatever the stride, neighbouring outputs read neighbouring elements and no boundary needs a test.

@@ -1,4 +1,4 @@
-"""Packing weights so that vectors run along output channels, and unpacking their gradient."""
+"""Packs weights so that vectors run along output channels, and unpacks their gradient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turning planes into pixels of all their channels side by side, and back.
+"""Turns planes into pixels of all their channels side by side, and back.
 
 What is summed over channels reads pixels as they lie; no stride, dilation or image border cuts its vectors
 short. Squares of channels by pixels are turned in registers (the layout of channels inside of pixels:

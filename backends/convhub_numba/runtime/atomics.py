@@ -1,4 +1,4 @@
-"""Reading and writing one int64 that several threads see, by its address, without locks."""
+"""Reads and writes one int64 that several threads see, by its address, without locks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calling one kernel's machine code from another by its address.
+"""Calls one kernel's machine code from another by its address.
 
 A kernel that has what varies as a literal, and little else, compiles in a moment. One that has all the rest
 calls it by address, and is compiled once for all of them.

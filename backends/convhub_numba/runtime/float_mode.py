@@ -1,4 +1,4 @@
-"""The floating-point mode of a thread: rounding, and whether it flushes what is below the normal numbers.
+"""Reads and sets a thread's floating-point mode: rounding, and flushing of what is below normal numbers.
 
 A thread is born with its creator's, and `torch.set_flush_denormal` sets that of the thread that calls it. So
 that results depend neither on who calls nor on which thread computes which part, kernels run in the mode that

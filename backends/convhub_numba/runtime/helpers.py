@@ -1,4 +1,4 @@
-"""The threads that help: starting them, waking them, letting them sleep, ending them.
+"""Starts the threads that help, wakes them, lets them sleep, and ends them.
 
 Whatever strikes a caller between two instructions (Ctrl-C, a signal handler that raises) leaves nothing
 behind, since there is nothing to put back: a helper is started and counted by one call into C, takes its

@@ -1,4 +1,4 @@
-"""Letting Ctrl-C, and any other signal, be heard while a kernel runs.
+"""Lets Ctrl-C, and any other signal, be heard while a kernel runs.
 
 Python runs the handler of a signal in its main thread, between two instructions of its own. A call of many
 seconds would not come to any: so the thread that leads it asks Python every so often, in machine code, to

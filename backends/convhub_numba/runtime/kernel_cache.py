@@ -1,4 +1,4 @@
-"""Compiled kernels in files, one for each kernel and types of arguments.
+"""Keeps compiled kernels in files, one for each kernel and types of arguments.
 
 A file is a header and a pickle. The header has a digest of all that follows, so that nothing is unpickled or
 run which this engine did not write whole; and a stamp of all that the machine code depends on. A file that is

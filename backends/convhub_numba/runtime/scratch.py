@@ -1,4 +1,4 @@
-"""Scratch memory: one buffer for each calling thread, kept between calls.
+"""Lends scratch memory: one buffer for each calling thread, kept between calls.
 
 Mapping its pages again costs more than a small convolution.
 """

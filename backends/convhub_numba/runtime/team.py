@@ -1,4 +1,4 @@
-"""Sharing a kernel's tasks among threads that wait in machine code, without Python's lock.
+"""Shares a kernel's tasks among threads that wait in machine code, without Python's lock.
 
 To wake a sleeping thread, or to hand it Python's lock, takes as long as a small layer. Here a helper waits in
 `serve`, spinning, for the address of a job in its mailbox; `lead` posts the job, takes tasks itself, and

@@ -1,4 +1,4 @@
-"""Inner loops of dot products: some rows of one side with some shifted rows of the other."""
+"""Writes inner loops of dot products: some rows of one side with some shifted rows of the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Emitting LLVM vector code: what Numba's own loops do not become.
+"""Emits LLVM vector code: what Numba's own loops do not become.
 
 A plain Numba loop keeps its accumulators in memory and stops at a third of the machine's peak. An `Emitter`
 writes whole reduction loops whose accumulators are phi nodes, that is registers. The element type is that of

@@ -1,4 +1,4 @@
-"""The inner loops: intrinsics that sum a tile of outputs in registers.
+"""Writes the inner loops that sum a tile of outputs in registers, as intrinsics.
 
 All offsets and strides are 64-bit and count elements; nothing is checked. Arguments that shape the code
 (`rows`, `vectors`, `taps`, `number`, `lanes`) are literal integers.

@@ -1,4 +1,4 @@
-"""float16 and bfloat16: they lie in memory as 16 bits, and are computed with as float32.
+"""Widens and narrows float16 and bfloat16, which lie in memory as 16 bits and are computed as float32.
 
 Numba knows neither on CPUs, so the bits of float16 reach the kernels as uint16 and those of bfloat16 as
 int16: these two types say which of the two an array holds. Kernels widen what they copy to scratch memory and

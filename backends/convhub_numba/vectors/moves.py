@@ -1,4 +1,4 @@
-"""Moving vectors: intrinsics that copy, gather and turn elements.
+"""Moves vectors: intrinsics that copy, gather and turn elements.
 
 All offsets and strides are 64-bit and count elements; nothing is checked. Arguments that shape the code
 (`rows`, `vectors`, `taps`, `number`, `lanes`) are literal integers.

@@ -1,4 +1,4 @@
-"""Inner loops that sum all phases of a row of ``dx`` from one load of ``dy``.
+"""Writes inner loops that sum all phases of a row of ``dx`` from one load of ``dy``.
 
 With a stride of 2, output column 2b + f is a sum over every second kernel column, which of them depends on
 the phase f; but the vectors of ``dy`` that the phases read are the same, a few columns apart. A tile holds

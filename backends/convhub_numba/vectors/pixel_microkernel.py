@@ -1,4 +1,4 @@
-"""The inner loop over pixels of many channels: an intrinsic that sums pixels by output channels in registers.
+"""Writes the inner loop that sums pixels of many channels by output channels in registers.
 
 All offsets and strides are 64-bit and count elements; nothing is checked. Arguments that shape the code
 (`rows`, `vectors`, `lanes`) are literal integers.

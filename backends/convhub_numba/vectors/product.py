@@ -1,4 +1,4 @@
-"""The product of a block of rows with a panel, register tile by register tile."""
+"""Multiplies a block of rows by a panel, register tile by register tile."""
 
 from __future__ import annotations
 

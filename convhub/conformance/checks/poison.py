@@ -1,4 +1,4 @@
-"""Memory that is full of garbage, so that an element which is never written shows up."""
+"""Fills memory with garbage, so that an element which is never written shows up."""
 
 from __future__ import annotations
 

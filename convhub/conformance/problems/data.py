@@ -1,4 +1,4 @@
-"""Operands for a problem: random, positive, small integers; each a function of problem and seed alone."""
+"""Makes operands of a problem: random, positive, small integers; each by problem and seed alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same numbers laid out in memory in every way that callers do."""
+"""Lays the same numbers out in memory in every way that callers do."""
 
 from __future__ import annotations
 

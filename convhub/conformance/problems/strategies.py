@@ -1,4 +1,4 @@
-"""Random problems for hypothesis, which shrinks what fails to its smallest form."""
+"""Draws random problems by hypothesis, which shrinks what fails to its smallest form."""
 
 from __future__ import annotations
 

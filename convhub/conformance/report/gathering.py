@@ -1,4 +1,4 @@
-"""Gathering what the tests of the suite found, in one process or several, into one report."""
+"""Gathers what the tests of the suite found, in one process or several, into one report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report as lines of text, for the end of pytest's own."""
+"""Prints a report as lines of text, at the end of pytest's own."""
 
 from __future__ import annotations
 

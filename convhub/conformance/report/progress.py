@@ -1,4 +1,4 @@
-"""A file in which a run of pytest says how far it is, for the program that waits for it."""
+"""Writes to a file how far a run of pytest is, for the program that waits for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forward and grad_input of depthwise layers, with vectors of channels.
+"""Computes forward and grad_input of depthwise layers, with vectors of channels.
 
 Channels that do not mix are the ideal lanes: no vector is ever cut short by the end of a row, and neither
 stride nor padding costs anything. What it does cost is to turn the planes, `lanes` channels at a time, into

@@ -1,4 +1,4 @@
-"""The sizes of tiles for depthwise layers in vectors of channels."""
+"""Chooses the sizes of tiles for depthwise layers in vectors of channels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gradient of a depthwise layer's weight, with vectors of channels.
+"""Computes the gradient of a depthwise layer's weight, with vectors of channels.
 
 As in `depthwise`, planes are turned into pixels of `lanes` channels. The sums of several taps, `height` rows
 of them by `vectors`, stay in registers, one vector each, while the pixels of ``dy`` and those of ``x`` that

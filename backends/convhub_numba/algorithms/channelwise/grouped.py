@@ -1,4 +1,4 @@
-"""Forward and grad_input of layers with small groups, with vectors of a group's output channels.
+"""Computes forward and grad_input of small groups, with vectors of a group's output channels.
 
 As in `depthwise`, planes are turned into pixels, so that neither the ends of rows nor stride nor padding
 cost anything. Each product is a vector of weights, of as many output channels, times one channel of a pixel.

@@ -1,4 +1,4 @@
-"""The gradient of the weight for small groups, with vectors of a group's output channels.
+"""Computes the weight gradient of small groups, with vectors of a group's output channels.
 
 As in `grouped`, planes are turned into pixels. The sums of `height` taps, one below the other, by `vectors`
 input channels stay in registers, each a vector of output channels, while the pixels of ``dy`` and those of

@@ -1,4 +1,4 @@
-"""The sizes of tiles for the weight gradient of small groups in vectors of channels."""
+"""Chooses the sizes of tiles for the weight gradient of small groups in vectors of channels."""
 
 from __future__ import annotations
 

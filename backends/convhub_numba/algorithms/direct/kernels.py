@@ -1,4 +1,4 @@
-"""Plain loops that need no scratch memory: for problems whose tiles do not fit the workspace limit.
+"""Computes anything by plain loops without scratch memory, where tiles do not fit the workspace limit.
 
 Every sum is taken in runs of at most 128 terms, and these in runs of 128 again, so that the error grows with
 the square root of the number of terms even where all are alike.

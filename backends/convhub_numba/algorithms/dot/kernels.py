@@ -1,4 +1,4 @@
-"""The gradient of the weight as dot products of image rows: for groups of few channels, depthwise above all.
+"""Computes the weight gradient of groups of few channels as dot products of image rows.
 
 One element of ``dw`` is the dot product of a plane of ``dy`` with a shifted plane of ``x``. Each vector of
 ``dy`` is loaded once for several taps; the lanes are added up at the end of a block of rows, and blocks in

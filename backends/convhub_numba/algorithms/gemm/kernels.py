@@ -1,4 +1,4 @@
-"""Forward and grad_input as matrix products whose columns are gathered a panel at a time.
+"""Computes forward and grad_input as matrix products whose columns are gathered a panel at a time.
 
 A panel holds, for a few terms of the sum, the pixels that a few neighbouring outputs need: the im2col matrix,
 but never more of it than fits the first-level cache. The blocking is that of Goto and van de Geijn,

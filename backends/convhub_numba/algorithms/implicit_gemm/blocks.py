@@ -1,4 +1,4 @@
-"""The blocks in which the implicit matrix product runs."""
+"""Chooses the blocks in which the implicit matrix product runs."""
 
 from __future__ import annotations
 

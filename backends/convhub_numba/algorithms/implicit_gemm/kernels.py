@@ -1,4 +1,4 @@
-"""Forward and grad_input as a matrix product whose left side is the source's pixels as they lie.
+"""Computes forward and grad_input as a matrix product whose left side is pixels as they lie.
 
 Planes are turned into pixels of `lanes` channels each; a register tile sums several output pixels by several
 vectors of output channels, reading each source pixel where it is, at one offset for each tap and vector of

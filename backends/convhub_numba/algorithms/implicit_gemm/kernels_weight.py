@@ -1,4 +1,4 @@
-"""The gradient of the weight as a matrix product of the source's pixels and the gradient's, as they lie.
+"""Computes the weight gradient as a matrix product of the source's pixels and the gradient's.
 
 ``dw[k, c, tap] = Σ dy[pixel, k] · x[pixel * stride + tap, c]``: both are turned to pixels of channels side by
 side (see `kernels`), and a register tile of source channels by vectors of output channels is summed

@@ -1,4 +1,4 @@
-"""Forward and grad_input where a group has few output channels: depthwise, grouped, stems and heads.
+"""Computes forward and grad_input where a group has few output channels, by vectors of pixels.
 
 Gathering pixels into panels pays only if many channels use them. Here each vector of pixels is read where
 the planes lie, at one offset for each term (the indirection of Dukhan 2019, arXiv:1907.02129), by a tile as

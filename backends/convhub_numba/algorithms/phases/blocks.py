@@ -1,4 +1,4 @@
-"""The sizes of tiles for grad_input with a stride by all phases of a row at once."""
+"""Chooses the sizes of tiles for grad_input with a stride by all phases of a row at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""grad_input with a stride, of layers with few input channels: all phases of a row from one load of ``dy``.
+"""Computes grad_input with a stride, of few input channels: all phases of a row from one load of ``dy``.
 
 A column of ``dx`` meets the kernel columns of its phase only (see `correlation`). To compute the phases one
 after another reads ``dy`` as often and writes every other column of ``dx``; where so few channels are summed

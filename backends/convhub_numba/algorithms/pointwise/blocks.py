@@ -1,4 +1,4 @@
-"""The sizes of tiles for the gradient of the weight of 1 by 1 kernels."""
+"""Chooses the sizes of tiles for the weight gradient of 1 by 1 kernels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gradient of the weight of 1 by 1 kernels: dot products of whole planes.
+"""Computes the weight gradient of 1 by 1 kernels as dot products of whole planes.
 
 A plane of ``x`` needs no shifting here, so that its pixels are the lanes of vectors read where they lie, or
 from a copy of every `stride`-th of them; to turn them into panels, as `grad_weight` does, would cost part

@@ -1,4 +1,4 @@
-"""The sizes of tiles for layers with few input channels."""
+"""Chooses the sizes of tiles for layers with few input channels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forward of layers with few input channels: the first of a network.
+"""Computes forward of layers with few input channels, such as the first of a network.
 
 So few terms are summed for each output that to gather them into panels takes as long as a good part of the
 products. Here each vector of pixels is read where the planes lie, at one offset for each term, as in

@@ -1,4 +1,4 @@
-"""The gradient of the weight of layers with few input channels: dot products of rows of pixels.
+"""Computes the weight gradient of layers with few input channels as dot products of rows of pixels.
 
 Few elements of ``dw`` share a pixel of ``x``, so that turning pixels into panels, as `grad_weight` does,
 would cost much of the time. Here the lanes are pixels, of several channels of ``dy`` and several shifted

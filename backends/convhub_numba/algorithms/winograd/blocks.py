@@ -1,4 +1,4 @@
-"""Winograd's tiles: their schemes along each axis, how much they save, and the blocks in which they run."""
+"""Chooses Winograd's schemes along each axis, by what they save, and the blocks in which they run."""
 
 from __future__ import annotations
 

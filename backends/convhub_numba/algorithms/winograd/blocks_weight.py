@@ -1,4 +1,4 @@
-"""The blocks in which Winograd's algorithm computes the gradient of the weight."""
+"""Chooses the blocks in which Winograd's algorithm computes the gradient of the weight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forward and grad_input of layers of many channels by Winograd's minimal filtering.
+"""Computes forward and grad_input of layers of many channels by Winograd's minimal filtering.
 
 Tiles of the source and the kernels are transformed, multiplied element by element, which summed over the
 channels is one matrix product for each element, and transformed back (Lavin and Gray 2015,

@@ -1,4 +1,4 @@
-"""The gradient of the weight by Winograd's minimal filtering, transposed.
+"""Computes the gradient of the weight by Winograd's minimal filtering, transposed.
 
 The map from a kernel to an output tile is linear in the kernel; its transpose takes the gradient of the tile
 to that of the kernel: ``dw = Gᵀ [Σ (A dy Aᵀ) ⊙ (Bᵀ x B)] G``, the sum over all tiles being one matrix product

@@ -1,4 +1,4 @@
-"""The matrices of Winograd's minimal filtering, computed exactly from their interpolation points.
+"""Computes the matrices of Winograd's minimal filtering exactly, from their interpolation points.
 
 ``y = Aᵀ [(G g) ⊙ (Bᵀ d)]`` gives `outputs` neighbouring outputs of a correlation with `taps` taps from
 ``outputs + taps - 1`` products (Winograd, *Arithmetic Complexity of Computations*, 1980; Lavin and Gray 2015,

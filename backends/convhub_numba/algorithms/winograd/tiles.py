@@ -1,4 +1,4 @@
-"""Tiles of an array as Winograd's algorithm has them: listed, loaded as pixels, transformed."""
+"""Lists tiles as Winograd's algorithm has them, loads them as pixels, and transforms them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Winograd's transforms as machine code, found by their schemes."""
+"""Finds Winograd's transforms, as machine code, by their schemes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Winograd's transforms: small constant matrices applied to both sides of a rectangle of vectors.
+"""Applies Winograd's transforms, small constant matrices, to both sides of a rectangle of vectors.
 
 Numba's cache of compiled transforms knows this file's age and not that of `matrices`: where the
 points change, so must something here.
