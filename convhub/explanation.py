@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from . import api, arguments, config
 from .arrays import describe
-from .dispatch.candidates import Verdict, automatic, current_registry, verdicts
+from .dispatch.candidates import Verdict, automatic, verdicts
 from .dispatch.choose import NotMeasured, choose
+from .dispatch.options import current_registry
 from .dispatch.request import Request, request
 from .errors import ArgumentTypeError, BackendError, one_line, shown
 from .parameters import mask_of_three

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, ArgumentTypeError
+from .cuda_exchange import cupy_to_torch, torch_to_cupy
 from .dtypes import NUMPY_NAMES, numpy_dtype
 from .info import Array, describe, facts
 
@@ -111,24 +112,12 @@ def _plain_tensor(tensor: Array) -> Array:
     return tensor.detach().resolve_conj().resolve_neg()
 
 
-def _torch_to_cupy(tensor: Array) -> Array:
-    from .cuda_exchange import torch_to_cupy
-
-    return torch_to_cupy(tensor)
-
-
-def _cupy_to_torch(array: Array) -> Array:
-    from .cuda_exchange import cupy_to_torch
-
-    return cupy_to_torch(array)
-
-
 _CONVERTERS: dict[tuple[str, str], Callable[[Array], Array]] = {
     ("torch", "torch"): _plain_tensor,
     ("torch", "numpy"): _torch_to_numpy,
     ("numpy", "torch"): _numpy_to_torch,
-    ("torch", "cupy"): _torch_to_cupy,
-    ("cupy", "torch"): _cupy_to_torch,
+    ("torch", "cupy"): torch_to_cupy,
+    ("cupy", "torch"): cupy_to_torch,
 }
 
 
@@ -138,11 +127,7 @@ def to_numpy(array: Array) -> np.ndarray[Any, np.dtype[Any]]:
         return array
     if hasattr(array, "get"):  # of CuPy
         return np.asarray(array.get())
-    plain = array.detach().resolve_conj().resolve_neg().cpu()
-    if str(plain.dtype) == "torch.bfloat16":
-        torch: Any = sys.modules["torch"]
-        return np.asarray(plain.view(torch.int16).numpy().view(numpy_dtype("bfloat16")))
-    return np.asarray(plain.numpy())
+    return np.asarray(_torch_to_numpy(array.detach().cpu()))
 
 
 def conjugate(array: Array) -> Array:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from .. import config
 from ..backend import Backend
-from ..dispatch.candidates import automatic, current_registry, reason_against
+from ..dispatch.candidates import automatic, reason_against
+from ..dispatch.options import current_registry
 from ..errors import ArgumentError, BackendUnavailableError
 from ..problem import Problem
 from .contenders import TORCH

@@ -12,8 +12,9 @@ import numpy as np
 
 from .. import config
 from ..arrays import numpy_lacks, to_numpy
-from ..dispatch.candidates import current_registry, verdicts
+from ..dispatch.candidates import verdicts
 from ..dispatch.execute import execute
+from ..dispatch.options import current_registry
 from ..dispatch.request import Request
 from ..errors import ConfigurationError, UnknownBackendError
 from ..plugins import Registered

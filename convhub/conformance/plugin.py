@@ -159,8 +159,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _cases(config: pytest.Config, wanted: Wanted, folder: Path) -> list[Case]:
-    from ..dispatch.candidates import current_registry
-    from ..dispatch.options import check_name
+    from ..dispatch.options import check_name, current_registry
     from .report.xfails import Xfails, read_xfails
     from .subjects import subjects_of
     from .suite import NAMES, cases_of, side_by_side

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import api, config
 from ..callers_code import raised_by_caller
-from ..dispatch.candidates import run_options
+from ..dispatch.options import run_options
 from ..problem import ITEM_BYTES, PRIMITIVES, Problem
 from .calls import refuse_fallback, refused, registered
 from .problems.cases import declared_problem

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .. import config
 from ..backend import Accuracy, Backend
-from ..dispatch.candidates import current_registry, run_options
+from ..dispatch.options import current_registry, run_options
 from ..problem import Problem
 from ..reference.bounds import machine_epsilon, worst
 from ..reference.oracle import Exact, Operands, exact

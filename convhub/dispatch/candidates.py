@@ -19,11 +19,9 @@ __all__ = [
     "automatic",
     "availability",
     "available_backends",
-    "current_registry",
     "judge",
     "judge_availability",
     "reason_against",
-    "run_options",
     "verdicts",
 ]
 

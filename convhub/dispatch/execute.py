@@ -27,6 +27,7 @@ logger = logging.getLogger("convhub")
 internal_observers: list[Callable[[CallEvent], None]] = []
 
 
+# What torch may trace calls `execute.execute`: `hidden` puts another function under the name in this module.
 @hidden
 def execute(problem: Problem, operands: Operands, wanted: Request, library: str) -> Array:
     """Return the result of one primitive, computed by the backend that is chosen for it."""

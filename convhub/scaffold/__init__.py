@@ -11,7 +11,7 @@ import re
 import string
 from pathlib import Path
 
-from ..dispatch.candidates import current_registry
+from ..dispatch.options import current_registry
 from ..errors import ArgumentError
 from ..plugins.declarations import wrong_name
 from ..system.versions import version_of

@@ -77,6 +77,21 @@ def test_they_are_kept(tree):
         ("backends/convhub_naive/loops.py", "import convhub_numpy", "no backend imports another"),
         ("convhub/arrays/convert.py", "import convhub_torch", "convhub imports no backend"),
         ("backends/convhub_naive/loops.py", "from convhub.arrays import facts", INWARDS),
+        (
+            "backends/convhub_numba/algorithms/stem/kernels.py",
+            "from ..gemm import kernels",
+            "no algorithm of the numba engine imports another",
+        ),
+        (
+            "backends/convhub_numba/layout/pack.py",
+            "from ..algorithms.gemm import kernels",
+            "the numba engine imports downwards only",
+        ),
+        (
+            "backends/convhub_numba/vectors/moves.py",
+            "from ..runtime import team",
+            "the vectors of the numba engine know nothing of threads and compiling",
+        ),
     ],
 )
 def test_each_can_fail(tree, file, line, broken):

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from ... import config
 from ...backend import Backend, Capabilities
-from ...dispatch.candidates import automatic, availability, current_registry
+from ...dispatch.candidates import automatic, availability
+from ...dispatch.options import current_registry
 from ...plugins import Registered, Registry
 from ...problem import PRIMITIVES
 from ..failures import failure_row, show_failures

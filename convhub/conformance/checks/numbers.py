@@ -14,7 +14,7 @@ import numpy as np
 from ... import config
 from ...arrays import numpy_dtype
 from ...backend import Accuracy
-from ...dispatch.candidates import run_options
+from ...dispatch.options import run_options
 from ...problem import Problem, with_primitive
 from ...reference.bounds import Worst, bound, worst
 from ...reference.oracle import Array, Exact, Operands, count_products, exact, two_product

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ... import backend as contract
-from ...dispatch.candidates import current_registry
+from ...dispatch.options import current_registry
 from ...problem import ITEM_BYTES
 from ...system.machine import Machine, this_machine
 from ...system.versions import versions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...dispatch.candidates import current_registry
+from ...dispatch.options import current_registry
 from ...problem import PRIMITIVES
 from .findings import Report, Tested
 
