@@ -33,7 +33,7 @@ from asv.results import Results, iter_results
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from convhub.figures import ACCENT, INK, MUTED, SECOND, canvas, heading
+from convhub.plotting import ACCENT, INK, MUTED, SECOND, canvas, heading
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent

@@ -11,7 +11,7 @@ import functools
 import operator
 from typing import Any, NamedTuple
 
-from .arrays import Array, Facts, common_facts, describe, look
+from .arrays import Array, ArrayInfo, common_info, describe, fingerprint
 from .errors import ArgumentError, ArgumentTypeError, ShapeError
 from .parameters import Sides, group_count, padding_sides, pair, symmetric_padding
 from .problem import Pair, Problem, transposed_output_size
@@ -34,7 +34,7 @@ def conv2d_call(
     padding: Any,
     dilation: Any,
     groups: Any,
-) -> tuple[Call, Facts]:
+) -> tuple[Call, ArrayInfo]:
     """Return the checked call of a convolution, and the facts of its input.
 
     Parameters
@@ -68,7 +68,7 @@ def conv_transpose2d_call(
     output_padding: Any,
     groups: Any,
     dilation: Any,
-) -> tuple[Call, Facts]:
+) -> tuple[Call, ArrayInfo]:
     """Return the checked call of a transposed convolution, and the facts of its input."""
     key = _key("conv_transpose2d", arrays, (stride, padding, output_padding, groups, dilation))
     known = _known.get(key)
@@ -90,14 +90,14 @@ def conv_transpose2d_call(
     return _remembered(key, call, input_facts)
 
 
-_known: dict[tuple[Any, ...] | None, tuple[Call, Facts]] = {}
+_known: dict[tuple[Any, ...] | None, tuple[Call, ArrayInfo]] = {}
 
 
 def _key(name: str, arrays: dict[str, Array | None], parameters: tuple[Any, ...]) -> tuple[Any, ...] | None:
     """Return what decides whether a call is right, or None where that takes more than a look."""
     kinds = []
     for array in arrays.values():
-        kind = None if array is None else look(array)
+        kind = None if array is None else fingerprint(array)
         if kind is None and array is not None:
             return None
         kinds.append(kind)
@@ -122,7 +122,7 @@ def _written(value: Any, depth: int = 0) -> Any:
     return None
 
 
-def _remembered(key: tuple[Any, ...] | None, call: Call, facts: Facts) -> tuple[Call, Facts]:
+def _remembered(key: tuple[Any, ...] | None, call: Call, facts: ArrayInfo) -> tuple[Call, ArrayInfo]:
     if key is not None:
         if len(_known) >= 4096:  # each is small, but shapes may vary without end
             _known.clear()
@@ -130,11 +130,11 @@ def _remembered(key: tuple[Any, ...] | None, call: Call, facts: Facts) -> tuple[
     return call, facts
 
 
-def _facts(arrays: dict[str, Array | None]) -> tuple[Facts, ...]:
+def _facts(arrays: dict[str, Array | None]) -> tuple[ArrayInfo, ...]:
     for name, array in arrays.items():
         if array is None and name != "bias":
             raise ArgumentTypeError(f"{name} is None; it must be an array of NumPy, torch or CuPy")
-    return common_facts(arrays)
+    return common_info(arrays)
 
 
 def check_grad_output(grad_output: Array, shape: Shape, unbatched: bool) -> None:

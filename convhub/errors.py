@@ -190,7 +190,7 @@ def kind_of(value: object) -> str:
     return _cut(_name_of_type(type(value)), VALUE_LIMIT)
 
 
-def text_of(error: BaseException) -> str:
+def safe_str(error: BaseException) -> str:
     """Return the text of a plugin's error, even where that cannot be made; of a long one the beginning."""
     try:
         return limited(str(error))
@@ -201,7 +201,7 @@ def text_of(error: BaseException) -> str:
         return f"(its text cannot be shown: {kind_of(another)})"
 
 
-def said(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return what a plugin's error says, its type first.
 
     Examples
@@ -209,7 +209,7 @@ def said(error: BaseException) -> str:
     >>> said(KeyError("x")), said(MemoryError())
     ("KeyError: 'x'", 'MemoryError')
     """
-    text = text_of(error)
+    text = safe_str(error)
     return f"{kind_of(error)}: {text}" if text else kind_of(error)
 
 
@@ -236,7 +236,7 @@ def one_line(text: str, limit: int = TEXT_LIMIT) -> str:
     return limited(" ".join(filter(None, map(str.strip, str.__str__(text).splitlines()))), limit)
 
 
-def shown(value: object, limit: int = VALUE_LIMIT) -> str:
+def short_repr(value: object, limit: int = VALUE_LIMIT) -> str:
     """Return any value as a message may show it: its `repr`, of no more than `limit` characters.
 
     Lists that contain themselves, integers with more digits than Python prints, and objects whose `repr`

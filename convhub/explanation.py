@@ -12,7 +12,7 @@ from .dispatch.candidates import Verdict, automatic, verdicts
 from .dispatch.choose import NotMeasured, choose
 from .dispatch.options import current_registry
 from .dispatch.request import Request, request
-from .errors import ArgumentTypeError, BackendError, one_line, shown
+from .errors import ArgumentTypeError, BackendError, one_line, short_repr
 from .parameters import mask_of_three
 from .plugins import Failure
 from .problem import Problem, with_primitive
@@ -149,7 +149,7 @@ def _problems(what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[
         )
     if args or kwargs.keys() - {"backend"}:
         raise ArgumentTypeError(
-            f"explain of a problem was given {shown([*args, *kwargs])}; it takes only backend="
+            f"explain of a problem was given {short_repr([*args, *kwargs])}; it takes only backend="
         )
     return [what]
 

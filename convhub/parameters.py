@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .callers_code import raised_by_caller
-from .errors import ArgumentError, ArgumentTypeError, ConvhubError, limited, said, shown
+from .errors import ArgumentError, ArgumentTypeError, ConvhubError, describe_error, limited, short_repr
 from .problem import Pair
 
 __all__ = ["Sides", "group_count", "mask_of_three", "padding_sides", "pair", "symmetric_padding"]
@@ -56,7 +56,7 @@ def group_count(value: Any) -> int:
     if type(value) is not int:
         value = _read("groups", value, lambda: _integer("groups", value, value, right), right)
     if not 1 <= value <= LARGEST:
-        raise ArgumentError(f"groups is {shown(value)}; it must be between 1 and {LARGEST}")
+        raise ArgumentError(f"groups is {short_repr(value)}; it must be between 1 and {LARGEST}")
     return int(value)
 
 
@@ -74,7 +74,7 @@ def mask_of_three(value: Any) -> tuple[bool, bool, bool]:
     items = _read("output_mask", value, lambda: tuple(value) if _is_list(value) else (), right)
     if len(items) == 3 and all(map(_is_boolean, items)):
         return (bool(items[0]), bool(items[1]), bool(items[2]))
-    raise ArgumentTypeError(f"output_mask is {shown(value)}; it must be {right}")
+    raise ArgumentTypeError(f"output_mask is {short_repr(value)}; it must be {right}")
 
 
 def _read(name: str, value: Any, reader: Callable[[], T], right: str) -> T:
@@ -86,9 +86,9 @@ def _read(name: str, value: Any, reader: Callable[[], T], right: str) -> T:
     except Exception as error:
         if raised_by_caller(error):
             raise
-        raised = limited(said(error), 200)
+        raised = limited(describe_error(error), 200)
         raise ArgumentTypeError(
-            f"{name} is {shown(value)}, which raised {raised} when it was read; it must be {right}"
+            f"{name} is {short_repr(value)}, which raised {raised} when it was read; it must be {right}"
         ) from error
 
 
@@ -102,20 +102,20 @@ def _integer(name: str, value: Any, whole: Any, right: str) -> int:
             return int(operator.index(value))
         except TypeError:
             pass  # an array of more than one element has __index__ too; the error below says so
-    raise ArgumentTypeError(f"{name} is {shown(whole)}; it must be {right}")
+    raise ArgumentTypeError(f"{name} is {short_repr(whole)}; it must be {right}")
 
 
 def _pair(name: str, value: Any, least: int, right: str) -> Pair:
     if _is_list(value):
         items = tuple(value)
         if len(items) not in (1, 2):
-            raise ArgumentError(f"{name} is {shown(value)}, of length {len(items)}; it must be {right}")
+            raise ArgumentError(f"{name} is {short_repr(value)}, of length {len(items)}; it must be {right}")
         found = (_integer(name, items[0], value, right), _integer(name, items[-1], value, right))
     else:
         single = _integer(name, value, value, right)
         found = (single, single)
     if not (least <= found[0] <= LARGEST and least <= found[1] <= LARGEST):
-        raise ArgumentError(f"{name} is {shown(value)}; it must be between {least} and {LARGEST}")
+        raise ArgumentError(f"{name} is {short_repr(value)}; it must be between {least} and {LARGEST}")
     return found
 
 
@@ -125,7 +125,7 @@ def _padding_sides(value: Any) -> Sides | str:
             return ((0, 0), (0, 0))
         if value == "same":
             return "same"
-        raise ArgumentError(f"padding is {shown(value)}; it must be {_PADDING}")
+        raise ArgumentError(f"padding is {short_repr(value)}; it must be {_PADDING}")
     if _is_list(value):
         items = tuple(value)
         nested = [_is_list(side) for side in items]
@@ -133,7 +133,7 @@ def _padding_sides(value: Any) -> Sides | str:
             return (_pair("padding", items[0], 0, _PADDING), _pair("padding", items[1], 0, _PADDING))
         if True in nested or len(items) == 4:
             raise ArgumentError(
-                f"padding is {shown(value)}; of four sides it must be ((top, bottom), (left, right))"
+                f"padding is {short_repr(value)}; of four sides it must be ((top, bottom), (left, right))"
             )
     vertical, horizontal = _pair("padding", value, 0, _PADDING)
     return ((vertical, vertical), (horizontal, horizontal))
@@ -142,7 +142,9 @@ def _padding_sides(value: Any) -> Sides | str:
 def _symmetric_padding(value: Any) -> Pair:
     sides = _is_list(value) and any(map(_is_list, value))
     if _is_text(value) or sides or (_is_list(value) and len(value) > 2):
-        raise ArgumentError(f"padding is {shown(value)}; for a transposed convolution it must be {_PAIR}")
+        raise ArgumentError(
+            f"padding is {short_repr(value)}; for a transposed convolution it must be {_PAIR}"
+        )
     return _pair("padding", value, 0, _PAIR)
 
 

@@ -4,7 +4,7 @@ Both are called as their users call them, with NumPy arrays or tensors of the sa
 functions that it exports, torch by ``torch.conv2d``, ``torch.conv_transpose2d`` and
 ``torch.ops.aten.convolution_backward``, the operator that its autograd calls. Neither is given a bias.
 
-`convhub.bench.contenders` does the same for the command, and more, but asv needs what also runs on revisions
+`convhub.bench.sides` does the same for the command, and more, but asv needs what also runs on revisions
 that do not have that module.
 """
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from . import jit
 from .layout.pack import copy_run, list_runs, load_planes
 from .runtime.interrupts import told_to_stop
-from .vectors.half import widened
+from .vectors.half import widen
 from .vectors.moves import transpose_square
 from .vectors.product import multiply_panel
 
@@ -86,7 +86,7 @@ def load_rows(left, dy, n, k0, k1, row0, column0, columns, pixel, count, lanes):
                 copy_run(left, to, dy, start, length, lanes)
             else:
                 for j in range(length):
-                    left[to + j] = widened(dy[n, k, p, q + j])
+                    left[to + j] = widen(dy[n, k, p, q + j])
             t += length
             to += length
 
@@ -101,7 +101,8 @@ def add_groups(totals, sums, count):
 
 @jit.kernel()
 def correlate(
-    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, z, dy_in_place, x_in_place,
+    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, sizes, dy_in_place,
+    x_in_place,
     height_limit, vectors, lanes,
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a block of rows by a block of columns of one group's ``dw``.
@@ -109,47 +110,50 @@ def correlate(
     `dy` is (N, K, P, Q) and `x` (N, C, H, W), of any strides; `flat_dy` and `flat_x` are the same memory in
     one dimension where they lie contiguous and are used in place. `taps`, `phases`: see `gemm.kernels`.
     """
-    M, C, T = z.out_channels, z.in_channels, taps.shape[0]
+    M, C, T = sizes.out_channels, sizes.in_channels, taps.shape[0]
     width = vectors * lanes
-    at = z.pad_items
-    pad, panel = scratch[:at], scratch[at : at + z.panel_items]
-    at += z.panel_items
-    left_scratch = scratch[at : at + z.left_items]
-    at += z.left_items
-    sums, totals = scratch[at : at + z.sum_items], scratch[at + z.sum_items : at + 2 * z.sum_items]
-    offsets, runs = table[: z.block_columns], table[z.block_columns :]
-    m_blocks = (M + z.block_channels - 1) // z.block_channels
-    j_blocks = (C * T + z.block_columns - 1) // z.block_columns
-    image_pixels = z.rows * z.columns
+    at = sizes.pad_items
+    pad, panel = scratch[:at], scratch[at : at + sizes.panel_items]
+    at += sizes.panel_items
+    left_scratch = scratch[at : at + sizes.left_items]
+    at += sizes.left_items
+    sums, totals = (
+        scratch[at : at + sizes.sum_items],
+        scratch[at + sizes.sum_items : at + 2 * sizes.sum_items],
+    )
+    offsets, runs = table[: sizes.block_columns], table[sizes.block_columns :]
+    m_blocks = (M + sizes.block_channels - 1) // sizes.block_channels
+    j_blocks = (C * T + sizes.block_columns - 1) // sizes.block_columns
+    image_pixels = sizes.rows * sizes.columns
     left = flat_dy if dy_in_place else left_scratch
     pixels_from = flat_x if x_in_place else pad
     for task in range(first, last):
-        m0 = task % m_blocks * z.block_channels
-        j0 = task // m_blocks % j_blocks * z.block_columns
+        m0 = task % m_blocks * sizes.block_channels
+        j0 = task // m_blocks % j_blocks * sizes.block_columns
         g = task // m_blocks // j_blocks
-        m1, j1 = min(M, m0 + z.block_channels), min(C * T, j0 + z.block_columns)
+        m1, j1 = min(M, m0 + sizes.block_channels), min(C * T, j0 + sizes.block_columns)
         c0, c1 = j0 // T, (j1 - 1) // T + 1
         stride = (j1 - j0 + width - 1) // width * width
         used = (m1 - m0) * stride
         totals[:used] = 0
         sums[:used] = 0
         block = 0
-        for n in range(z.images):
-            for a0 in range(0, z.rows, z.tile_rows):
-                rows = min(z.rows - a0, z.tile_rows)
-                for b0 in range(0, z.columns, z.tile_columns):
-                    columns = min(z.columns - b0, z.tile_columns)
-                    pad_rows, pitch = rows + z.span_h, columns + z.span_w
-                    plane, start, readable = pad_rows * pitch, 0, z.pad_items
+        for n in range(sizes.images):
+            for a0 in range(0, sizes.rows, sizes.tile_rows):
+                rows = min(sizes.rows - a0, sizes.tile_rows)
+                for b0 in range(0, sizes.columns, sizes.tile_columns):
+                    columns = min(sizes.columns - b0, sizes.tile_columns)
+                    pad_rows, pitch = rows + sizes.span_h, columns + sizes.span_w
+                    plane, start, readable = pad_rows * pitch, 0, sizes.pad_items
                     if x_in_place:
                         pitch = x.shape[3]
                         plane = x.shape[2] * pitch
                         start = (n * x.shape[1] + g * C + c0) * plane + a0 * pitch + b0
-                        readable = z.source_items
+                        readable = sizes.source_items
                     else:
                         load_planes(
-                            pad, x, n, n + 1, g * C + c0, g * C + c1, phases, z.step_h, z.step_w,
-                            a0 + z.shift_h, pad_rows, b0 + z.shift_w, pitch, lanes,
+                            pad, x, n, n + 1, g * C + c0, g * C + c1, phases, sizes.step_h, sizes.step_w,
+                            a0 + sizes.shift_h, pad_rows, b0 + sizes.shift_w, pitch, lanes,
                         )  # fmt: skip
                     for j in range(stride):
                         column = min(j0 + j, j1 - 1)
@@ -159,13 +163,15 @@ def correlate(
                         else:
                             offsets[j] = ((c - c0) * phases.shape[0] + taps[tap, 2]) * plane
                             offsets[j] += taps[tap, 3] * pitch + taps[tap, 4]
-                    for pixel in range(0, rows * columns, z.block_pixels):
+                    for pixel in range(0, rows * columns, sizes.block_pixels):
                         if told_to_stop(watch):
                             return
-                        count = min(z.block_pixels, rows * columns - pixel)
+                        count = min(sizes.block_pixels, rows * columns - pixel)
                         run_count = list_runs(runs, pixel, pixel + count, rows, columns, pitch, 0, lanes)
                         if dy_in_place:
-                            left_at = (n * z.groups + g) * M * image_pixels + a0 * z.columns + b0 + pixel
+                            left_at = (
+                                (n * sizes.groups + g) * M * image_pixels + a0 * sizes.columns + b0 + pixel
+                            )
                             left_at += m0 * image_pixels
                             left_row = image_pixels
                         else:
@@ -182,7 +188,7 @@ def correlate(
                             multiply_panel(sums, j, stride, left, left_at, left_row, panel, count, sums, 0,
                                            True, m1 - m0, wide, height_limit, vectors, lanes)  # fmt: skip
                         block += 1
-                        if block == z.group:
+                        if block == sizes.group:
                             add_groups(totals, sums, used)
                             block = 0
         add_groups(totals, sums, used)

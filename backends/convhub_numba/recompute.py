@@ -12,7 +12,7 @@ import numpy as np
 
 from . import jit
 from .runtime.interrupts import told_to_stop
-from .vectors.half import narrowed, widened
+from .vectors.half import narrow_for, widen
 
 __all__ = ["Geometry", "recompute", "recompute_weight"]
 
@@ -33,7 +33,7 @@ class Geometry(NamedTuple):
 
 
 @jit.kernel()
-def recompute(first, last, watch, out, source, weight, bias, z):
+def recompute(first, last, watch, out, source, weight, bias, sizes):
     """Compute what is not finite in the planes `first` to `last` of ``out``.
 
     `weight` is (groups, M, C, R, S).
@@ -46,30 +46,32 @@ def recompute(first, last, watch, out, source, weight, bias, z):
                 if b % LOOK_EVERY == 0 and told_to_stop(watch):
                     return
                 if not np.isfinite(out[n, channel, a, b]):
-                    total = bias[channel] + plain_sum(source, weight, z, n, channel // M, channel % M, a, b)
-                    out[n, channel, a, b] = narrowed(total, out)
+                    total = bias[channel] + plain_sum(
+                        source, weight, sizes, n, channel // M, channel % M, a, b
+                    )
+                    out[n, channel, a, b] = narrow_for(total, out)
 
 
 @jit.part()
-def plain_sum(source, weight, z, n, g, m, a, b):
+def plain_sum(source, weight, sizes, n, g, m, a, b):
     """Return one output without its bias, as direct sums by channel, these in runs."""
     C, H, W = weight.shape[2], source.shape[2], source.shape[3]
-    total = run = widened(source.dtype.type(0))
+    total = run = widen(source.dtype.type(0))
     zero = total
     for c in range(C):
         part = zero
         for r in range(weight.shape[3]):
             for s in range(weight.shape[4]):
-                if z.spread:
-                    h, w = a + z.top - r * z.dilation_h, b + z.left - s * z.dilation_w
-                    if h % z.stride_h or w % z.stride_w:
+                if sizes.spread:
+                    h, w = a + sizes.top - r * sizes.dilation_h, b + sizes.left - s * sizes.dilation_w
+                    if h % sizes.stride_h or w % sizes.stride_w:
                         continue
-                    h, w = h // z.stride_h, w // z.stride_w
+                    h, w = h // sizes.stride_h, w // sizes.stride_w
                 else:
-                    h = a * z.stride_h - z.top + r * z.dilation_h
-                    w = b * z.stride_w - z.left + s * z.dilation_w
+                    h = a * sizes.stride_h - sizes.top + r * sizes.dilation_h
+                    w = b * sizes.stride_w - sizes.left + s * sizes.dilation_w
                 if 0 <= h < H and 0 <= w < W:
-                    part += widened(weight[g, m, c, r, s]) * widened(source[n, g * C + c, h, w])
+                    part += widen(weight[g, m, c, r, s]) * widen(source[n, g * C + c, h, w])
         run += part
         if run != run:  # NaN, and nothing will change it
             return run
@@ -80,7 +82,7 @@ def plain_sum(source, weight, z, n, g, m, a, b):
 
 
 @jit.kernel()
-def recompute_weight(first, last, watch, dw, dy, x, z):
+def recompute_weight(first, last, watch, dw, dy, x, sizes):
     """Compute what is not finite in the kernels `first` to `last`, output channel by input channel."""
     K, C = dw.shape[0], dw.shape[1]
     M = K * C // x.shape[1]
@@ -89,26 +91,28 @@ def recompute_weight(first, last, watch, dw, dy, x, z):
         for r in range(dw.shape[2]):
             for s in range(dw.shape[3]):
                 if not np.isfinite(dw[k, c, r, s]):
-                    dw[k, c, r, s] = narrowed(plain_weight_sum(watch, dy, x, z, k, k // M * C + c, r, s), dw)
+                    dw[k, c, r, s] = narrow_for(
+                        plain_weight_sum(watch, dy, x, sizes, k, k // M * C + c, r, s), dw
+                    )
 
 
 @jit.part()
-def plain_weight_sum(watch, dy, x, z, k, channel, r, s):
+def plain_weight_sum(watch, dy, x, sizes, k, channel, r, s):
     """Return one element of ``dw``, as sums of runs of terms."""
-    total = run = widened(dy.dtype.type(0))
+    total = run = widen(dy.dtype.type(0))
     part, terms = total, 0
     zero = total
     for n in range(dy.shape[0]):
         for p in range(dy.shape[2]):
             if p % LOOK_EVERY == 0 and told_to_stop(watch):
                 return total
-            h = p * z.stride_h + r * z.dilation_h - z.top
+            h = p * sizes.stride_h + r * sizes.dilation_h - sizes.top
             if not 0 <= h < x.shape[2]:
                 continue
             for q in range(dy.shape[3]):
-                w = q * z.stride_w + s * z.dilation_w - z.left
+                w = q * sizes.stride_w + s * sizes.dilation_w - sizes.left
                 if 0 <= w < x.shape[3]:
-                    part += widened(dy[n, k, p, q]) * widened(x[n, channel, h, w])
+                    part += widen(dy[n, k, p, q]) * widen(x[n, channel, h, w])
                     terms += 1
                     if terms % RUN == 0:
                         run += part

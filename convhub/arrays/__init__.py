@@ -2,19 +2,19 @@
 
 from .convert import conjugate, converter, to_numpy
 from .dtypes import numpy_dtype, numpy_lacks
-from .info import Array, Facts, common_facts, describe, facts, look
+from .info import Array, ArrayInfo, array_info, common_info, describe, fingerprint
 from .sums import channel_sum
 
 __all__ = [
     "Array",
-    "Facts",
+    "ArrayInfo",
+    "array_info",
     "channel_sum",
-    "common_facts",
+    "common_info",
     "conjugate",
     "converter",
     "describe",
-    "facts",
-    "look",
+    "fingerprint",
     "numpy_dtype",
     "numpy_lacks",
     "to_numpy",

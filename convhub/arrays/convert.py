@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import ArgumentError, ArgumentTypeError
 from .cuda_exchange import cupy_to_torch, torch_to_cupy
 from .dtypes import NUMPY_NAMES, numpy_dtype
-from .info import Array, describe, facts
+from .info import Array, array_info, describe
 
 __all__ = ["conjugate", "converter", "to_numpy"]
 
@@ -132,7 +132,7 @@ def to_numpy(array: Array) -> np.ndarray[Any, np.dtype[Any]]:
 
 def conjugate(array: Array) -> Array:
     """Return the complex conjugate; the array itself where it is real."""
-    fact = facts("array", array)
+    fact = array_info("array", array)
     if not fact.dtype.startswith("complex"):
         return array
     if fact.library == "cupy":

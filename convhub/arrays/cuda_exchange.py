@@ -25,7 +25,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from .dtypes import numpy_dtype
-from .info import Array, facts
+from .info import Array, array_info
 
 __all__ = ["cupy_to_torch", "one_stream", "torch_to_cupy"]
 
@@ -123,7 +123,7 @@ def torch_to_cupy(tensor: Array) -> Array:
 def _cupy_view(tensor: Array, device: int) -> Array:
     import cupy
 
-    shape, dtype = tuple(tensor.shape), numpy_dtype(facts("tensor", tensor).dtype)
+    shape, dtype = tuple(tensor.shape), numpy_dtype(array_info("tensor", tensor).dtype)
     memory = _torch_memory()(tensor.untyped_storage(), device)
     # An empty tensor may lie any way into no memory.
     offset = tensor.storage_offset() * dtype.itemsize if tensor.numel() else 0

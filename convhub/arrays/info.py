@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ArgumentError, ArgumentTypeError, DtypeError, MixedArraysError, kind_of, shown
+from ..errors import ArgumentError, ArgumentTypeError, DtypeError, MixedArraysError, kind_of, short_repr
 from .dtypes import NUMPY_NAMES
 
-__all__ = ["Array", "Facts", "common_facts", "describe", "facts", "look"]
+__all__ = ["Array", "ArrayInfo", "array_info", "common_info", "describe", "fingerprint"]
 
 Array = Any
 
 
-class Facts(NamedTuple):
+class ArrayInfo(NamedTuple):
     """What convhub needs to know of an array.
 
     `device` is ``"cpu"`` or ``"cuda:0"``; `dtype` is NumPy's name of it, or ``"bfloat16"``.
@@ -43,10 +43,10 @@ def describe(array: Array) -> str:
     if _is_numpy(array) or _is_torch(array) or _is_cupy(array):
         kind = type(array)
         return f"a {kind.__module__.split('.')[0]}.{kind.__name__} of shape {tuple(array.shape)}"
-    return f"{shown(array)} of type {kind_of(array)}"
+    return f"{short_repr(array)} of type {kind_of(array)}"
 
 
-def facts(name: str, array: Array) -> Facts:
+def array_info(name: str, array: Array) -> ArrayInfo:
     """Return what convhub needs to know of `array`, the argument called `name`.
 
     Raises
@@ -59,15 +59,15 @@ def facts(name: str, array: Array) -> Facts:
     if type(array) is np.ndarray:
         dtype = NUMPY_NAMES.get(array.dtype)
         if dtype is not None:
-            return Facts("numpy", array.shape, dtype, "cpu")
+            return ArrayInfo("numpy", array.shape, dtype, "cpu")
     return _facts_with_checks(name, array)
 
 
-def look(array: Array) -> tuple[Any, ...] | None:
-    """Return what decides the `facts` of an array, to be remembered by; None where only `facts` can tell.
+def fingerprint(array: Array) -> tuple[Any, ...] | None:
+    """Return what decides the `array_info` of an array; None where only `array_info` itself can tell.
 
     A look costs a tenth of a microsecond, for a tensor four. A tensor without memory of its own is one for
-    `facts`: those that torch wraps refuse to tell an address, or tell none.
+    `array_info`: those that torch wraps refuse to tell an address, or tell none.
     """
     kind = type(array)
     if kind is np.ndarray:
@@ -81,7 +81,7 @@ def look(array: Array) -> tuple[Any, ...] | None:
     return None
 
 
-def common_facts(arrays: Mapping[str, Array | None]) -> tuple[Facts, ...]:
+def common_info(arrays: Mapping[str, Array | None]) -> tuple[ArrayInfo, ...]:
     """Return the facts of each array that is not None, all of one library, dtype and device.
 
     Parameters
@@ -93,12 +93,12 @@ def common_facts(arrays: Mapping[str, Array | None]) -> tuple[Facts, ...]:
     MixedArraysError
         Naming both sides, if two arrays differ in library, dtype or device.
     """
-    found: list[Facts] = []
+    found: list[ArrayInfo] = []
     first_name = ""
     for name, array in arrays.items():
         if array is None:
             continue
-        fact = facts(name, array)
+        fact = array_info(name, array)
         if not found:
             first_name = name
         elif (
@@ -109,7 +109,7 @@ def common_facts(arrays: Mapping[str, Array | None]) -> tuple[Facts, ...]:
     return tuple(found)
 
 
-def _mixed(first_name: str, first: Facts, name: str, other: Facts) -> MixedArraysError:
+def _mixed(first_name: str, first: ArrayInfo, name: str, other: ArrayInfo) -> MixedArraysError:
     aspect = next(a for a in ("library", "device", "dtype") if getattr(first, a) != getattr(other, a))
     return MixedArraysError(
         f"{name} of shape {other.shape} has {aspect} {getattr(other, aspect)}, but {first_name} of shape "
@@ -117,17 +117,19 @@ def _mixed(first_name: str, first: Facts, name: str, other: Facts) -> MixedArray
     )
 
 
-def _facts_with_checks(name: str, array: Array) -> Facts:
+def _facts_with_checks(name: str, array: Array) -> ArrayInfo:
     if _is_numpy(array):
         if isinstance(array, np.ma.MaskedArray):
             raise ArgumentTypeError(
                 f"{name} is {describe(array)}; a mask would be lost, so pass {name}.filled(...) or .data"
             )
-        return Facts("numpy", array.shape, _numpy_dtype_name(name, array), "cpu")
+        return ArrayInfo("numpy", array.shape, _numpy_dtype_name(name, array), "cpu")
     if _is_torch(array):
         return _torch_facts(name, array)
     if _is_cupy(array):
-        return Facts("cupy", tuple(array.shape), _numpy_dtype_name(name, array), f"cuda:{array.device.id}")
+        return ArrayInfo(
+            "cupy", tuple(array.shape), _numpy_dtype_name(name, array), f"cuda:{array.device.id}"
+        )
     raise ArgumentTypeError(f"{name} is {describe(array)}; it must be an array of NumPy, torch or CuPy")
 
 
@@ -172,7 +174,7 @@ def _is_cupy(array: Array) -> bool:
     return ndarray is not None and issubclass(type(array), ndarray)
 
 
-def _torch_facts(name: str, tensor: Array) -> Facts:
+def _torch_facts(name: str, tensor: Array) -> ArrayInfo:
     from .tensor_kinds import PLAIN, check
 
     global _PLAIN_TENSORS
@@ -191,9 +193,9 @@ def _torch_facts(name: str, tensor: Array) -> Facts:
         raise _unsupported(name, tuple(tensor.shape), str(tensor.dtype))
     device, shape = tensor.device, tuple(map(int, tensor.shape))
     if device.type == "cpu":
-        return Facts("torch", shape, dtype, "cpu")
+        return ArrayInfo("torch", shape, dtype, "cpu")
     if device.type == "cuda":
-        return Facts("torch", shape, dtype, f"cuda:{device.index}")
+        return ArrayInfo("torch", shape, dtype, f"cuda:{device.index}")
     raise ArgumentError(
         f"{name} of shape {tuple(tensor.shape)} is on device {str(device)!r}; it must be on cpu or cuda"
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .info import Array, facts
+from .info import Array, array_info
 
 __all__ = ["channel_sum"]
 
@@ -20,7 +20,7 @@ def channel_sum(array: Array) -> Array:
     and torch add up by pairs along some axes only, and one after another along the rest. So float16 and
     float32 of NumPy are accumulated in float64, and all else in blocks that are added up by pairs.
     """
-    fact = facts("grad_output", array)
+    fact = array_info("grad_output", array)
     if fact.library == "torch":
         if fact.dtype.startswith("uint"):  # which torch does not sum; int64 wraps around alike
             return array.long().sum((0, 2, 3)).to(array.dtype)

@@ -11,8 +11,8 @@ from ..dispatch.candidates import automatic, reason_against
 from ..dispatch.options import current_registry
 from ..errors import ArgumentError, BackendUnavailableError
 from ..problem import Problem
-from .contenders import TORCH
 from .cuda import cuda
+from .sides import TORCH
 
 __all__ = ["Device", "backend_on", "check_other", "library_of", "parse_device"]
 

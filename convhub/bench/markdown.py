@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .results import Report
-from .summary import Summary, summaries
-from .words import (
+from .formatting import (
     CLASS_HEADERS,
     LAYER_HEADERS,
     MEMORY,
@@ -18,6 +16,8 @@ from .words import (
     theirs,
     totals,
 )
+from .results import Report
+from .summary import Summary, summaries
 
 __all__ = ["to_markdown"]
 

@@ -9,12 +9,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ..figures import ACCENT, INK, MUTED, SECOND, canvas, heading
+from ..plotting import ACCENT, INK, MUTED, SECOND, canvas, heading
 from .classes import CLASSES
+from .formatting import ours, setting, theirs
 from .peak import Peak
 from .results import Report, Row, Settings
 from .summary import Summary, summaries
-from .words import ours, setting, theirs
 
 __all__ = ["draw"]
 

@@ -17,13 +17,13 @@ from ..errors import ConvhubError
 from ..problem import Problem
 from .agreement import check_agreement
 from .classes import class_of
-from .contenders import TORCH, Contender, contender, operands
 from .cuda import cuda, event_clock, issue_seconds, prepare_torch
 from .device import library_of, parse_device
 from .layers import Layer
 from .memory import keep
 from .peak import Peak, measure_peak
 from .results import Memory, Row, Settings
+from .sides import TORCH, Side, make_side, operands
 from .timing import Clock, interleaved, milliseconds, on_host
 
 __all__ = ["Step", "Task", "Work", "environment", "time_layer", "work"]
@@ -124,8 +124,8 @@ def time_layer(layer: Layer, settings: Settings, memory: Memory) -> Row:
     """
     problem = layer.problem
     given = operands(problem)
-    ours = contender(settings.backend, layer, given)
-    theirs = contender(settings.against, layer, given, is_other=True)
+    ours = make_side(settings.backend, layer, given)
+    theirs = make_side(settings.against, layer, given, is_other=True)
     row = Row(
         layer_class=class_of(layer),
         name=layer.name,
@@ -160,11 +160,11 @@ def time_layer(layer: Layer, settings: Settings, memory: Memory) -> Row:
     )
 
 
-def _clock(side: Contender, settings: Settings) -> Clock:
+def _clock(side: Side, settings: Settings) -> Clock:
     return on_host if settings.device == "cpu" else event_clock(cuda(side.library))
 
 
-def _issue(side: Contender, settings: Settings) -> float | None:
+def _issue(side: Side, settings: Settings) -> float | None:
     """Return the milliseconds that the host takes to issue a call to a GPU."""
     if settings.device == "cpu" or side.call is None:
         return None

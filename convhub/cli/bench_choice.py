@@ -9,12 +9,12 @@ import typer
 
 from ..bench import selection
 from ..bench.classes import class_of, parse_classes
-from ..bench.contenders import TORCH
 from ..bench.cuda import cuda
 from ..bench.device import Device, backend_on, check_other, library_of
 from ..bench.layers import Layer, built_in, of_problem, problems_of, read_file
 from ..bench.results import Memory, Settings
 from ..bench.run import possible_memory
+from ..bench.sides import TORCH
 from ..errors import ArgumentError, BackendUnavailableError
 from ..problem import Problem
 from ..system.gpu import Gpu, GpuError, gpus

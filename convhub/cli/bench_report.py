@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from ..bench.results import Report
-from ..bench.summary import ClassSummary, Summary, summaries
-from ..bench.words import (
+from ..bench.formatting import (
     CLASS_HEADERS,
     LAYER_HEADERS,
     MEMORY,
@@ -21,6 +19,8 @@ from ..bench.words import (
     theirs,
     totals,
 )
+from ..bench.results import Report
+from ..bench.summary import ClassSummary, Summary, summaries
 from .output import new_table, show
 
 __all__ = ["show_report"]

@@ -10,7 +10,7 @@ from ..config import Resolved
 from ..dispatch.candidates import availability, judge_availability
 from ..dispatch.options import run_options, wrong_settings
 from ..errors import BackendContractError, ConfigurationError
-from ..plugins import Origin, Registered, Registry
+from ..plugins import Origin, RegisteredBackend, Registry
 from .setting_values import as_toml
 from .small_check import Check
 
@@ -27,7 +27,7 @@ __all__ = [
 class Examined(NamedTuple):
     """A backend: whether it is available, why nothing was run on it (None: it was), and what it computed."""
 
-    registered: Registered
+    registered: RegisteredBackend
     available: bool
     not_run: str | None
     checks: list[Check]

@@ -16,7 +16,7 @@ from ..conformance.calls import caller_library, compute, deliver
 from ..conformance.problems.data import operands
 from ..conformance.trial import Trial
 from ..dispatch.candidates import judge
-from ..plugins import Registered
+from ..plugins import RegisteredBackend
 from ..problem import Primitive, Problem
 from ..reference.oracle import exact
 
@@ -34,7 +34,7 @@ class Check(NamedTuple):
     detail: str
 
 
-def check_backend(registered: Registered, resolved: Resolved) -> list[Check]:
+def check_backend(registered: RegisteredBackend, resolved: Resolved) -> list[Check]:
     """Run a small problem of each primitive and device that a backend offers.
 
     Returns
@@ -56,7 +56,7 @@ def check_backend(registered: Registered, resolved: Resolved) -> list[Check]:
     return checks
 
 
-def _small_problems(registered: Registered, primitive: Primitive, device: str) -> list[Problem]:
+def _small_problems(registered: RegisteredBackend, primitive: Primitive, device: str) -> list[Problem]:
     """Return a problem with everything that the backend takes, and the plainest of each usual kernel."""
     takes = registered.backend.capabilities
     dtypes = takes.dtypes_of(primitive)

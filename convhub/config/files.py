@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ..callers_code import raised_by_caller
-from ..errors import ConfigurationError, text_of
+from ..errors import ConfigurationError, safe_str
 
 __all__ = ["FolderError", "Found", "find_project_file", "find_user_file", "user_folder"]
 
@@ -56,7 +56,7 @@ def user_folder(kind: Literal["config", "cache"]) -> Path:
         if raised_by_caller(error):
             raise
         raise FolderError(
-            f"the user has no {kind} folder, since no home is known: {text_of(error)}"
+            f"the user has no {kind} folder, since no home is known: {safe_str(error)}"
         ) from error
     if not path.is_absolute():  # or it would be one below the folder that one happens to stand in
         raise FolderError(f"the user's {kind} folder is {str(path)!r}; {variable} must be an absolute path")

@@ -8,7 +8,7 @@ import datetime
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
-from ..errors import ConfigurationError, did_you_mean, shown
+from ..errors import ConfigurationError, did_you_mean, short_repr
 from .schema import KEYS, checked
 
 __all__ = [
@@ -136,7 +136,7 @@ def _plain(value: Any, place: str, path: str) -> Any:
         return [_plain(item, place, path) for item in value]
     if type(value) not in _PLAIN:
         raise ConfigurationError(
-            f"{place}: {path} is {shown(value)}; it must be what a file of settings can hold: a text, a "
+            f"{place}: {path} is {short_repr(value)}; it must be what a file of settings can hold: a text, a "
             "number, true or false, a date, a list or a table with texts as keys"
         )
     return value

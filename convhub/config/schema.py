@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from ..errors import ConfigurationError, did_you_mean, shown
+from ..errors import ConfigurationError, did_you_mean, short_repr
 
 __all__ = [
     "BOOLEANS",
@@ -45,8 +45,8 @@ class Settings:
 class Key(NamedTuple):
     """What a setting does, and what may stand there."""
 
-    meaning: str
-    right: str
+    description: str
+    allowed: str
 
 
 KEYS: dict[str, Key] = {
@@ -139,7 +139,7 @@ def checked(key: str, value: Any, where: Where, strict: bool = True) -> Any:
     """
     import msgspec
 
-    wrong = f"{key} is {shown(value)}; it must be {KEYS[key].right}."
+    wrong = f"{key} is {short_repr(value)}; it must be {KEYS[key].allowed}."
     if _is_deep(value, DEEPEST):
         raise ConfigurationError(f"{where()}: {wrong} No value may be nested more than {DEEPEST} times.")
     try:
@@ -158,7 +158,7 @@ def checked(key: str, value: Any, where: Where, strict: bool = True) -> Any:
         for device in sorted(converted.keys() - DEVICES):
             near = did_you_mean("cuda" if device.lower() == "gpu" else device, DEVICES)
             raise ConfigurationError(
-                f"{where(device)}: {wrong} {shown(device)} is no device; they are cpu and cuda.{near}"
+                f"{where(device)}: {wrong} {short_repr(device)} is no device; they are cpu and cuda.{near}"
             )
     return converted
 
@@ -208,12 +208,14 @@ def parse_bytes(value: int | str) -> int:
     too_much = "it is more than any machine has"
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         if value > MOST_MEMORY:
-            raise ConfigurationError(f"{shown(value)} is no size; {too_much}")
+            raise ConfigurationError(f"{short_repr(value)} is no size; {too_much}")
         return value
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", str(value).strip())
     if match is None or match[2].lower() not in _UNITS:
-        raise ConfigurationError(f"{shown(value)} is no size; write bytes, or a number with KiB, MiB or GiB")
+        raise ConfigurationError(
+            f"{short_repr(value)} is no size; write bytes, or a number with KiB, MiB or GiB"
+        )
     size = float(match[1]) * _UNITS[match[2].lower()]
     if size > MOST_MEMORY:
-        raise ConfigurationError(f"{shown(value)} is no size; {too_much}")
+        raise ConfigurationError(f"{short_repr(value)} is no size; {too_much}")
     return int(size)

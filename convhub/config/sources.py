@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from ..errors import ConfigurationError, did_you_mean, shown
+from ..errors import ConfigurationError, did_you_mean, short_repr
 from .files import NAME, Found, find_project_file, find_user_file
 from .schema import BOOLEANS, KEYS, LISTS, VARIABLES, Layer, checked
 
@@ -25,7 +25,7 @@ def environment_layer(errors: list[str]) -> Layer:
         key = VARIABLES.get(name)
         if key is None:
             near = did_you_mean(name.removeprefix("CONVHUB_"), VARIABLES.values())
-            errors.append(f"the environment has {name}={shown(text)}, which is no setting.{near}")
+            errors.append(f"the environment has {name}={short_repr(text)}, which is no setting.{near}")
             continue
         source = f"environment {name}"
         try:
@@ -89,7 +89,7 @@ def _file_layer(found: Found, errors: list[str]) -> Layer:
 
     layer = Layer({}, {})
     if not isinstance(found.table, dict):
-        errors.append(f"{found.path}: convhub is {shown(found.table)}; it must be a table of settings")
+        errors.append(f"{found.path}: convhub is {short_repr(found.table)}; it must be a table of settings")
         return layer
     layer.places[()] = f"{found.path}:1"
     lines = lines_of(found.text)
@@ -103,7 +103,7 @@ def _file_layer(found: Found, errors: list[str]) -> Layer:
             errors.append(f"{place}: in {NAME} the settings stand at the top, without [tool.convhub]")
         elif key not in KEYS:
             near = did_you_mean(key, KEYS)
-            errors.append(f"{place}: {shown(key)} is no setting; they are {', '.join(KEYS)}.{near}")
+            errors.append(f"{place}: {short_repr(key)} is no setting; they are {', '.join(KEYS)}.{near}")
         else:
             try:
                 layer.values[key] = checked(key, value, lambda *path, key=key: _nearest(layer, (key, *path)))

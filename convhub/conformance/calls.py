@@ -17,7 +17,7 @@ from ..dispatch.execute import execute
 from ..dispatch.options import current_registry
 from ..dispatch.request import Request
 from ..errors import ConfigurationError, UnknownBackendError
-from ..plugins import Registered
+from ..plugins import RegisteredBackend
 from ..problem import Problem
 from ..reference.oracle import Array, Operands
 from .trial import CheckFailure, Trial
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-def registered(name: str) -> Registered:
+def registered(name: str) -> RegisteredBackend:
     """Return the backend of that name, and who brought it.
 
     Raises

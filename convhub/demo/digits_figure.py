@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from ..figures import ACCENT, INK, MUTED, SECOND, canvas, heading, picture
+from ..plotting import ACCENT, INK, MUTED, SECOND, canvas, heading, picture
 from .digits import LEAST_ACCURACY, NOISE, Report
 
 __all__ = ["draw"]

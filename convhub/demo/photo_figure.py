@@ -11,7 +11,7 @@ from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..figures import INK, MUTED, canvas, heading, picture
+from ..plotting import INK, MUTED, canvas, heading, picture
 from .filters import cosine_frame
 from .photo import Report
 

@@ -8,7 +8,7 @@ from .. import config
 from ..arrays import numpy_lacks
 from ..backend import Backend
 from ..config import Resolved
-from ..errors import ArgumentTypeError, BackendContractError, shown
+from ..errors import ArgumentTypeError, BackendContractError, short_repr
 from ..plugins import Registry
 from ..problem import Problem
 from .options import current_registry, registered_as, run_options
@@ -67,7 +67,7 @@ def available_backends(device: str | None = None) -> list[str]:
     True
     """
     if device is not None and (type(device) is not str or device not in ("cpu", "cuda")):
-        raise ArgumentTypeError(f"device is {shown(device)}; it must be 'cpu', 'cuda' or None")
+        raise ArgumentTypeError(f"device is {short_repr(device)}; it must be 'cpu', 'cuda' or None")
     resolved = config.current()
     registry = current_registry(resolved)
     names: list[str] = []

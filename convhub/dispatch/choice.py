@@ -8,7 +8,7 @@ from typing import Any
 
 from ..backend import Backend, RunOptions
 from ..config import Resolved
-from ..plugins import Hook, Origin, Registered
+from ..plugins import Hook, Origin, RegisteredBackend
 from ..problem import Problem
 from .options import current_registry, run_options
 from .queries import algorithm_of
@@ -36,12 +36,12 @@ class Choice:
     result_shape: tuple[int, ...]
 
     @property
-    def registered(self) -> Registered:
+    def registered(self) -> RegisteredBackend:
         """The backend and who brought it, whose text names both."""
-        return Registered(self.backend, self.origin)
+        return RegisteredBackend(self.backend, self.origin)
 
 
-def make_choice(registered: Registered, problem: Problem, resolved: Resolved, source: str) -> Choice:
+def make_choice(registered: RegisteredBackend, problem: Problem, resolved: Resolved, source: str) -> Choice:
     """Return the choice of a backend that is known to be able to run `problem`."""
     backend, origin = registered
     options = run_options(backend, resolved)

@@ -21,8 +21,8 @@ from ..errors import (
     BackendContractError,
     BackendUnavailableError,
     UnsupportedProblemError,
-    said,
-    shown,
+    describe_error,
+    short_repr,
 )
 from ..plugins import Registry
 from ..problem import Problem
@@ -146,13 +146,13 @@ def _pick(
             if raised_by_caller(error):
                 raise
             raise BackendContractError(
-                f"convhub_choose of {origin} failed at {problem}: {said(error)}"
+                f"convhub_choose of {origin} failed at {problem}: {describe_error(error)}"
             ) from error
         if name is None:
             continue
         if type(name) is not str or name not in candidates:
             raise BackendContractError(
-                f"convhub_choose of {origin} gave {shown(name)} for {problem}; it must give one of "
+                f"convhub_choose of {origin} gave {short_repr(name)} for {problem}; it must give one of "
                 f"{candidates}, or None"
             )
         return name, str(origin)

@@ -17,9 +17,9 @@ from ..errors import (
     BackendContractError,
     BackendFailedError,
     ConvhubError,
+    describe_error,
     kind_of,
-    said,
-    shown,
+    short_repr,
 )
 from ..problem import Problem
 from ..system.float_mode import LEAST, LITTLE, NEXT, ONE, set_usual
@@ -86,7 +86,9 @@ def _invoke_raw(choice: Choice, problem: Problem, operands: Operands) -> Array:
         lacking = as_memory_error(error, f"{choice.registered} failed at {problem}")
         if lacking is not None:
             raise lacking from error
-        raise BackendFailedError(f"{choice.registered} failed at {problem}: {said(error)}") from error
+        raise BackendFailedError(
+            f"{choice.registered} failed at {problem}: {describe_error(error)}"
+        ) from error
 
 
 def _invoke_converted(
@@ -172,22 +174,22 @@ def _check_slowly(result: Array, choice: Choice, problem: Problem, operands: Ope
         if raised_by_caller(error):
             raise
         raise BackendContractError(
-            f"{choice.registered} ran {problem} and returned {shown(result)} of type {kind_of(result)}, "
-            f"which raised {said(error)} when it was read"
+            f"{choice.registered} ran {problem} and returned {short_repr(result)} of type {kind_of(result)}, "
+            f"which raised {describe_error(error)} when it was read"
         ) from error
 
 
 def _check_every_aspect(result: Array, choice: Choice, problem: Problem, operands: Operands) -> None:
     wants = choice.backend.capabilities.arrays
     try:
-        found = arrays.facts("result", result)
+        found = arrays.array_info("result", result)
     except (ArgumentError, ArgumentTypeError) as error:
         detail = f": {error}" if issubclass(type(result), np.ndarray) or wants != "numpy" else ""
         raise BackendContractError(
             f"{choice.registered} ran {problem} and returned {arrays.describe(result)}; "
             f"it must be an array of {wants}{detail}"
         ) from error
-    given = next(arrays.facts("operand", operand) for operand in operands if operand is not None)
+    given = next(arrays.array_info("operand", operand) for operand in operands if operand is not None)
     wrong = _wrong_facts(found, given, problem, wants) or _wrong_memory(result, operands, wants)
     if wrong is not None:  # a problem is printed for the message alone: that takes longer than a small one
         returned, right = wrong
@@ -197,7 +199,7 @@ def _check_every_aspect(result: Array, choice: Choice, problem: Problem, operand
 
 
 def _wrong_facts(
-    found: arrays.Facts, given: arrays.Facts, problem: Problem, wants: str
+    found: arrays.ArrayInfo, given: arrays.ArrayInfo, problem: Problem, wants: str
 ) -> tuple[str, str] | None:
     """Return what a result is and what it must be, where these differ, or None."""
     for aspect, is_, must_be in (

@@ -20,11 +20,11 @@ from ..errors import (
     ConfigurationError,
     PluginError,
     UnknownBackendError,
+    describe_error,
     did_you_mean,
-    said,
-    shown,
+    short_repr,
 )
-from ..plugins import LeftOut, Origin, Registered, Registry, normalized
+from ..plugins import LeftOut, Origin, RegisteredBackend, Registry, normalized
 
 __all__ = [
     "check_disabled",
@@ -45,12 +45,12 @@ def current_registry(resolved: Resolved | None = None) -> Registry:
     return plugins.registry(settings.plugins, settings.disable_plugins)
 
 
-def registered_as(backend: Backend, resolved: Resolved) -> Registered:
+def registered_as(backend: Backend, resolved: Resolved) -> RegisteredBackend:
     """Return a backend and who brought it."""
     found = current_registry(resolved).backends.get(backend.name)
     if found is not None and found.backend is backend:
         return found
-    return Registered(backend, Origin("unknown", "no distribution that is registered", ""))
+    return RegisteredBackend(backend, Origin("unknown", "no distribution that is registered", ""))
 
 
 def wrong_settings(registry: Registry, resolved: Resolved) -> list[ConfigurationError | BackendError]:
@@ -109,19 +109,20 @@ def unknown_backend(
     for failure in registry.failures:
         if failure.name == name or failure.origin.plugin == name:
             return PluginError(
-                f"backend {shown(name)} (from {source}): {failure.origin} could not be loaded: "
+                f"backend {short_repr(name)} (from {source}): {failure.origin} could not be loaded: "
                 f"{failure.reason}"
             )
     resolved = resolved or config.current()
     for out in registry.left_out:
         if normalized(out.origin.plugin) == normalized(name):
             return UnknownBackendError(
-                f"backend {shown(name)} (from {source}) is {_left_out_by(out, resolved)}"
+                f"backend {short_repr(name)} (from {source}) is {_left_out_by(out, resolved)}"
             )
     others = [out for out in registry.left_out if not out.is_own]
     left = f" Left out is {others[0].origin}, {_left_out_by(others[0], resolved)}." if others else ""
     return UnknownBackendError(
-        f"backend is {shown(name)} (from {source}); registered are {', '.join(registry.backends) or 'none'}."
+        f"backend is {short_repr(name)} (from {source}); registered are "
+        f"{', '.join(registry.backends) or 'none'}."
         f"{did_you_mean(name[:60], registry.backends)}{left}"
     )
 
@@ -166,8 +167,8 @@ def _no_plugin(name: str, registry: Registry, resolved: Resolved) -> Configurati
     place = resolved.place_of("disable_plugins", resolved.settings.disable_plugins.index(name))
     known = _plugin_names(registry)
     return ConfigurationError(
-        f"{place}: disable_plugins has {shown(name)}, and there is neither a plugin nor a distribution of "
-        f"that name; there are {', '.join(known)}.{did_you_mean(name, known)}"
+        f"{place}: disable_plugins has {short_repr(name)}, and there is neither a plugin nor a "
+        f"distribution of that name; there are {', '.join(known)}.{did_you_mean(name, known)}"
     )
 
 
@@ -252,7 +253,7 @@ def _wrong_options(
     for word in sorted(table.keys() - {*known}):
         place = resolved.place_of("options", backend.name, word)
         yield ConfigurationError(
-            f"{place}: [options.{backend.name}] has {shown(word)}; that backend has "
+            f"{place}: [options.{backend.name}] has {short_repr(word)}; that backend has "
             f"{', '.join(sorted(known)) or 'no options'}.{did_you_mean(word, known)}"
         )
     table = {word: value for word, value in table.items() if word in known}
@@ -265,7 +266,7 @@ def _wrong_options(
             raise
         wrong = BackendContractError(
             f"{registered_as(backend, resolved)} declares options of the type {backend.options.__name__}, "  # type: ignore[union-attr]
-            f"which cannot be made from {shown(table, 200)}: {said(error)}"
+            f"which cannot be made from {short_repr(table, 200)}: {describe_error(error)}"
         )
         wrong.__cause__ = error
         yield wrong
@@ -290,14 +291,14 @@ def _wrong_values(
             said_by_type = "" if words else f" ({reason})"
             near = did_you_mean(value, words) if isinstance(value, str) else ""
             wrong = ConfigurationError(
-                f"{place}: options.{backend.name}.{word} is {shown(value)}; it must be "
+                f"{place}: options.{backend.name}.{word} is {short_repr(value)}; it must be "
                 f"{right or 'what that backend declares'}{said_by_type}.{near}"
             )
             wrong.__cause__ = reason
             yield wrong
     if not found:  # it is the values together that are refused
         place = resolved.place_of("options", backend.name)
-        yield ConfigurationError(f"{place}: [options.{backend.name}] is {shown(table)}: {error}")
+        yield ConfigurationError(f"{place}: [options.{backend.name}] is {short_repr(table)}: {error}")
 
 
 def written_type(kind: Any) -> str:

@@ -13,8 +13,8 @@ from typing import NamedTuple, get_args
 
 from ..backend import Accuracy, Answer, RunOptions, always
 from ..callers_code import raised_by_caller
-from ..errors import BackendContractError, one_line, said, shown
-from ..plugins import Registered
+from ..errors import BackendContractError, describe_error, one_line, short_repr
+from ..plugins import RegisteredBackend
 from ..problem import Problem
 
 __all__ = ["Reply", "accuracy_of", "algorithm_of", "ask", "ask_availability"]
@@ -46,13 +46,13 @@ def ask(question: str, function: Callable[[], Answer]) -> Reply:
     except BaseException as error:
         if raised_by_caller(error):
             raise
-        return Reply(f"its {question} raised {said(error)}", fault=True)
+        return Reply(f"its {question} raised {describe_error(error)}", fault=True)
     if answer is True:
         return Reply(None)
     if issubclass(type(answer), str) and one_line(answer):
         return Reply(one_line(answer))
     wanted = "where the contract wants True or a reason"
-    return Reply(f"its {question} gave {shown(answer)}, {wanted}", fault=True)
+    return Reply(f"its {question} gave {short_repr(answer)}, {wanted}", fault=True)
 
 
 def ask_availability(function: Callable[[], Answer]) -> Reply:
@@ -77,7 +77,7 @@ def ask_availability(function: Callable[[], Answer]) -> Reply:
         except BaseException as error:  # SystemExit too ends this thread, and nothing else
             if raised_by_caller(error):
                 raise
-            answers.append(Reply(f"its availability raised {said(error)}", fault=True))
+            answers.append(Reply(f"its availability raised {describe_error(error)}", fault=True))
 
     run = contextvars.copy_context().run
     thread = threading.Thread(target=run, args=(answer,), name="convhub asks for availability", daemon=True)
@@ -97,7 +97,7 @@ def _no_answer() -> Reply:
     return Reply(f"its availability did not answer within {AVAILABILITY_SECONDS:g} s", fault=True)
 
 
-def algorithm_of(registered: Registered, problem: Problem, options: RunOptions) -> str:
+def algorithm_of(registered: RegisteredBackend, problem: Problem, options: RunOptions) -> str:
     """Return the name of the algorithm that would run; empty where the backend names none.
 
     Raises
@@ -114,16 +114,16 @@ def algorithm_of(registered: Registered, problem: Problem, options: RunOptions) 
         if raised_by_caller(error):
             raise
         raise BackendContractError(
-            f"{registered} could not name its algorithm for {problem}: {said(error)}"
+            f"{registered} could not name its algorithm for {problem}: {describe_error(error)}"
         ) from error
     if not issubclass(type(name), str):
         raise BackendContractError(
-            f"{registered} gave the algorithm {shown(name)} for {problem}; it must be a text"
+            f"{registered} gave the algorithm {short_repr(name)} for {problem}; it must be a text"
         )
     return one_line(name, 200)
 
 
-def accuracy_of(registered: Registered, problem: Problem, options: RunOptions) -> Accuracy:
+def accuracy_of(registered: RegisteredBackend, problem: Problem, options: RunOptions) -> Accuracy:
     """Return the accuracy class of what would run.
 
     Raises
@@ -137,11 +137,11 @@ def accuracy_of(registered: Registered, problem: Problem, options: RunOptions) -
         if raised_by_caller(error):
             raise
         raise BackendContractError(
-            f"{registered} could not name its accuracy class for {problem}: {said(error)}"
+            f"{registered} could not name its accuracy class for {problem}: {describe_error(error)}"
         ) from error
     if type(accuracy) is not str or accuracy not in get_args(Accuracy):
         raise BackendContractError(
-            f"{registered} gave the accuracy class {shown(accuracy)} for {problem}; it must be one of "
+            f"{registered} gave the accuracy class {short_repr(accuracy)} for {problem}; it must be one of "
             f"{', '.join(get_args(Accuracy))}"
         )
     return accuracy

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 
 from ..callers_code import raised_by_caller
 from ..config.files import user_folder
-from ..errors import said
+from ..errors import describe_error
 
 __all__ = ["Measured", "database_path", "keep", "recall"]
 
@@ -140,17 +140,17 @@ def _move_aside(path: Path, error: sqlite3.Error) -> None:
     path.with_name(f"{path.name}-journal").unlink(missing_ok=True)  # that of the damaged file
     logger.warning(
         "convhub: the file of measured choices was damaged (%s) and is now %s; a new one takes its place",
-        said(error),
+        describe_error(error),
         aside,
     )
 
 
 def _why(error: sqlite3.Error | OSError) -> str:
     if isinstance(error, OSError):
-        return said(error)  # which names the folder
+        return describe_error(error)  # which names the folder
     if _code(error) in _LOCKED:
         return f"another process holds {database_path()} locked"
-    return f"{database_path()} cannot be used: {said(error)}"
+    return f"{database_path()} cannot be used: {describe_error(error)}"
 
 
 def _log(why: str) -> None:

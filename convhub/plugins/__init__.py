@@ -1,7 +1,16 @@
 """Finds, loads and names plugins; those made by hand are registered here."""
 
 from .loading import BY_HAND, Failure, Origin
-from .registering import Hook, LeftOut, Registered, Registry, normalized, register, registry, unregister
+from .registering import (
+    Hook,
+    LeftOut,
+    RegisteredBackend,
+    Registry,
+    normalized,
+    register,
+    registry,
+    unregister,
+)
 
 __all__ = [
     "BY_HAND",
@@ -9,7 +18,7 @@ __all__ = [
     "Hook",
     "LeftOut",
     "Origin",
-    "Registered",
+    "RegisteredBackend",
     "Registry",
     "normalized",
     "register",

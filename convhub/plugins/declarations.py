@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from ..backend import CONTRACT, Accuracy, ArrayLibrary, Backend, Capabilities
-from ..errors import shown
+from ..errors import short_repr
 from ..problem import ITEM_BYTES, PRIMITIVES
 
 __all__ = ["stated_contract", "written_contract", "wrong_backend", "wrong_contract", "wrong_name"]
@@ -56,7 +56,7 @@ def written_contract(module: str) -> object:
 
 def wrong_contract(stated: object, distribution: str, convhub_version: str) -> str | None:
     """Return why a plugin that states this contract is refused, or None."""
-    written = shown(stated)
+    written = short_repr(stated)
     offers = f"this convhub {convhub_version}".rstrip() + f" offers contract {CONTRACT}"
     if stated is None:
         return (
@@ -78,12 +78,12 @@ def wrong_contract(stated: object, distribution: str, convhub_version: str) -> s
 def wrong_backend(backend: Any) -> str | None:
     """Return what about a backend dispatch and tables could not work with, or None."""
     if not issubclass(type(backend), Backend):
-        return f"its convhub_backends() gave {shown(backend)}, which is no convhub.backend.Backend"
+        return f"its convhub_backends() gave {short_repr(backend)}, which is no convhub.backend.Backend"
     if not issubclass(type(backend.capabilities), Capabilities):
-        return f"its convhub_backends() gave {shown(backend)}, which is no convhub.backend.Backend"
+        return f"its convhub_backends() gave {short_repr(backend)}, which is no convhub.backend.Backend"
     wrong = wrong_name(backend.name)
     if wrong is not None:
-        return f"a backend of it is named {shown(backend.name)}; {wrong}"
+        return f"a backend of it is named {short_repr(backend.name)}; {wrong}"
     wrong = _wrong_capabilities(backend.capabilities) or _wrong_fields(backend)
     return None if wrong is None else f"its backend {backend.name!r} declares {wrong}"
 
@@ -107,35 +107,38 @@ def _wrong_capabilities(can: Capabilities) -> str | None:
     by_primitive = can.dtypes if isinstance(can.dtypes, Mapping) else dict.fromkeys(PRIMITIVES, can.dtypes)
     for primitive, dtypes in by_primitive.items():
         if primitive not in PRIMITIVES:
-            return f"dtypes for {shown(primitive)}, which is none of {', '.join(PRIMITIVES)}"
+            return f"dtypes for {short_repr(primitive)}, which is none of {', '.join(PRIMITIVES)}"
         if not isinstance(dtypes, tuple) or not all(name in ITEM_BYTES for name in dtypes):
-            return f"dtypes {shown(dtypes)}; they must be a tuple of names such as ('float32', 'float64')"
+            return (
+                f"dtypes {short_repr(dtypes)}; they must be a tuple of names such as ('float32', 'float64')"
+            )
     if not isinstance(can.devices, tuple) or not set(can.devices) <= {"cpu", "cuda"}:
-        return f"devices {shown(can.devices)}; they must be a tuple of 'cpu' and 'cuda'"
+        return f"devices {short_repr(can.devices)}; they must be a tuple of 'cpu' and 'cuda'"
     if can.arrays not in get_args(ArrayLibrary):
-        return f"arrays {shown(can.arrays)}; it must be one of {', '.join(get_args(ArrayLibrary))}"
+        return f"arrays {short_repr(can.arrays)}; it must be one of {', '.join(get_args(ArrayLibrary))}"
     if can.accuracy not in get_args(Accuracy):
-        return f"accuracy {shown(can.accuracy)}; it must be one of {', '.join(get_args(Accuracy))}"
+        return f"accuracy {short_repr(can.accuracy)}; it must be one of {', '.join(get_args(Accuracy))}"
     for name in _SWITCHES:
         if type(getattr(can, name)) is not bool:
-            return f"{name} {shown(getattr(can, name))}; it must be True or False"
+            return f"{name} {short_repr(getattr(can, name))}; it must be True or False"
     return None
 
 
 def _wrong_fields(backend: Backend) -> str | None:
     order = backend.preference
     if not isinstance(order, Mapping) or not all(type(rank) is int for rank in order.values()):
-        return f"preference {shown(order)}; it must map device types to integers"
+        return f"preference {short_repr(order)}; it must map device types to integers"
     summary = backend.summary
     if type(summary) is not str or len(summary) > LONGEST_SUMMARY or len(summary.splitlines()) > 1:
-        return f"summary {shown(summary)}; it must be a text of one line, up to {LONGEST_SUMMARY} characters"
+        right = f"a text of one line, up to {LONGEST_SUMMARY} characters"
+        return f"summary {short_repr(summary)}; it must be {right}"
     wrong = _wrong_options(backend.options)
     if wrong is not None:
         return wrong
     for field in (*PRIMITIVES, "availability", "supports", "algorithm", "accuracy"):
         value = getattr(backend, field)
         if not callable(value) and (value is not None or field in ("availability", "supports")):
-            return f"{field} {shown(value)}; it must be a function"
+            return f"{field} {short_repr(value)}; it must be a function"
     return None
 
 
@@ -143,8 +146,8 @@ def _wrong_options(options: Any) -> str | None:
     if options is None:
         return None
     if not isinstance(options, type) or not dataclasses.is_dataclass(options):
-        return f"options {shown(options)}; it must be a dataclass, or None"
+        return f"options {short_repr(options)}; it must be a dataclass, or None"
     for field in dataclasses.fields(options):
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            return f"options whose {shown(field.name)} has no default; each must have one"
+            return f"options whose {short_repr(field.name)} has no default; each must have one"
     return None

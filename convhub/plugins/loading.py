@@ -17,7 +17,7 @@ import pluggy
 from .. import hookspecs
 from ..backend import CONTRACT, Backend
 from ..callers_code import raised_by_caller
-from ..errors import did_you_mean, kind_of, one_line, shown, text_of
+from ..errors import did_you_mean, kind_of, one_line, safe_str, short_repr
 from . import declarations
 
 __all__ = ["BY_HAND", "OWN_DISTRIBUTION", "Failure", "Origin", "Source", "ask_backends", "load"]
@@ -51,7 +51,7 @@ class Origin(NamedTuple):
 
     def __str__(self) -> str:
         owner = one_line(f"{self.distribution} {self.version}".rstrip(), 100)
-        return f"plugin {shown(self.plugin)} of {owner}"
+        return f"plugin {short_repr(self.plugin)} of {owner}"
 
 
 class Failure(NamedTuple):
@@ -94,7 +94,7 @@ def load(manager: pluggy.PluginManager, source: Source, unique: str) -> str | No
     except BaseException as error:
         if raised_by_caller(error):
             raise
-        raised = f"{kind_of(error)} when it was loaded: {text_of(error)}"
+        raised = f"{kind_of(error)} when it was loaded: {safe_str(error)}"
         other = _contract_of_broken(source)
         return raised if other is None else f"{other} ({raised})"
     known = {name for name in vars(hookspecs) if name.startswith("convhub_")}
@@ -145,7 +145,7 @@ def ask_backends(function: Callable[[], Any], origin: Origin) -> tuple[list[Back
     except BaseException as error:
         if raised_by_caller(error):
             raise
-        reason = f"{kind_of(error)} from its convhub_backends(): {text_of(error)}"
+        reason = f"{kind_of(error)} from its convhub_backends(): {safe_str(error)}"
         return [], [Failure(origin.plugin, origin, reason)]
     if len(answer) > MOST_BACKENDS:
         reason = f"its convhub_backends() gave more than {MOST_BACKENDS} backends, and may have no end"
@@ -162,7 +162,7 @@ def ask_backends(function: Callable[[], Any], origin: Origin) -> tuple[list[Back
         except BaseException as error:
             if raised_by_caller(error):
                 raise
-            wrong = f"{kind_of(error)} when the declaration of a backend was read: {text_of(error)}"
+            wrong = f"{kind_of(error)} when the declaration of a backend was read: {safe_str(error)}"
         if wrong is None:
             good.append(backend)
         else:

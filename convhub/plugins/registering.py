@@ -26,7 +26,7 @@ from .. import hookspecs
 from ..backend import Backend
 from ..callers_code import raised_by_caller
 from ..config import reload
-from ..errors import shown
+from ..errors import short_repr
 from ..system.forks import wait_for_imports
 from .loading import BY_HAND, OWN_DISTRIBUTION, Failure, Origin, Source, ask_backends, load
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Hook",
     "LeftOut",
-    "Registered",
+    "RegisteredBackend",
     "Registry",
     "normalized",
     "register",
@@ -47,7 +47,7 @@ __all__ = [
 GROUP = "convhub"
 
 
-class Registered(NamedTuple):
+class RegisteredBackend(NamedTuple):
     """A backend, and who brought it; its text is how every error names it."""
 
     backend: Backend
@@ -93,7 +93,7 @@ class Registry:
     """
 
     loaded: tuple[Origin, ...]
-    backends: dict[str, Registered]
+    backends: dict[str, RegisteredBackend]
     failures: tuple[Failure, ...]
     choosers: tuple[Hook, ...]
     observers: tuple[Hook, ...]
@@ -150,7 +150,7 @@ def register(plugin: Any, name: str) -> None:
     """
     with _lock:
         if name in _added:
-            raise ValueError(f"name is {shown(name)}; a plugin of that name is already registered")
+            raise ValueError(f"name is {short_repr(name)}; a plugin of that name is already registered")
         _added[name] = plugin
         _forget()
 
@@ -170,7 +170,7 @@ def unregister(name: str) -> None:
     """
     with _lock:
         if name not in _added:
-            raise ValueError(f"name is {shown(name)}; registered by hand are {sorted(_added)}")
+            raise ValueError(f"name is {short_repr(name)}; registered by hand are {sorted(_added)}")
         del _added[name]
         _forget()
 
@@ -254,7 +254,7 @@ def _build(plugins: bool, disabled: frozenset[str]) -> Registry:
         else:
             failures.append(Failure(source.origin.plugin, source.origin, reason))
 
-    claims: dict[str, list[Registered]] = {}
+    claims: dict[str, list[RegisteredBackend]] = {}
     for implementation in manager.hook.convhub_backends.get_hookimpls()[::-1]:
         origin = origins.get(implementation.plugin_name)
         if origin is None:  # refused, though older versions of pluggy keep what it registered first
@@ -262,7 +262,7 @@ def _build(plugins: bool, disabled: frozenset[str]) -> Registry:
         backends, failed = _brought_by(implementation, origin)
         failures += failed
         for backend in backends:
-            claims.setdefault(backend.name, []).append(Registered(backend, origin))
+            claims.setdefault(backend.name, []).append(RegisteredBackend(backend, origin))
     accepted, refused = _settle(claims)
     return Registry(
         tuple(origins.values()),
@@ -295,9 +295,9 @@ def _brought_by(implementation: Any, origin: Origin) -> tuple[list[Backend], lis
     return brought
 
 
-def _settle(claims: dict[str, list[Registered]]) -> tuple[dict[str, Registered], list[Failure]]:
+def _settle(claims: dict[str, list[RegisteredBackend]]) -> tuple[dict[str, RegisteredBackend], list[Failure]]:
     """Return the backend that has each name, and those that are refused since another claims theirs."""
-    accepted: dict[str, Registered] = {}
+    accepted: dict[str, RegisteredBackend] = {}
     refused: list[Failure] = []
     for name, claimants in sorted(claims.items()):
         owners = " and ".join(dict.fromkeys(str(claim.origin) for claim in claimants))

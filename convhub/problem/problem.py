@@ -19,7 +19,7 @@ import dataclasses
 import functools
 import math
 
-from ..errors import ArgumentError, ShapeError, did_you_mean, shown
+from ..errors import ArgumentError, ShapeError, did_you_mean, short_repr
 from .sizes import ITEM_BYTES, MAX_ELEMENTS, PRIMITIVES, Pair, Primitive, full_output_size
 from .text import parse_fields, print_fields
 
@@ -251,7 +251,7 @@ def _check_values(problem: Problem) -> None:
         # By type first: what is no text may be unhashable, or raise when it is compared.
         if type(value) is not str or value not in known:
             near = did_you_mean(value[:60], known) if type(value) is str else ""
-            raise ArgumentError(f"{name} is {shown(value)}; it must be one of {', '.join(known)}.{near}")
+            raise ArgumentError(f"{name} is {short_repr(value)}; it must be one of {', '.join(known)}.{near}")
     pairs = {
         n: getattr(problem, n) for n in ("input_size", "kernel_size", "stride", "dilation", "output_size")
     }
@@ -263,7 +263,8 @@ def _check_values(problem: Problem) -> None:
         if type(value) is not tuple or len(value) != 2:
             whole = problem.padding if name == "padding" else value
             raise ArgumentError(
-                f"{name} is {shown(whole)}; it must be a pair, and padding ((top, bottom), (left, right))"
+                f"{name} is {short_repr(whole)}; it must be a pair, and padding "
+                "((top, bottom), (left, right))"
             )
     for name, value, least in (
         ("batch", problem.batch, 0),
@@ -278,7 +279,9 @@ def _check_values(problem: Problem) -> None:
         *((f"padding[{i}][{j}]", problem.padding[i][j], 0) for i in (0, 1) for j in (0, 1)),
     ):
         if type(value) is not int or not least <= value <= MAX_ELEMENTS:
-            raise ArgumentError(f"{name} is {shown(value)}; it must be an integer from {least} to 2**63 - 1")
+            raise ArgumentError(
+                f"{name} is {short_repr(value)}; it must be an integer from {least} to 2**63 - 1"
+            )
     for name, channels in (
         ("in_channels", problem.in_channels),
         ("out_channels", problem.out_channels),

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import ArgumentError, did_you_mean, shown
+from ..errors import ArgumentError, did_you_mean, short_repr
 from .sizes import ITEM_BYTES, PRIMITIVES
 
 __all__ = ["parse_fields", "print_fields"]
@@ -61,7 +61,7 @@ _LETTERS = {
 def parse_fields(text: str) -> dict[str, Any]:
     """Read `text` into the fields of a `Problem`, which checks their values itself."""
     if not issubclass(type(text), str):
-        raise ArgumentError(f"problem is {shown(text)}; it must be a text such as '{_EXAMPLE}'")
+        raise ArgumentError(f"problem is {short_repr(text)}; it must be a text such as '{_EXAMPLE}'")
     text = str.__str__(text)
     fields: dict[str, object] = {"primitive": "forward"}
     sizes: dict[str, int] = {}
@@ -124,8 +124,8 @@ def _not_understood(part: str, following: str, text: str) -> ArgumentError:
     known = [*PRIMITIVES, *ITEM_BYTES, "cpu", "cuda"]
     near = did_you_mean(two, split) or did_you_mean(word, known) or did_you_mean(part.rstrip(_DIGITS), _NAMED)
     return ArgumentError(
-        f"problem {_shown(text)} has the part {shown(two if did_you_mean(two, split) else part)}, which is "
-        f"not understood; a whole one is '{_EXAMPLE}'.{near}"
+        f"problem {_shown(text)} has the part {short_repr(two if did_you_mean(two, split) else part)}, "
+        f"which is not understood; a whole one is '{_EXAMPLE}'.{near}"
     )
 
 
@@ -136,7 +136,7 @@ def _parse_named(word: str, numbers: str, part: str, text: str) -> tuple[str, ob
     match = pattern.fullmatch(numbers)
     if match is None or word == "groups":
         form = {"pad": "pad1x1 or pad1-2x0-1", "groups": "groups2"}.get(word, f"{word}2x2")
-        raise ArgumentError(f"problem {_shown(text)} has the part {shown(part)}; write it as {form}")
+        raise ArgumentError(f"problem {_shown(text)} has the part {short_repr(part)}; write it as {form}")
     if word != "pad":
         first = _number(match[1], part, text)
         return _NAMED[word], (first, first if match[2] is None else _number(match[2], part, text))
@@ -150,14 +150,14 @@ def _number(digits: str, part: str, text: str) -> int:
     # Python reads no number of more than 4,300 digits, and a problem has none of more than 19.
     if len(digits) > 300:
         raise ArgumentError(
-            f"problem {_shown(text)} has the part {shown(part)}, with a number of {len(digits)} digits; it "
-            "must be below 2**63"
+            f"problem {_shown(text)} has the part {short_repr(part)}, with a number of {len(digits)} digits; "
+            "it must be below 2**63"
         )
     return int(digits)
 
 
 def _shown(text: str) -> str:
-    return shown(text, 200)
+    return short_repr(text, 200)
 
 
 def _once(name: str, seen: set[str], text: str) -> None:

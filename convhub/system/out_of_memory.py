@@ -10,7 +10,7 @@ import functools
 import re
 from typing import Any
 
-from ..errors import ConvhubError, OutOfMemoryError, kind_of, text_of
+from ..errors import ConvhubError, OutOfMemoryError, kind_of, safe_str
 
 __all__ = ["as_memory_error"]
 
@@ -41,7 +41,7 @@ def as_memory_error(error: BaseException, where: str) -> BaseException | None:
     """
     if isinstance(error, ConvhubError | MemoryError):
         return None
-    text = text_of(error)
+    text = safe_str(error)
     says_so = isinstance(error, RuntimeError) and re.search(_SAID, text, re.IGNORECASE) is not None
     if not says_so and kind_of(error) != "OutOfMemoryError":
         return None

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.autograd import forward_ad
 
-from ..arrays import common_facts
+from ..arrays import common_info
 from ..dispatch import execute
 from ..dispatch.invoke import Operands
 from ..dispatch.request import Request, request
@@ -100,7 +100,7 @@ def _checked(primitive: Primitive, arguments: tuple[Any, ...]) -> tuple[Problem,
     """
     operands, parameters = _split(primitive, arguments)
     names = (*OPERANDS[primitive], "bias")
-    first, second, *bias = common_facts(dict(zip(names, operands, strict=False)))
+    first, second, *bias = common_info(dict(zip(names, operands, strict=False)))
     for name, fact in zip(names, (first, second), strict=False):
         if len(fact.shape) != 4:
             raise ShapeError(f"{name} has shape {fact.shape}; it must have 4 dimensions")

@@ -57,7 +57,7 @@ def run_child(cache, code=CHILD):
 
 def test_compiling_is_announced_before_it_starts_and_once_for_all_processes(tmp_path):
     lines, modules = run_child(tmp_path)
-    compiled = ("runtime.team.lead", "algorithms.direct.kernels.correlate", "runtime.team.conduct")
+    compiled = ("runtime.team.launch", "algorithms.direct.kernels.correlate", "runtime.team.run_job")
     assert [line[:2] for line in lines] == [["convhub.numba", "INFO"]] * 2 * len(compiled)
     texts, held = [line[2] for line in lines], [line[3] for line in lines]
     for name, before, after in zip(compiled, texts[::2], texts[1::2], strict=True):

@@ -200,7 +200,7 @@ def looks_beyond_ranges(monkeypatch):
     def run_counted(kernel, tasks, count, own, arguments, ranges=4):
         seen[0] = 0
         own = tuple(array[: array.size // count] for array in own)
-        kernel.lead(conducting, kernel.address, tasks, 1, 5, 0, 0, seen.ctypes.data, checking,
+        kernel.launch(conducting, kernel.address, tasks, 1, 5, 0, 0, seen.ctypes.data, checking,
                     kernel.own + own, arguments)  # fmt: skip
         looks.append(int(seen[0]) - 6)
 

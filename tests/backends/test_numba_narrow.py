@@ -7,7 +7,7 @@ pytest.importorskip("numba", reason="the engine under test is made of Numba")
 pytest.importorskip("ml_dtypes", reason="it has NumPy's bfloat16")
 
 from convhub_numba.vectors import half as narrow
-from convhub_numba.vectors.half import as_stored, narrowed, widened
+from convhub_numba.vectors.half import as_stored, narrow_for, widen
 from convhub_numba.vectors.moves import copy_every, copy_vector
 from numba import njit
 
@@ -36,12 +36,12 @@ def compiled_anew():
     @njit
     def widen_scalars(to, source):
         for i in range(source.size):
-            to[i] = widened(source[i])
+            to[i] = widen(source[i])
 
     @njit
     def narrow_scalars(to, source):
         for i in range(source.size):
-            to[i] = narrowed(source[i], to)
+            to[i] = narrow_for(source[i], to)
 
     @njit
     def by_vectors(to, source):

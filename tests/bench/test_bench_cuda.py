@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from convhub import plugins
-from convhub.bench import contenders, cuda, timing
+from convhub.bench import cuda, sides, timing
 from convhub.bench.agreement import DisagreementError, allowed_difference, check_agreement
 from convhub.bench.device import Device, backend_on
+from convhub.bench.formatting import facts, host_bound, setting
 from convhub.bench.layers import of_problem
 from convhub.bench.results import Settings
 from convhub.bench.timing import interleaved
-from convhub.bench.words import facts, host_bound, setting
 from convhub.bench.worker import Task, Work, environment, work
 from convhub.conformance import calls
 from convhub.errors import ArgumentError
@@ -233,10 +233,10 @@ def test_torch_gets_tensors_of_its_own_on_the_device(monkeypatch):
 
     monkeypatch.setattr(calls, "tensor", on_cpu)
     layer = of_problem(Problem.parse("n1c3h5w4_k2r2s3")).on("cuda")
-    given = contenders.operands(layer.problem)
-    found = contenders.contender("torch", layer, given, is_other=True)
+    given = sides.operands(layer.problem)
+    found = sides.make_side("torch", layer, given, is_other=True)
     assert (found.library, asked) == ("torch", ["cuda"] * 3)
-    right = contenders.contender("naive", of_problem(Problem.parse("n1c3h5w4_k2r2s3")), given).result()
+    right = sides.make_side("naive", of_problem(Problem.parse("n1c3h5w4_k2r2s3")), given).result()
     np.testing.assert_allclose(found.result(), right, rtol=1e-5, atol=1e-5)
     given.x[...] = 0  # which on a device is another memory
     assert found.result().any()

@@ -16,11 +16,11 @@ from convhub import plugins
 from convhub.backend import hookimpl
 from convhub.bench import timing
 from convhub.bench.agreement import DisagreementError, allowed_difference, check_agreement, difference
-from convhub.bench.contenders import contender, operands
 from convhub.bench.layers import Layer, of_problem
 from convhub.bench.memory import can_keep
 from convhub.bench.peak import measure_peak
 from convhub.bench.results import Settings
+from convhub.bench.sides import make_side, operands
 from convhub.bench.timing import interleaved, milliseconds
 from convhub.bench.worker import time_layer
 from convhub.problem import PRIMITIVES, Problem
@@ -52,9 +52,9 @@ def test_each_side_calls_what_the_problem_says(toy, side, transposed, primitive,
     layer = Layer("", Problem.parse(text).replace(primitive=primitive, dtype=dtype), transposed)
     given = operands(layer.problem)
     if side == "toy":
-        found = contender("toy", layer, given)
+        found = make_side("toy", layer, given)
     else:
-        found = contender("torch", layer, given, is_other=True)
+        found = make_side("torch", layer, given, is_other=True)
         if found.call is None:  # torch has no gradients of integers
             assert (dtype, "not implemented" in found.declined) == ("int64", True)
             return
@@ -68,8 +68,8 @@ def test_torch_gets_the_same_memory_and_bfloat16_comes_back():
     pytest.importorskip("ml_dtypes")
     layer = of_problem(Problem.parse("forward_bfloat16_n1c3h5w4_k2r2s3"))
     given = operands(layer.problem)
-    theirs = contender("torch", layer, given, is_other=True)
-    ours = contender("naive", layer, given)
+    theirs = make_side("torch", layer, given, is_other=True)
+    ours = make_side("naive", layer, given)
     check_agreement(layer.problem, "a", theirs.result(), "b", ours.result())
     given.x[...] = 0  # which torch must see
     assert not theirs.result().any()
@@ -84,7 +84,7 @@ def test_what_torch_cannot_says_why(text, reason):
     if np.dtype("g").itemsize == 8:
         pytest.skip("there is no float128 here")
     layer = of_problem(Problem.parse(text))
-    found = contender("torch", layer, operands(layer.problem), is_other=True)
+    found = make_side("torch", layer, operands(layer.problem), is_other=True)
     assert found.call is None
     assert reason in found.declined
 

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from convhub.bench.words import CLASS_HEADERS, LAYER_HEADERS
+from convhub.bench.formatting import CLASS_HEADERS, LAYER_HEADERS
 from convhub.cli import output
 from convhub.cli.conformance_report import HEADERS
 from convhub.cli.narrow import fitted

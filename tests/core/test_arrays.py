@@ -101,7 +101,7 @@ class TestTorch:
     def test_every_dtype_goes_over_and_back(self, name):
         tensor = self.torch.arange(6).to(getattr(self.torch, name))
         array = arrays.converter("torch", "numpy")(tensor)
-        assert arrays.facts("x", array).dtype == name
+        assert arrays.array_info("x", array).dtype == name
         back = arrays.converter("numpy", "torch")(array)
         assert back.dtype == tensor.dtype
         assert back.data_ptr() == tensor.data_ptr()
@@ -139,10 +139,10 @@ class TestTorch:
 
     def test_mixed_devices_are_named(self):
         x = self.torch.ones(1, 1, 4, 4)
-        facts = arrays.facts("x", x)._replace(device="cuda:1")
+        facts = arrays.array_info("x", x)._replace(device="cuda:1")
         with pytest.MonkeyPatch.context() as patch:
-            real = arrays.facts
-            patch.setattr(arrays.info, "facts", lambda name, a: facts if name == "weight" else real(name, a))
+            real = arrays.array_info
+            patch.setattr(arrays.info, "array_info", lambda name, a: facts if name == "weight" else real(name, a))
             with pytest.raises(
                 convhub.MixedArraysError, match="weight .* has device cuda:1, but input .* cpu"
             ):

@@ -18,7 +18,7 @@ import convhub
 from convhub import config, plugins
 from convhub.backend import Backend, Capabilities, hookimpl
 from convhub.callers_code import raised_by_caller
-from convhub.errors import BackendContractError, BackendFailedError, said, shown
+from convhub.errors import BackendContractError, BackendFailedError, describe_error, short_repr
 
 ALARM = signal.SIGTERM if sys.platform == "win32" else signal.SIGALRM
 X, W = np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3))
@@ -254,7 +254,7 @@ def test_other_code_of_the_callers(backend, monkeypatch, how):
         sys.setprofile(profiling)
 
 
-@pytest.mark.parametrize("show", [said, shown])
+@pytest.mark.parametrize("show", [describe_error, short_repr])
 def test_while_an_error_is_put_into_words(handle, show):
     class UnshowableError(Exception):
         def __str__(self):

@@ -18,7 +18,7 @@ from gpu.record import (
     write_listing,
 )
 
-from convhub.bench.dated import save
+from convhub.bench.archive import save
 from convhub.bench.results import Report, Row, Settings, read_report
 from convhub.system.gpu import Gpu
 from convhub.system.machine import Machine

@@ -20,7 +20,7 @@ PAGE = ROOT / "docs" / "write-a-backend.md"
 CONTENDERS = """
 import json
 import convhub
-from convhub.bench.contenders import contender, operands
+from convhub.bench.sides import make_side, operands
 from convhub.bench.layers import of_problem
 from convhub.problem import PRIMITIVES, Problem
 
@@ -28,7 +28,7 @@ found = {}
 for name in convhub.available_backends("cpu"):
     for primitive in PRIMITIVES:
         layer = of_problem(Problem.parse(f"{primitive}_n1c2h5w6_k3r3s3"))
-        one = contender(name, layer, operands(layer.problem))
+        one = make_side(name, layer, operands(layer.problem))
         found.setdefault(one.name, []).append([*one.result().shape])
 print(json.dumps(found))
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from convhub.bench.dated import slug
+from convhub.bench.archive import slug
 from convhub.bench.results import Report, read_report
 from convhub.bench.summary import summaries
 from convhub.conformance.report.findings import Tested

@@ -8,7 +8,7 @@ that whatever the stride, neighbouring outputs read neighbouring elements and no
 from __future__ import annotations
 
 from .. import jit
-from ..vectors.half import widened
+from ..vectors.half import widen
 from ..vectors.moves import clear_vector, copy_every, copy_vector, pack_runs
 
 __all__ = ["copy_run", "list_runs", "load_planes", "pack_panel"]
@@ -100,7 +100,7 @@ def load_planes(pad, source, n0, n1, c0, c1, phases, step_h, step_w, row0, rows,
                             copy_every(pad, to + j, source, start + 4 * j, 4, 4, lanes)
                             j += quarter
                     while j < right:
-                        pad[to + j] = widened(source[n, c, h, w + (j - left) * step_w])
+                        pad[to + j] = widen(source[n, c, h, w + (j - left) * step_w])
                         j += 1
                     if right < columns:
                         clear_vector(pad, to + right, lanes)

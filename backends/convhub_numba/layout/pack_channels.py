@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import jit
-from ..vectors.half import widened
+from ..vectors.half import widen
 from ..vectors.moves import transpose_square
 from .pixels import store_pixels
 
@@ -51,7 +51,7 @@ def pack_square(packed, weight, g, m0, c0, channels, spare, table, lanes):
             to = (c * taps + t) * lanes
             for i in range(lanes):
                 m = min(m0 + i, M - 1)
-                packed[to + i] = widened(weight[g, m, c0 + c, t // S, t % S])
+                packed[to + i] = widen(weight[g, m, c0 + c, t // S, t % S])
 
 
 @jit.part()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import jit
-from ..vectors.half import widened
+from ..vectors.half import widen
 from ..vectors.moves import copy_spread
 from ..vectors.product import tile_height
 from .pack import copy_run
@@ -33,7 +33,7 @@ def pack_weight(packed, weight, g, m0, m1, c0, c1, taps, tap0, tap1, rows):
                     copy_spread(packed, at, weight, start + r * stride_r + s * stride_s, stride_m, rows)
                 else:
                     for i in range(height):
-                        packed[at + i] = widened(weight[g, m + i, c, r, s])
+                        packed[at + i] = widen(weight[g, m + i, c, r, s])
                 at += height
             m += height
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from .. import jit
-from ..vectors.half import narrowed
+from ..vectors.half import narrow_for
 from ..vectors.moves import copy_vector
 
 __all__ = ["hand_out", "list_vectors"]
 
 
 @jit.part()
-def list_vectors(bases, places, z, rows, columns, pitch, vectors, lanes):
+def list_vectors(bases, places, sizes, rows, columns, pitch, vectors, lanes):
     """List where the vectors that cover `rows` by `columns` pixels are read and written; return how many.
 
     A row's last vector is moved back to end with the row, and computes a few pixels twice. The list is
@@ -21,7 +21,7 @@ def list_vectors(bases, places, z, rows, columns, pitch, vectors, lanes):
         for b in range(0, columns, lanes):
             start = max(0, min(b, columns - lanes))
             bases[count] = a * pitch + start
-            places[count] = a * z.out_row + start * z.out_column
+            places[count] = a * sizes.out_row + start * sizes.out_column
             count += 1
     filled = count
     while filled % vectors:
@@ -49,4 +49,4 @@ def hand_out(
                 copy_vector(out, to + place, tile, at, lanes)
             else:
                 for j in range(length):
-                    out[to + place + j * out_column] = narrowed(tile[at + j], out)
+                    out[to + place + j * out_column] = narrow_for(tile[at + j], out)

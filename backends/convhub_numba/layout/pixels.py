@@ -8,7 +8,7 @@ Georganas et al. 2018, arXiv:1808.05567).
 from __future__ import annotations
 
 from .. import jit
-from ..vectors.half import narrowed, widened
+from ..vectors.half import narrow_for, widen
 from ..vectors.moves import transpose_square, transpose_to_places
 
 __all__ = ["clear", "load_listed", "load_pixels", "store_pixels"]
@@ -51,7 +51,7 @@ def load_pixels(pixels, source, n, c0, channels, h0, rows, w0, columns, again, t
         for i in range(h0 + top, h0 + bottom):
             for j in range(w0 + left, w0 + right):
                 for c in range(channels):
-                    pixels[places[k] + c] = widened(source[n, c0 + c, i, j])
+                    pixels[places[k] + c] = widen(source[n, c0 + c, i, j])
                 k += 1
         return
     for c in range(lanes):
@@ -99,7 +99,7 @@ def load_listed(pad, at, places, source, n, c0, channels, h0, count, lines, lane
         for i in range(count):
             h, w = h0 + i // W, i % W
             for j in range(channels):
-                pad[at + places[i] + j] = widened(source[n, c0 + j, h, w])
+                pad[at + places[i] + j] = widen(source[n, c0 + j, h, w])
 
 
 @jit.part()
@@ -112,7 +112,7 @@ def store_pixels(out, out_start, out_plane, channels, pixels, offsets, first, co
         for i in range(count):
             at = offsets[first + i]
             for c in range(channels):
-                out[out_start + c * out_plane + i] = narrowed(pixels[at + c], out)
+                out[out_start + c * out_plane + i] = narrow_for(pixels[at + c], out)
         return
     i = 0
     while i < count:

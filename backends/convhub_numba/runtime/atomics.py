@@ -12,7 +12,7 @@ from numba.extending import intrinsic
 
 from ..vectors.emitter import INT64
 
-__all__ = ["add", "give_way", "load", "pause", "replace", "store"]
+__all__ = ["add", "load", "pause", "replace", "store", "yield_cpu"]
 
 #: LLVM's functions that tell the core that a loop only waits, and what they take. Others have none: it spins.
 PAUSES = {"x86_64": ("llvm.x86.sse2.pause", ()), "aarch64": ("llvm.aarch64.hint", (1,))}
@@ -83,7 +83,7 @@ def pause(typing_context: Any) -> Any:
 
 
 @intrinsic
-def give_way(typing_context: Any, function: Any) -> Any:
+def yield_cpu(typing_context: Any, function: Any) -> Any:
     """Call the system's function at this address, which lets other threads run, and takes no argument."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:

@@ -29,7 +29,7 @@ TRIAL_LOOKS = 4000
 CALL = 0.05  # seconds in which a caller has surely posted what it wants to be done
 RETRY = 1.0  # seconds until another thread is asked for, once the system has refused one
 
-Serve = Callable[[int, int], bool]
+WorkerLoop = Callable[[int, int], bool]
 
 
 class Team:
@@ -46,14 +46,14 @@ class Team:
         self._ended: SimpleQueue[None] = SimpleQueue()
         self._refused = float("-inf")
 
-    def call_up(self, wanted: int, serving: Callable[[], Serve]) -> int:
+    def wake(self, wanted: int, make_worker_loop: Callable[[], WorkerLoop]) -> int:
         """See that so many helpers are awake, start them if need be, and return how many there are.
 
         There are fewer where no thread can be started; then those that there are do the work.
         """
         self.called = time.monotonic()
         if len(self.started) - len(self.asleep) < wanted:
-            self._start(min(wanted, MOST_HELPERS), serving)
+            self._start(min(wanted, MOST_HELPERS), make_worker_loop)
             self._wake(wanted - (len(self.started) - len(self.asleep)))
         return 0 if self.closed else len(self.started)
 
@@ -61,18 +61,18 @@ class Team:
         """Note that a caller needs nobody any more; where one is kept from that, `CALL` says so in time."""
         self.called = float("-inf")
 
-    def _start(self, wanted: int, serving: Callable[[], Serve]) -> None:
+    def _start(self, wanted: int, make_worker_loop: Callable[[], WorkerLoop]) -> None:
         if len(self.started) >= wanted or self.closed or sys.is_finalizing():
             return
         if time.monotonic() - self._refused < RETRY:
             return
-        serve = serving()
+        worker_loop = make_worker_loop()
         while len(self.started) < wanted:
             # A mailbox that is looked at before its helper is there keeps a job until that is over.
             self.mailboxes[len(self.started), WOKEN] = 1
             try:
                 # One call into C starts the thread and counts it: no handler of a signal can come between.
-                self.started.extend(map(_thread.start_new_thread, (self._help,), ((serve,),)))
+                self.started.extend(map(_thread.start_new_thread, (self._help,), ((worker_loop,),)))
             except RuntimeError:  # no more threads are to be had: in a container at its limit, or at exit
                 self._refused = time.monotonic()
                 return
@@ -82,25 +82,25 @@ class Team:
             self.mailboxes[index, WOKEN] = 1
             wake.put(None)
 
-    def _help(self, serve: Serve) -> None:
+    def _help(self, worker_loop: WorkerLoop) -> None:
         index = next(self._numbers)
         try:
             if index < MOST_HELPERS:
-                self._serve(index, serve)
+                self._serve(index, worker_loop)
         finally:
             self._ended.put(None)
 
-    def _serve(self, index: int, serve: Serve) -> None:
+    def _serve(self, index: int, worker_loop: WorkerLoop) -> None:
         mailbox, wake = self.mailboxes[index], SimpleQueue[None]()
         address = mailbox.ctypes.data
         spins = index + 1 < cores()  # else it would take a core from those who work
-        looks = _looks(serve) if spins else 1
+        looks = _looks(worker_loop) if spins else 1
         mailbox[AWAKE], mailbox[WOKEN] = 1, 0
         while not mailbox[ENDED]:
-            serve(address, looks)
+            worker_loop(address, looks)
             self.asleep[index] = wake
             # A caller that saw it awake before may have posted something by now, or be about to.
-            if not (serve(address, 1) or (spins and time.monotonic() - self.called < CALL)):
+            if not (worker_loop(address, 1) or (spins and time.monotonic() - self.called < CALL)):
                 mailbox[AWAKE] = 0
                 if mailbox[JOB] == FREE and not mailbox[ENDED]:
                     wake.get()
@@ -117,11 +117,11 @@ class Team:
             self._ended.get()
 
 
-def _looks(serve: Serve) -> int:
+def _looks(worker_loop: WorkerLoop) -> int:
     """Return how often a helper looks into its mailbox before it sleeps."""
     nobody = np.zeros(MAILBOX_ITEMS, np.int64)
     start = time.perf_counter()
-    serve(nobody.ctypes.data, TRIAL_LOOKS)
+    worker_loop(nobody.ctypes.data, TRIAL_LOOKS)
     return max(1, int(PATIENCE * TRIAL_LOOKS / (time.perf_counter() - start)))
 
 

@@ -1,7 +1,8 @@
 """Shares a kernel's tasks among threads that wait in machine code, without Python's lock.
 
 To wake a sleeping thread, or to hand it Python's lock, takes as long as a small layer. Here a helper waits in
-`serve`, spinning, for the address of a job in its mailbox; `lead` posts the job, takes tasks itself, and
+`worker_loop`, spinning, for the address of a job in its mailbox; `launch` posts the job, takes tasks
+itself, and
 comes back when all are done. A helper that has not begun by then is not waited for: the job is withdrawn.
 """
 
@@ -16,14 +17,23 @@ from numba.extending import intrinsic
 
 from .. import jit
 from ..vectors.emitter import INT64
-from .atomics import add, give_way, load, pause, replace, store
+from .atomics import add, load, pause, replace, store, yield_cpu
 from .calls import call_for_flag, native_call
 from .float_mode import default_float_mode, float_mode, set_float_mode
 from .interrupts import CHECKING, GIVE_WAY, INTERRUPTED, LOOK, MODE, STOP, SYSTEM, raise_pending, told_to_stop
 
 __all__ = [
-    "AWAKE", "ENDED", "FEWEST_RANGES", "FREE", "JOB", "MAILBOX_ITEMS", "MOST_THREADS", "WOKEN", "conduct",
-    "lead", "serve",
+    "AWAKE",
+    "ENDED",
+    "FEWEST_RANGES",
+    "FREE",
+    "JOB",
+    "MAILBOX_ITEMS",
+    "MOST_THREADS",
+    "WOKEN",
+    "launch",
+    "run_job",
+    "worker_loop",
 ]  # fmt: skip
 
 #: What stands in a mailbox: a job's address, or one of the states below; the row of scratch memory that the
@@ -109,7 +119,7 @@ def run_range(
 
 
 @jit.part()
-def take(job, row, watch):
+def run_ranges(job, row, watch):
     """Run ranges of a job's tasks until there are none left: first those of this row, then those of others.
 
     What one thread has written it is likely to read in the next stage or call: to fetch it from another
@@ -132,7 +142,7 @@ def take(job, row, watch):
 
 
 @jit.entry()
-def serve(mailbox, patience):
+def worker_loop(mailbox, patience):
     """Run what jobs come, until none has come for `patience` looks, or the helper shall end.
 
     Return whether one came.
@@ -142,7 +152,7 @@ def serve(mailbox, patience):
     while looks < patience and not load(mailbox + 8 * ENDED):
         job = load(mailbox)
         if job > 0 and replace(mailbox, job, TAKEN):
-            take(job, load(mailbox + 8 * ROW), job)
+            run_ranges(job, load(mailbox + 8 * ROW), job)
             add(job + DONE, 1)  # from here on the job may be gone
             store(mailbox, FREE)
             looks, served = 0, True
@@ -153,7 +163,7 @@ def serve(mailbox, patience):
 
 
 @jit.kernel()
-def conduct(job, tasks, threads, ranges, mailboxes, helpers, system, checking):
+def run_job(job, tasks, threads, ranges, mailboxes, helpers, system, checking):
     """Post a job to as many helpers as are free and wanted, take part in it, and wait for those in it.
 
     Return whether the kernel failed. What a handler of a signal raises meanwhile, this function does.
@@ -180,7 +190,7 @@ def conduct(job, tasks, threads, ranges, mailboxes, helpers, system, checking):
     if mode != default_float_mode():
         set_float_mode(default_float_mode())
     # To look at a clock would take a tiny call longer, and a short one is over before anybody waits.
-    take(job, 0, job + 1 if ranges > FEWEST_RANGES else job)
+    run_ranges(job, 0, job + 1 if ranges > FEWEST_RANGES else job)
     # A helper that has not begun finds nothing left to do; one that has must end before we return.
     for i in range(helpers):
         posted -= replace(mailboxes + i * MAILBOX_BYTES, job, FREE)
@@ -189,7 +199,7 @@ def conduct(job, tasks, threads, ranges, mailboxes, helpers, system, checking):
         pause()
         spins += 1
         if spins > SPINS:
-            give_way(load(system + GIVE_WAY))
+            yield_cpu(load(system + GIVE_WAY))
             if ranges > FEWEST_RANGES:
                 told_to_stop(job + 1)
     if mode != default_float_mode():
@@ -199,13 +209,13 @@ def conduct(job, tasks, threads, ranges, mailboxes, helpers, system, checking):
 
 
 @jit.entry()
-def lead(conducting, kernel, tasks, threads, ranges, mailboxes, helpers, system, checking, own, arguments):
+def launch(conducting, kernel, tasks, threads, ranges, mailboxes, helpers, system, checking, own, arguments):
     """Run all tasks of the kernel at this address, on this thread and on free helpers; say whether it failed.
 
     Parameters
     ----------
     conducting : int
-        The address of `conduct`.
+        The address of `run_job`.
     kernel : int
         An address, as from `compile.address`. The kernel is called with (first, last, a row of each array of
         `own`, and all of `arguments`), for ranges that together cover ``range(tasks)``.

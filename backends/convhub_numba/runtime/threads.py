@@ -19,9 +19,9 @@ from numba import types
 from . import scratch
 from .availability import thread_limit
 from .compile import address, compiled
-from .helpers import Serve, Team, cores
+from .helpers import Team, WorkerLoop, cores
 from .interrupts import check, system
-from .team import FEWEST_RANGES, conduct, lead, serve
+from .team import FEWEST_RANGES, launch, run_job, worker_loop
 
 __all__ = ["Kernel", "end_helpers", "kernel", "ranges_for", "run", "usable_threads"]
 
@@ -35,7 +35,7 @@ class Kernel(NamedTuple):
     """A compiled kernel, and what shares its tasks among threads."""
 
     address: int
-    lead: Callable[..., bool]
+    launch: Callable[..., bool]
     own: tuple[int, ...]  # what stands before its scratch memory: a 0 if it asks whether to stop
 
 
@@ -49,7 +49,7 @@ def kernel(function: Any, own: tuple[Any, ...], *arguments: Any) -> Kernel:
     watching: tuple[int, ...] = (0,) if names[2] == "watch" else ()
     own = (INT,) * len(watching) + own
     taken = types.Tuple(tuple(map(types.unliteral, arguments)))
-    sharing = compiled(lead, *[INT] * 9, types.Tuple(own), taken)
+    sharing = compiled(launch, *[INT] * 9, types.Tuple(own), taken)
     return Kernel(address(function, INT, INT, *own, *arguments), sharing, watching)
 
 
@@ -99,7 +99,7 @@ def usable_threads(asked: int) -> int:
 
 @functools.cache
 def _conductor() -> int:
-    return address(conduct, *[INT] * 8)
+    return address(run_job, *[INT] * 8)
 
 
 @functools.cache
@@ -108,8 +108,8 @@ def _checker() -> int:
 
 
 @functools.cache
-def _serving() -> Serve:
-    return compiled(serve, INT, INT)
+def _worker_loop() -> WorkerLoop:
+    return compiled(worker_loop, INT, INT)
 
 
 _system: int = system.ctypes.data
@@ -151,7 +151,7 @@ def run(
     team, helpers = _team, 0
     if threads > 1:
         # More threads than cores would take turns.
-        helpers = team.call_up(min(threads, cores()) - 1, _serving)
+        helpers = team.wake(min(threads, cores()) - 1, _worker_loop)
     long = ranges > FEWEST_RANGES
     call = (
         _conductor(),
@@ -168,9 +168,9 @@ def run(
     )
     if long:
         with scratch.set_aside():
-            failed = kernel.lead(*call)
+            failed = kernel.launch(*call)
     else:
-        failed = kernel.lead(*call)
+        failed = kernel.launch(*call)
     if threads > 1:
         team.come_back()
     if failed:

@@ -27,10 +27,10 @@ __all__ = [
     "convert_value",
     "is_narrow",
     "is_narrow_dtype",
-    "narrowed",
+    "narrow_for",
     "stored_type",
     "sum_dtype",
-    "widened",
+    "widen",
 ]
 
 _STORED = {"float16": np.dtype(np.uint16), "bfloat16": np.dtype(np.int16)}
@@ -73,7 +73,7 @@ def is_narrow(typing_context: Any, array: Any) -> Any:
 
 
 @intrinsic
-def widened(typing_context: Any, value: Any) -> Any:
+def widen(typing_context: Any, value: Any) -> Any:
     """Return the number to compute with of one that was stored."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -83,7 +83,7 @@ def widened(typing_context: Any, value: Any) -> Any:
 
 
 @intrinsic
-def narrowed(typing_context: Any, value: Any, array: Any) -> Any:
+def narrow_for(typing_context: Any, value: Any, array: Any) -> Any:
     """Return a finished sum as `array` stores it."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

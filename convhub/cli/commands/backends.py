@@ -13,7 +13,7 @@ from ... import config
 from ...backend import Backend, Capabilities
 from ...dispatch.candidates import automatic, availability
 from ...dispatch.options import current_registry
-from ...plugins import Registered, Registry
+from ...plugins import RegisteredBackend, Registry
 from ...problem import PRIMITIVES
 from ..failures import failure_row, show_failures
 from ..json_output import STDOUT, JsonOption, write_json
@@ -68,7 +68,7 @@ def _ranked(registry: Registry, order: dict[str, list[str]]) -> list[str]:
     return list(dict.fromkeys([*order["cpu"], *order["cuda"], *registry.backends]))
 
 
-def _row(registered: Registered, reason: str | None) -> dict[str, Any]:
+def _row(registered: RegisteredBackend, reason: str | None) -> dict[str, Any]:
     backend, origin = registered
     capabilities = backend.capabilities
     return {

@@ -135,7 +135,7 @@ def bench(
         check_name(against, "--against")
     if backend is not None:
         check_name(backend, "--backend")
-    from ...bench.dated import check_free, name_of
+    from ...bench.archive import check_free, name_of
     from ...bench.device import parse_device
     from ..bench_choice import chosen_layers, machine_of, settings_on_cpu, settings_on_gpu
 
@@ -249,7 +249,7 @@ def _timed(chosen: Sequence[Layer], settings: Settings, machine: Machine, comman
 
 def _save(report: Report, folder: Path, json_file: str | None) -> None:
     """Write a report under the name of its date, chip and dtype, and print where."""
-    from ...bench.dated import check_free, name_of, save
+    from ...bench.archive import check_free, name_of, save
 
     dtypes = [Problem.parse(row.problem).dtype for row in report.rows]
     name = name_of(report.date, report.machine.chip, dtypes, report.settings.allow_tf32)

@@ -53,6 +53,6 @@ def _row(key: str, resolved: Resolved) -> dict[str, Any]:
         ),
         "source": resolved.sources[key],
         "variable": _IN_ENVIRONMENT.get(key),
-        "meaning": KEYS[key].meaning,
-        "right": KEYS[key].right,
+        "meaning": KEYS[key].description,
+        "right": KEYS[key].allowed,
     }

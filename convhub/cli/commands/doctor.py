@@ -14,7 +14,7 @@ from ...dispatch.candidates import judge_availability
 from ...dispatch.options import check_options, current_registry, run_options
 from ...dispatch.tuning_store import database_path
 from ...errors import BackendContractError, ConfigurationError
-from ...plugins import Registered
+from ...plugins import RegisteredBackend
 from ...system.cores import available_cores
 from ...system.versions import versions
 from ..doctor_findings import (
@@ -71,7 +71,7 @@ def _examine() -> Report:
     return Report(versions(), _system(), _database(), resolved, registry, examined, once)
 
 
-def _examine_backend(registered: Registered, resolved: Resolved) -> Examined:
+def _examine_backend(registered: RegisteredBackend, resolved: Resolved) -> Examined:
     missing = judge_availability(registered.backend, resolved).reason
     if missing is not None:
         return Examined(registered, False, f"not available: {missing}", [])

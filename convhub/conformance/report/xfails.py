@@ -23,7 +23,7 @@ from typing import Any
 
 import msgspec
 
-from ...errors import ArgumentError, did_you_mean, shown
+from ...errors import ArgumentError, did_you_mean, short_repr
 from ...problem import Problem
 
 __all__ = ["ANY", "Xfail", "Xfails", "read_xfails"]
@@ -103,7 +103,7 @@ def read_xfails(path: Path, checks: Collection[str]) -> Xfails:
         near = did_you_mean(word, ["xfail"])
         raise ArgumentError(f"{path} has {word!r} at the top; it must hold tables [[xfail]] only.{near}")
     if not isinstance(tables, list):
-        raise ArgumentError(f"{path}: xfail is {shown(tables)}; write each entry as a table [[xfail]]")
+        raise ArgumentError(f"{path}: xfail is {short_repr(tables)}; write each entry as a table [[xfail]]")
     entries: list[Xfail] = []
     for number, table in enumerate(tables, start=1):
         entry = _entry(f"{path}: entry {number}", table, checks)
@@ -116,7 +116,9 @@ def read_xfails(path: Path, checks: Collection[str]) -> Xfails:
 def _entry(where: str, table: Any, checks: Collection[str]) -> Xfail:
     keys: Sequence[str] = ("check", "problem", "reason")
     if not isinstance(table, Mapping):
-        raise ArgumentError(f"{where} is {shown(table)}; it must be a table [[xfail]] with {', '.join(keys)}")
+        raise ArgumentError(
+            f"{where} is {short_repr(table)}; it must be a table [[xfail]] with {', '.join(keys)}"
+        )
     for key in sorted(table.keys() - set(keys)):
         raise ArgumentError(
             f"{where} has the key {key!r}; an entry has {', '.join(keys)}.{did_you_mean(key, keys)}"
@@ -130,7 +132,7 @@ def _entry(where: str, table: Any, checks: Collection[str]) -> Xfail:
     try:
         entry = msgspec.convert(table, Xfail)
     except msgspec.ValidationError as error:
-        raise ArgumentError(f"{where} is {shown(table)}: {error}") from error
+        raise ArgumentError(f"{where} is {short_repr(table)}: {error}") from error
     if not entry.reason.strip():
         raise ArgumentError(f"{where} has an empty reason; it must say why it fails")
     if entry.check != ANY and entry.check not in checks:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ... import jit
 from ...layout.pixels import load_listed
 from ...vectors.gemm_microkernel import channels_tile
-from ...vectors.half import narrowed
+from ...vectors.half import narrow_for
 from ...vectors.moves import transpose_square
 
 __all__ = ["Part", "Sizes", "correlate", "reached_rows", "taps_that_meet"]
@@ -81,19 +81,19 @@ def list_taps(places, parts, S, lanes):
 
 
 @jit.part()
-def reached_rows(parts, o0, o1, z):
+def reached_rows(parts, o0, o1, sizes):
     """Return the first row of the source that output rows `o0` to `o1` read, and the one after the last."""
-    h0, h1 = z.source_rows, 0
+    h0, h1 = sizes.source_rows, 0
     for i in range(parts.shape[0]):
         part = parts[i]
         a0 = max(0, (o0 - part[0] + part[1] - 1) // part[1])
         a1 = min(part[2], (o1 - part[0] + part[1] - 1) // part[1])
         if a0 < a1 and part[6] > 0:
             last = part[7] + (part[6] - 1) * part[8]
-            h0 = min(h0, a0 * z.step_h + min(part[7], last))
-            h1 = max(h1, (a1 - 1) * z.step_h + max(part[7], last) + 1)
+            h0 = min(h0, a0 * sizes.step_h + min(part[7], last))
+            h1 = max(h1, (a1 - 1) * sizes.step_h + max(part[7], last) + 1)
     h0 = max(0, h0)
-    return h0, max(h0, min(h1, z.source_rows))
+    return h0, max(h0, min(h1, sizes.source_rows))
 
 
 @jit.part()
@@ -112,7 +112,7 @@ def taps_that_meet(at, step, taps, reach, size):
 
 @jit.kernel()
 def correlate(
-    first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, parts, z,
+    first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, parts, sizes,
     source_in_place, weight_in_place, height, vectors, lanes,
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is some rows of one image for `lanes` channels.
@@ -125,13 +125,13 @@ def correlate(
     neighbouring taps, which lie in reverse. `taps` has for each pixel the tap by which output 0 meets it.
     `weight` is (1, channels, 1, R, S).
     """
-    C, H, W = z.channels, z.source_rows, z.source_columns
-    out_plane = z.out_rows * z.out_columns
-    pad, tile = scratch[: z.pad_items], scratch[z.pad_items : z.pad_items + z.tile_items]
-    packed = scratch[z.pad_items + z.tile_items :]
+    C, H, W = sizes.channels, sizes.source_rows, sizes.source_columns
+    out_plane = sizes.out_rows * sizes.out_columns
+    pad, tile = scratch[: sizes.pad_items], scratch[sizes.pad_items : sizes.pad_items + sizes.tile_items]
+    packed = scratch[sizes.pad_items + sizes.tile_items :]
     R, S = weight.shape[3], weight.shape[4]
     kernels = weight[:, :, 0]
-    places, rest = table[: z.most_pixels], table[z.most_pixels :]
+    places, rest = table[: sizes.most_pixels], table[sizes.most_pixels :]
     tap_places, rest = rest[: R * S], rest[R * S :]
     list_taps(tap_places, parts, S, lanes)
     source_lines, tile_lines, columns = rest[:lanes], rest[lanes : 2 * lanes], rest[2 * lanes :]
@@ -139,22 +139,24 @@ def correlate(
         tile_lines[j] = j * lanes
     for i in range(taps.shape[0]):
         columns[i] = taps[i, 0] * lanes
-    for i in range(z.most_pixels):
-        column = z.left + i % W
-        places[i] = (i // W * z.pitch + column % z.step_w * z.phase_pitch + column // z.step_w) * lanes
+    for i in range(sizes.most_pixels):
+        column = sizes.left + i % W
+        places[i] = (
+            i // W * sizes.pitch + column % sizes.step_w * sizes.phase_pitch + column // sizes.step_w
+        ) * lanes
     pad[:] = 0  # nothing but the pixels is written later, so that the margins remain zero
-    row_blocks = (z.out_rows + z.tile_rows - 1) // z.tile_rows
+    row_blocks = (sizes.out_rows + sizes.tile_rows - 1) // sizes.tile_rows
     packed_block = -1
     for task in range(first, last):
-        block, n = task // row_blocks // z.images, task // row_blocks % z.images
+        block, n = task // row_blocks // sizes.images, task // row_blocks % sizes.images
         c0 = min(block * lanes, C - lanes)  # the last block computes some channels twice
-        o0 = task % row_blocks * z.tile_rows
-        o1 = min(z.out_rows, o0 + z.tile_rows)
+        o0 = task % row_blocks * sizes.tile_rows
+        o1 = min(sizes.out_rows, o0 + sizes.tile_rows)
         if packed_block != block:
             load_listed(packed, 0, tap_places, kernels, 0, c0, lanes, 0, R * S, source_lines, lanes)
             packed_block = block
 
-        h0, h1 = reached_rows(parts, o0, o1, z)
+        h0, h1 = reached_rows(parts, o0, o1, sizes)
         load_listed(pad, 0, places, source, n, c0, lanes, h0, (h1 - h0) * W, source_lines, lanes)
         for part_index in range(parts.shape[0]):
             part = parts[part_index]
@@ -168,23 +170,23 @@ def correlate(
             row_taps, row_shift, row_shift_step = part[6], part[7], part[8]
             column_taps, column_shift, column_shift_step = part[9], part[10], part[11]
             first_weight, first_column = part[16], part[17]
-            reach = (vectors - 1) * z.step_w
+            reach = (vectors - 1) * sizes.step_w
             a0 = max(0, (o0 - first_h + out_step_h - 1) // out_step_h)
             a1 = min(part[2], (o1 - first_h + out_step_h - 1) // out_step_h)
             for a in range(a0, a1):
-                h = a * z.step_h + row_shift
+                h = a * sizes.step_h + row_shift
                 t0, t1 = taps_that_meet(h, row_shift_step, row_taps, 0, H)
-                to = (first_h + a * out_step_h - o0) * z.out_columns + first_w
-                if z.covers:
-                    wide = min(W, z.block_terms)
-                    at_once = z.block_terms // wide
+                to = (first_h + a * out_step_h - o0) * sizes.out_columns + first_w
+                if sizes.covers:
+                    wide = min(W, sizes.block_terms)
+                    at_once = sizes.block_terms // wide
                     t = t0
                     while True:
                         for w in range(0, W, wide):
                             channels_tile(
                                 tile, to * lanes, lanes,
-                                pad, ((h + t * row_shift_step - h0) * z.pitch + z.left + w) * lanes,
-                                row_shift_step * z.pitch * lanes,
+                                pad, ((h + t * row_shift_step - h0) * sizes.pitch + sizes.left + w) * lanes,
+                                row_shift_step * sizes.pitch * lanes,
                                 packed, t * column_taps * lanes, column_taps * lanes, columns, w,
                                 min(at_once, t1 - t), min(wide, W - w), bias, c0, t > t0 or w > 0, vectors,
                                 lanes,
@@ -196,18 +198,18 @@ def correlate(
                 b = 0
                 while b < part_columns:
                     b = min(b, part_columns - vectors)  # the last ones may be computed twice
-                    w = b * z.step_w + column_shift
+                    w = b * sizes.step_w + column_shift
                     s0, s1 = taps_that_meet(w, column_shift_step, column_taps, reach, W)
-                    wide = min(max(1, s1 - s0), z.block_terms)
-                    at_once = z.block_terms // wide
+                    wide = min(max(1, s1 - s0), sizes.block_terms)
+                    at_once = sizes.block_terms // wide
                     t = t0
                     while True:
                         for s in range(s0, max(s1, s0 + 1), wide):
                             channels_tile(
                                 tile, (to + b * out_step_w) * lanes, out_step_w * lanes,
                                 packed, (first_weight + t * column_taps + s) * lanes, column_taps * lanes,
-                                pad, ((h + t * row_shift_step - h0) * z.pitch + b) * lanes,
-                                row_shift_step * z.pitch * lanes, columns, first_column + s,
+                                pad, ((h + t * row_shift_step - h0) * sizes.pitch + b) * lanes,
+                                row_shift_step * sizes.pitch * lanes, columns, first_column + s,
                                 min(at_once, t1 - t), min(wide, s1 - s), bias, c0, t > t0 or s > s0, vectors,
                                 lanes,
                             )  # fmt: skip
@@ -216,8 +218,8 @@ def correlate(
                             break
                     b += vectors
 
-        count = (o1 - o0) * z.out_columns
-        start = (n * C + c0) * out_plane + o0 * z.out_columns
+        count = (o1 - o0) * sizes.out_columns
+        start = (n * C + c0) * out_plane + o0 * sizes.out_columns
         if count >= lanes:
             i = 0
             while i < count:
@@ -227,4 +229,4 @@ def correlate(
         else:
             for i in range(count):
                 for j in range(lanes):
-                    out[start + j * out_plane + i] = narrowed(tile[i * lanes + j], out)
+                    out[start + j * out_plane + i] = narrow_for(tile[i * lanes + j], out)

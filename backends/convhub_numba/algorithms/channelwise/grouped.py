@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ... import jit
 from ...layout.pixels import load_listed
 from ...vectors.channels_microkernel import group_tile, hand_out_lines
-from ...vectors.half import narrowed, widened
+from ...vectors.half import narrow_for, widen
 from .depthwise import reached_rows, taps_that_meet
 
 __all__ = ["Sizes", "correlate"]
@@ -44,13 +44,13 @@ class Sizes(NamedTuple):
 
 
 @jit.part()
-def pack_weight(packed, weight, parts, g, z, width, lanes):
+def pack_weight(packed, weight, parts, g, sizes, width, lanes):
     """Lay one group's weights out, ``packed[block of channels, tap, channel, out channel]``.
 
     A block has `lanes` channels, and each channel `width` out channels, zero from the group's last on.
     """
-    M, C = z.out_channels, z.source_channels
-    packed[: z.packed_items] = 0
+    M, C = sizes.out_channels, sizes.source_channels
+    packed[: sizes.packed_items] = 0
     for i in range(parts.shape[0]):
         part = parts[i]
         for t in range(part[6]):
@@ -58,14 +58,14 @@ def pack_weight(packed, weight, parts, g, z, width, lanes):
                 r, k = part[12] + t * part[13], part[14] + s * part[15]
                 tap = part[16] + t * part[9] + s
                 for c in range(C):
-                    at = ((c // lanes * z.weights + tap) * lanes + c % lanes) * width
+                    at = ((c // lanes * sizes.weights + tap) * lanes + c % lanes) * width
                     for m in range(M):
-                        packed[at + m] = widened(weight[g, m, c, r, k])
+                        packed[at + m] = widen(weight[g, m, c, r, k])
 
 
 @jit.kernel()
 def correlate(
-    first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, parts, z,
+    first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, parts, sizes,
     source_in_place, weight_in_place, height, vectors, lanes,
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is some rows of one image for one group.
@@ -73,35 +73,41 @@ def correlate(
     The arguments are those of `depthwise.correlate`; `height` is how many vectors a group's output channels
     fill, and `vectors` how many outputs are summed at once.
     """
-    M, C, H, W = z.out_channels, z.source_channels, z.source_rows, z.source_columns
-    width, out_plane = height * lanes, z.out_rows * z.out_columns
-    pad, tile = scratch[: z.pad_items], scratch[z.pad_items : z.pad_items + z.tile_items]
-    packed = scratch[z.pad_items + z.tile_items :]
-    constants = packed[z.packed_items :]
-    places, lines, columns = table[: z.most_pixels], table[z.most_pixels :], table[z.most_pixels + lanes :]
+    M, C, H, W = sizes.out_channels, sizes.source_channels, sizes.source_rows, sizes.source_columns
+    width, out_plane = height * lanes, sizes.out_rows * sizes.out_columns
+    pad, tile = scratch[: sizes.pad_items], scratch[sizes.pad_items : sizes.pad_items + sizes.tile_items]
+    packed = scratch[sizes.pad_items + sizes.tile_items :]
+    constants = packed[sizes.packed_items :]
+    places, lines, columns = (
+        table[: sizes.most_pixels],
+        table[sizes.most_pixels :],
+        table[sizes.most_pixels + lanes :],
+    )
     for i in range(taps.shape[0]):
         columns[i] = taps[i, 0] * lanes
-    for i in range(z.most_pixels):
-        column = z.left + i % W
-        places[i] = (i // W * z.pitch + column % z.step_w * z.phase_pitch + column // z.step_w) * lanes
+    for i in range(sizes.most_pixels):
+        column = sizes.left + i % W
+        places[i] = (
+            i // W * sizes.pitch + column % sizes.step_w * sizes.phase_pitch + column // sizes.step_w
+        ) * lanes
     pad[:] = 0  # nothing but the pixels is written later, so that the margins remain zero
-    row_blocks = (z.out_rows + z.tile_rows - 1) // z.tile_rows
-    reach = (vectors - 1) * z.step_w
+    row_blocks = (sizes.out_rows + sizes.tile_rows - 1) // sizes.tile_rows
+    reach = (vectors - 1) * sizes.step_w
     packed_group = -1
     for task in range(first, last):
-        g, n = task // row_blocks // z.images, task // row_blocks % z.images
-        o0 = task % row_blocks * z.tile_rows
-        o1 = min(z.out_rows, o0 + z.tile_rows)
+        g, n = task // row_blocks // sizes.images, task // row_blocks % sizes.images
+        o0 = task % row_blocks * sizes.tile_rows
+        o1 = min(sizes.out_rows, o0 + sizes.tile_rows)
         if packed_group != g:
-            pack_weight(packed, weight, parts, g, z, width, lanes)
+            pack_weight(packed, weight, parts, g, sizes, width, lanes)
             for m in range(width):
                 constants[m] = bias[g * M + m] if m < M else 0
             packed_group = g
 
-        h0, h1 = reached_rows(parts, o0, o1, z)
+        h0, h1 = reached_rows(parts, o0, o1, sizes)
         for c in range(0, C, lanes):
             load_listed(
-                pad, c // lanes * z.plane_items, places, source, n, g * C + c, min(lanes, C - c), h0,
+                pad, c // lanes * sizes.plane_items, places, source, n, g * C + c, min(lanes, C - c), h0,
                 (h1 - h0) * W, lines, lanes,
             )  # fmt: skip
 
@@ -112,28 +118,28 @@ def correlate(
             a0 = max(0, (o0 - first_h + out_step_h - 1) // out_step_h)
             a1 = min(part[2], (o1 - first_h + out_step_h - 1) // out_step_h)
             for a in range(a0, a1):
-                h = a * z.step_h + row_shift
+                h = a * sizes.step_h + row_shift
                 t0, t1 = taps_that_meet(h, row_step, part[6], 0, H)
-                to = ((first_h + a * out_step_h - o0) * z.out_columns + first_w) * width
+                to = ((first_h + a * out_step_h - o0) * sizes.out_columns + first_w) * width
                 b = 0
                 while b < part[5]:
                     b = min(b, part[5] - vectors)  # the last ones may be computed twice
-                    s0, s1 = taps_that_meet(b * z.step_w + part[10], column_step, column_taps, reach, W)
+                    s0, s1 = taps_that_meet(b * sizes.step_w + part[10], column_step, column_taps, reach, W)
                     begun = False
                     for c in range(0, C, lanes):
                         channels = min(lanes, C - c)
-                        wide = min(max(1, s1 - s0), max(1, z.block_terms // channels))
-                        at_once = max(1, z.block_terms // (wide * channels))
+                        wide = min(max(1, s1 - s0), max(1, sizes.block_terms // channels))
+                        at_once = max(1, sizes.block_terms // (wide * channels))
                         t = t0
                         while True:
                             for s in range(s0, max(s1, s0 + 1), wide):
-                                tap = c // lanes * z.weights + part[16] + t * column_taps + s
-                                pixel = (h + t * row_step - h0) * z.pitch + b
+                                tap = c // lanes * sizes.weights + part[16] + t * column_taps + s
+                                pixel = (h + t * row_step - h0) * sizes.pitch + b
                                 group_tile(
                                     tile, to + b * out_step_w * width, out_step_w * width,
                                     packed, tap * lanes * width, column_taps * lanes * width, lanes * width,
-                                    pad, c // lanes * z.plane_items + pixel * lanes,
-                                    row_step * z.pitch * lanes, columns, part[17] + s,
+                                    pad, c // lanes * sizes.plane_items + pixel * lanes,
+                                    row_step * sizes.pitch * lanes, columns, part[17] + s,
                                     min(at_once, t1 - t), min(wide, s1 - s), channels, constants, begun,
                                     height, vectors, lanes,
                                 )  # fmt: skip
@@ -143,9 +149,9 @@ def correlate(
                                 break
                     b += vectors
 
-        count = (o1 - o0) * z.out_columns
+        count = (o1 - o0) * sizes.out_columns
         for m in range(0, M, lanes):
-            start = (n * z.groups * M + g * M + m) * out_plane + o0 * z.out_columns
+            start = (n * sizes.groups * M + g * M + m) * out_plane + o0 * sizes.out_columns
             channels = min(lanes, M - m)
             if count >= lanes:
                 i = 0
@@ -156,4 +162,4 @@ def correlate(
             else:
                 for i in range(count):
                     for j in range(channels):
-                        out[start + j * out_plane + i] = narrowed(tile[i * width + m + j], out)
+                        out[start + j * out_plane + i] = narrow_for(tile[i * width + m + j], out)

@@ -14,7 +14,7 @@ from ... import jit
 from ...grad_weight import add_groups
 from ...layout.pixels import clear, load_listed
 from ...runtime.interrupts import told_to_stop
-from ...vectors.half import narrowed
+from ...vectors.half import narrow_for
 from ...vectors.weight_microkernel import weight_tile
 from .depthwise_weight import blocks_of, list_places
 
@@ -56,9 +56,9 @@ class Sizes(NamedTuple):
 
 
 @jit.part()
-def store(dw, sums, g, z, row_groups, column_groups, height, vectors, lanes):
+def store(dw, sums, g, sizes, row_groups, column_groups, height, vectors, lanes):
     """Bring home sums ``[out vector, in block, row group, column, tap, in channel, lane]`` of one group."""
-    M, C, R, S = z.out_channels, z.in_channels, z.row_taps, z.column_taps
+    M, C, R, S = sizes.out_channels, sizes.in_channels, sizes.row_taps, sizes.column_taps
     at = 0
     for m0 in range(0, M, lanes):
         for c0 in range(0, C, vectors):
@@ -69,13 +69,14 @@ def store(dw, sums, g, z, row_groups, column_groups, height, vectors, lanes):
                         for c in range(min(vectors, C - c0)):
                             for m in range(min(lanes, M - m0)):
                                 to = ((g * M + m0 + m) * C + c0 + c) * R * S + tap
-                                dw[to] = narrowed(sums[at + (t * vectors + c) * lanes + m], dw)
+                                dw[to] = narrow_for(sums[at + (t * vectors + c) * lanes + m], dw)
                     at += height * vectors * lanes
 
 
 @jit.kernel()
 def correlate(
-    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, row_groups, column_groups, z, dy_in_place,
+    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, row_groups, column_groups, sizes,
+    dy_in_place,
     x_in_place, height, vectors, lanes,
 ):  # fmt: skip
     """Compute the weights of groups `first` to `last`; the arguments are those of `depthwise_weight`.
@@ -83,30 +84,30 @@ def correlate(
     Each group in `column_groups` has one tap; `vectors`, which divides `lanes`, is how many input channels
     are summed at once.
     """
-    M, C, H, W = z.out_channels, z.in_channels, z.source_rows, z.source_columns
-    pad, left = scratch[: z.pad_items], scratch[z.pad_items : z.pad_items + z.left_items]
-    sums = scratch[z.pad_items + z.left_items :]
-    sums, totals = sums[: z.sum_items], sums[z.sum_items : 2 * z.sum_items]
-    places, left_places, columns, lines = list_places(table, z, lanes)
-    row_items = z.pitch * lanes
+    M, C, H, W = sizes.out_channels, sizes.in_channels, sizes.source_rows, sizes.source_columns
+    pad, left = scratch[: sizes.pad_items], scratch[sizes.pad_items : sizes.pad_items + sizes.left_items]
+    sums = scratch[sizes.pad_items + sizes.left_items :]
+    sums, totals = sums[: sizes.sum_items], sums[sizes.sum_items : 2 * sizes.sum_items]
+    places, left_places, columns, lines = list_places(table, sizes, lanes)
+    row_items = sizes.pitch * lanes
     pad[:] = 0  # the margins of each row are never written
     for g in range(first, last):
         sums[:] = 0
         totals[:] = 0
         block = 0
-        for n in range(z.images):
-            for p0 in range(0, z.rows, z.tile_rows):
+        for n in range(sizes.images):
+            for p0 in range(0, sizes.rows, sizes.tile_rows):
                 if told_to_stop(watch):
                     return
-                p1 = min(z.rows, p0 + z.tile_rows)
-                h0 = max(-z.top, p0 * z.step_h - z.shift_h)
-                h1 = (p1 - 1) * z.step_h + (z.row_taps - 1) * z.dilation_h - z.shift_h + 1
-                h1 = min(H + z.bottom, h1)
+                p1 = min(sizes.rows, p0 + sizes.tile_rows)
+                h0 = max(-sizes.top, p0 * sizes.step_h - sizes.shift_h)
+                h1 = (p1 - 1) * sizes.step_h + (sizes.row_taps - 1) * sizes.dilation_h - sizes.shift_h + 1
+                h1 = min(H + sizes.bottom, h1)
                 first_h, last_h = max(h0, 0), min(h1, H)
                 if h0 >= h1:
                     continue
                 for c in range(0, C, lanes):
-                    at = c // lanes * z.plane_items
+                    at = c // lanes * sizes.plane_items
                     clear(pad, at, at + (min(first_h, h1) - h0) * row_items)
                     clear(pad, at + (max(last_h, h0) - h0) * row_items, at + (h1 - h0) * row_items)
                     load_listed(
@@ -115,37 +116,43 @@ def correlate(
                     )  # fmt: skip
                 for m in range(0, M, lanes):
                     load_listed(
-                        left, m // lanes * z.left_plane, left_places, dy, n, g * M + m, min(lanes, M - m), p0,
-                        (p1 - p0) * z.columns, lines, lanes,
+                        left, m // lanes * sizes.left_plane, left_places, dy, n, g * M + m,
+                        min(lanes, M - m), p0, (p1 - p0) * sizes.columns, lines, lanes,
                     )  # fmt: skip
                 # Few rows at a time, so that they are in a first-level cache for all taps and channels.
-                for q0 in range(p0, p1, z.block_rows):
+                for q0 in range(p0, p1, sizes.block_rows):
                     to = 0
                     for m in range(0, M, lanes):
                         for c in range(0, C, vectors):
-                            plane = c // lanes * z.plane_items + c % lanes
+                            plane = c // lanes * sizes.plane_items + c % lanes
                             for i in range(row_groups.shape[0]):
                                 a0 = max(q0, row_groups[i, 1])
-                                a1 = min(q0 + z.block_rows, p1, row_groups[i, 2])
-                                h = a0 * z.step_h + row_groups[i, 0] * z.dilation_h - z.shift_h - h0
+                                a1 = min(q0 + sizes.block_rows, p1, row_groups[i, 2])
+                                h = (
+                                    a0 * sizes.step_h
+                                    + row_groups[i, 0] * sizes.dilation_h
+                                    - sizes.shift_h
+                                    - h0
+                                )
                                 for j in range(column_groups.shape[0]):
                                     b0, b1 = column_groups[j, 1], column_groups[j, 2]
                                     if a0 < a1:
-                                        for b in range(b0, b1, z.block_columns):
+                                        for b in range(b0, b1, sizes.block_columns):
                                             weight_tile(
                                                 sums, to, left,
-                                                m // lanes * z.left_plane
-                                                + ((a0 - p0) * z.columns + b) * lanes,
-                                                z.columns * lanes, pad,
+                                                m // lanes * sizes.left_plane
+                                                + ((a0 - p0) * sizes.columns + b) * lanes,
+                                                sizes.columns * lanes, pad,
                                                 plane + h * row_items + column_groups[j, 0] * lanes,
-                                                z.step_h * row_items, z.dilation_h * row_items, columns, b,
-                                                a1 - a0, min(z.block_columns, b1 - b), height, vectors, 1,
+                                                sizes.step_h * row_items, sizes.dilation_h * row_items,
+                                                columns, b,
+                                                a1 - a0, min(sizes.block_columns, b1 - b), height, vectors, 1,
                                                 lanes,
                                             )  # fmt: skip
                                     to += height * vectors * lanes
-                block += blocks_of(p1 - p0, z)
-                if block >= z.group:
-                    add_groups(totals, sums, z.sum_items)
+                block += blocks_of(p1 - p0, sizes)
+                if block >= sizes.group:
+                    add_groups(totals, sums, sizes.sum_items)
                     block = 0
-        add_groups(totals, sums, z.sum_items)
-        store(dw, totals, g, z, row_groups, column_groups, height, vectors, lanes)
+        add_groups(totals, sums, sizes.sum_items)
+        store(dw, totals, g, sizes, row_groups, column_groups, height, vectors, lanes)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ... import jit
 from ...runtime.interrupts import told_to_stop
-from ...vectors.half import narrowed, widened
+from ...vectors.half import narrow_for, widen
 
 __all__ = ["correlate", "grad_weight"]
 
@@ -45,8 +45,8 @@ def correlate(first, last, watch, out, source, weight, bias, row_taps, column_ta
                             w = b * sizes[7] + column_taps[j, 1]
                             if w < 0 or w >= W:
                                 continue
-                            factor = widened(weight[g, m, c, row_taps[i, 0], column_taps[j, 0]])
-                            part += factor * widened(source[n, g * C + c, h, w])
+                            factor = widen(weight[g, m, c, row_taps[i, 0], column_taps[j, 0]])
+                            part += factor * widen(source[n, g * C + c, h, w])
                             terms += 1
                             if terms % RUN == 0:
                                 run += part
@@ -56,7 +56,7 @@ def correlate(first, last, watch, out, source, weight, bias, row_taps, column_ta
                                     run = zero
                                     terms = 0
                 row, column = sizes[0] + a * sizes[1], sizes[3] + b * sizes[4]
-                out[n, channel, row, column] = narrowed(total + run + part, out)
+                out[n, channel, row, column] = narrow_for(total + run + part, out)
 
 
 @jit.kernel()
@@ -69,7 +69,7 @@ def grad_weight(first, last, watch, dw, dy, x, shifts, sizes):
     N, _, P, Q = dy.shape
     H, W = x.shape[2], x.shape[3]
     groups = x.shape[1] // C
-    zero = widened(dw.dtype.type(0))
+    zero = widen(dw.dtype.type(0))
     for task in range(first, last):
         k, c = task // C, task % C
         channel = k // (K // groups) * C + c
@@ -86,7 +86,7 @@ def grad_weight(first, last, watch, dw, dy, x, shifts, sizes):
                             for q in range(Q):
                                 w = q * sizes[1] + s * sizes[3] - shifts[1]
                                 if 0 <= w < W:
-                                    part += widened(dy[n, k, p, q]) * widened(x[n, channel, h, w])
+                                    part += widen(dy[n, k, p, q]) * widen(x[n, channel, h, w])
                                     terms += 1
                                     if terms % RUN == 0:
                                         run += part
@@ -95,4 +95,4 @@ def grad_weight(first, last, watch, dw, dy, x, shifts, sizes):
                                             total += run
                                             run = zero
                                             terms = 0
-                dw[k, c, r, s] = narrowed(total + run + part, dw)
+                dw[k, c, r, s] = narrow_for(total + run + part, dw)

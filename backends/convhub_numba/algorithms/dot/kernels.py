@@ -14,7 +14,7 @@ from ...grad_weight import add_groups
 from ...layout.pack import load_planes
 from ...runtime.interrupts import told_to_stop
 from ...vectors.gemm_microkernel import dot_rows
-from ...vectors.half import narrowed
+from ...vectors.half import narrow_for
 
 __all__ = ["correlate"]
 
@@ -23,16 +23,17 @@ WHOLE = np.zeros((1, 2), np.int64)  # the one phase of an array that is not spli
 
 @jit.kernel()
 def correlate(
-    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, z, dy_in_place, x_in_place,
+    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, sizes, dy_in_place,
+    x_in_place,
     height, width, lanes,
 ):  # fmt: skip
     """Compute groups `first` to `last` of ``dw``; the arguments are those of `grad_weight.correlate`."""
-    M, C, T = z.out_channels, z.in_channels, taps.shape[0]
+    M, C, T = sizes.out_channels, sizes.in_channels, taps.shape[0]
     filled = (T + width - 1) // width * width
-    pad, at = scratch[: z.pad_items], z.pad_items
-    left_scratch = scratch[at : at + z.left_items]
-    sums = scratch[at + z.left_items : at + z.left_items + z.sum_items]
-    totals = scratch[at + z.left_items + z.sum_items : at + z.left_items + 2 * z.sum_items]
+    pad, at = scratch[: sizes.pad_items], sizes.pad_items
+    left_scratch = scratch[at : at + sizes.left_items]
+    sums = scratch[at + sizes.left_items : at + sizes.left_items + sizes.sum_items]
+    totals = scratch[at + sizes.left_items + sizes.sum_items : at + sizes.left_items + 2 * sizes.sum_items]
     offsets = table
     left = flat_dy if dy_in_place else left_scratch
     pixels_from = flat_x if x_in_place else pad
@@ -40,12 +41,12 @@ def correlate(
         totals[:] = 0
         sums[:] = 0
         block = 0
-        for n in range(z.images):
-            for a0 in range(0, z.rows, z.tile_rows):
-                rows = min(z.rows - a0, z.tile_rows)
-                for b0 in range(0, z.columns, z.tile_columns):
-                    columns = min(z.columns - b0, z.tile_columns)
-                    pad_rows, pitch = rows + z.span_h, columns + z.span_w
+        for n in range(sizes.images):
+            for a0 in range(0, sizes.rows, sizes.tile_rows):
+                rows = min(sizes.rows - a0, sizes.tile_rows)
+                for b0 in range(0, sizes.columns, sizes.tile_columns):
+                    columns = min(sizes.columns - b0, sizes.tile_columns)
+                    pad_rows, pitch = rows + sizes.span_h, columns + sizes.span_w
                     plane, start = pad_rows * pitch, 0
                     if x_in_place:
                         pitch = x.shape[3]
@@ -53,8 +54,8 @@ def correlate(
                         start = (n * x.shape[1] + g * C) * plane + a0 * pitch + b0
                     else:
                         load_planes(
-                            pad, x, n, n + 1, g * C, g * C + C, phases, z.step_h, z.step_w,
-                            a0 + z.shift_h, pad_rows, b0 + z.shift_w, pitch, lanes,
+                            pad, x, n, n + 1, g * C, g * C + C, phases, sizes.step_h, sizes.step_w,
+                            a0 + sizes.shift_h, pad_rows, b0 + sizes.shift_w, pitch, lanes,
                         )  # fmt: skip
                     for j in range(filled):
                         tap = min(j, T - 1)
@@ -66,8 +67,10 @@ def correlate(
                             return
                         left_at, left_row = 0, columns
                         if dy_in_place:
-                            left_row = z.columns
-                            left_at = ((n * z.groups + g) * M + m) * z.rows * left_row + a0 * left_row + b0
+                            left_row = sizes.columns
+                            left_at = (
+                                ((n * sizes.groups + g) * M + m) * sizes.rows * left_row + a0 * left_row + b0
+                            )
                         else:
                             load_planes(
                                 left_scratch, dy, n, n + 1, g * M + m, g * M + m + 1, WHOLE, 1, 1,
@@ -76,18 +79,18 @@ def correlate(
                         for c in range(C):
                             channel_start = start + c * plane * (1 if x_in_place else phases.shape[0])
                             some = sums[(m * C + c) * filled :]
-                            for a in range(0, rows, z.block_pixels):
+                            for a in range(0, rows, sizes.block_pixels):
                                 for j in range(0, T, width):
                                     dot_rows(
                                         some, left, left_at + a * left_row, left_row, pixels_from,
                                         channel_start + a * pitch, pitch, offsets, j,
-                                        min(z.block_pixels, rows - a), columns, width, lanes,
+                                        min(sizes.block_pixels, rows - a), columns, width, lanes,
                                     )  # fmt: skip
-                    block += (rows + z.block_pixels - 1) // z.block_pixels
-                    if block >= z.group:
+                    block += (rows + sizes.block_pixels - 1) // sizes.block_pixels
+                    if block >= sizes.group:
                         add_groups(totals, sums, M * C * filled)
                         block = 0
         add_groups(totals, sums, M * C * filled)
         for i in range(M * C):
             for j in range(T):
-                dw[(g * M * C + i) * T + j] = narrowed(totals[i * filled + j], dw)
+                dw[(g * M * C + i) * T + j] = narrow_for(totals[i * filled + j], dw)

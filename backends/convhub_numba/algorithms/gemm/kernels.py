@@ -14,31 +14,31 @@ from ... import jit
 from ...layout.pack import copy_run, list_runs, load_planes, pack_panel
 from ...layout.pack_weight import pack_rows, pack_weight, terms_side_by_side
 from ...runtime.interrupts import told_to_stop
-from ...vectors.half import is_narrow, narrowed
+from ...vectors.half import is_narrow, narrow_for
 from ...vectors.product import multiply_panel
 
 __all__ = ["correlate"]
 
 
 @jit.part()
-def hand_out(out, start, channel, z, places, side_by_side, pixels, tile, at, height, width, lanes):
+def hand_out(out, start, channel, sizes, places, side_by_side, pixels, tile, at, height, width, lanes):
     """Copy `height` rows of finished sums, narrowed, to where their pixels belong."""
     for i in range(height):
-        line = start + (channel + i) * z.out_channel
+        line = start + (channel + i) * sizes.out_channel
         if side_by_side:
             copy_run(out, line + places[0], tile, at + i * width, pixels, lanes)
         else:
             for j in range(pixels):
-                out[line + places[j]] = narrowed(tile[at + i * width + j], out)
+                out[line + places[j]] = narrow_for(tile[at + i * width + j], out)
 
 
 @jit.part()
-def list_places(places, first, last, z, rows, columns):
+def list_places(places, first, last, sizes, rows, columns):
     """List where pixels `first` to `last` of a tile go in the output, and say whether side by side."""
     n, within = first // (rows * columns), first % (rows * columns)
     a, b = within // columns, within % columns
     for j in range(last - first):
-        places[j] = n * z.out_image + a * z.out_row + b * z.out_column
+        places[j] = n * sizes.out_image + a * sizes.out_row + b * sizes.out_column
         b += 1
         if b == columns:
             b = 0
@@ -51,7 +51,8 @@ def list_places(places, first, last, z, rows, columns):
 
 @jit.kernel()
 def correlate(
-    first, last, watch, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, phases, z,
+    first, last, watch, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, phases,
+    sizes,
     source_in_place, weight_in_place, height_limit, vectors, lanes,
 ):  # fmt: skip
     """Compute tasks `first` to `last` of a correlation; a task is a tile of pixels by a block of channels.
@@ -60,54 +61,56 @@ def correlate(
     `flat_weight` are the same memory in one dimension where they lie contiguous and are used in place.
     `taps` has rows (r, s, phase plane, row, column, offset in place); `phases` has rows (row, column).
     """
-    M, C, T = z.out_channels, z.source_channels, taps.shape[0]
+    M, C, T = sizes.out_channels, sizes.source_channels, taps.shape[0]
     width = vectors * lanes
-    pad = scratch[: z.pad_items]
-    panel = scratch[z.pad_items : z.pad_items + z.panel_items]
-    packed = scratch[z.pad_items + z.panel_items : z.pad_items + z.panel_items + z.packed_items]
-    held = scratch[z.pad_items + z.panel_items + z.packed_items :]
+    pad = scratch[: sizes.pad_items]
+    panel = scratch[sizes.pad_items : sizes.pad_items + sizes.panel_items]
+    packed = scratch[
+        sizes.pad_items + sizes.panel_items : sizes.pad_items + sizes.panel_items + sizes.packed_items
+    ]
+    held = scratch[sizes.pad_items + sizes.panel_items + sizes.packed_items :]
     places, runs, offsets = table[:width], table[width : 4 * width], table[4 * width :]
 
-    m_blocks = (M + z.tile_channels - 1) // z.tile_channels
-    b_blocks = (z.columns + z.tile_columns - 1) // z.tile_columns
-    a_blocks = (z.rows + z.tile_rows - 1) // z.tile_rows
+    m_blocks = (M + sizes.tile_channels - 1) // sizes.tile_channels
+    b_blocks = (sizes.columns + sizes.tile_columns - 1) // sizes.tile_columns
+    a_blocks = (sizes.rows + sizes.tile_rows - 1) // sizes.tile_rows
     pixels_from = flat_source if source_in_place else pad
     weights_from = flat_weight if weight_in_place else packed
     by_rows = terms_side_by_side(weight, T)
     for task in range(first, last):
-        m0 = task % m_blocks * z.tile_channels
+        m0 = task % m_blocks * sizes.tile_channels
         rest_task = task // m_blocks
-        g = rest_task % z.groups
-        rest_task //= z.groups
-        b0 = rest_task % b_blocks * z.tile_columns
+        g = rest_task % sizes.groups
+        rest_task //= sizes.groups
+        b0 = rest_task % b_blocks * sizes.tile_columns
         rest_task //= b_blocks
-        a0 = rest_task % a_blocks * z.tile_rows
-        n0 = rest_task // a_blocks * z.tile_images
-        m1 = min(M, m0 + z.tile_channels)
-        columns = min(z.columns - b0, z.tile_columns)
-        rows = min(z.rows - a0, z.tile_rows)
-        images = min(z.images - n0, z.tile_images)
-        pad_rows, pad_columns = rows + z.span_h, columns + z.span_w
+        a0 = rest_task % a_blocks * sizes.tile_rows
+        n0 = rest_task // a_blocks * sizes.tile_images
+        m1 = min(M, m0 + sizes.tile_channels)
+        columns = min(sizes.columns - b0, sizes.tile_columns)
+        rows = min(sizes.rows - a0, sizes.tile_rows)
+        images = min(sizes.images - n0, sizes.tile_images)
+        pad_rows, pad_columns = rows + sizes.span_h, columns + sizes.span_w
         plane = images * pad_rows * pad_columns
-        image_items, pitch, start, readable = pad_rows * pad_columns, pad_columns, 0, z.pad_items
+        image_items, pitch, start, readable = pad_rows * pad_columns, pad_columns, 0, sizes.pad_items
         if source_in_place:
             pitch = source.shape[3]
             plane = source.shape[2] * pitch
             image_items = source.shape[1] * plane
             start = n0 * image_items + a0 * pitch + b0
-            readable = z.source_items
-        out_start = z.out_first + n0 * z.out_image + a0 * z.out_row + b0 * z.out_column
-        for c0 in range(0, C, z.block_channels):
-            c1 = min(C, c0 + z.block_channels)
+            readable = sizes.source_items
+        out_start = sizes.out_first + n0 * sizes.out_image + a0 * sizes.out_row + b0 * sizes.out_column
+        for c0 in range(0, C, sizes.block_channels):
+            c1 = min(C, c0 + sizes.block_channels)
             if not source_in_place:
                 load_planes(
-                    pad, source, n0, n0 + images, g * C + c0, g * C + c1, phases, z.step_h, z.step_w,
-                    a0 + z.shift_h, pad_rows, b0 + z.shift_w, pad_columns, lanes,
+                    pad, source, n0, n0 + images, g * C + c0, g * C + c1, phases, sizes.step_h, sizes.step_w,
+                    a0 + sizes.shift_h, pad_rows, b0 + sizes.shift_w, pad_columns, lanes,
                 )  # fmt: skip
-            for tap0 in range(0, T, z.block_taps):
+            for tap0 in range(0, T, sizes.block_taps):
                 if told_to_stop(watch):
                     return
-                tap1 = min(T, tap0 + z.block_taps)
+                tap1 = min(T, tap0 + sizes.block_taps)
                 count = (c1 - c0) * (tap1 - tap0)
                 t, reach = 0, 0
                 for c in range(c0, c1):
@@ -121,7 +124,7 @@ def correlate(
                         t += 1
                 left_at, left_row = 0, 0
                 if weight_in_place:
-                    left_at, left_row = (g * M + m0) * z.weight_row + c0 * T + tap0, z.weight_row
+                    left_at, left_row = (g * M + m0) * sizes.weight_row + c0 * T + tap0, sizes.weight_row
                 elif by_rows:
                     left_row = count
                     pack_rows(packed, weight, g, m0, m1, c0 * T + tap0, count, lanes)
@@ -136,22 +139,24 @@ def correlate(
                     pack_panel(
                         panel, width, pixels_from, runs, run_count, offsets, count, reach, readable, lanes
                     )
-                    side_by_side = list_places(places, pixel, end, z, rows, columns)
+                    side_by_side = list_places(places, pixel, end, sizes, rows, columns)
                     direct = side_by_side and end - pixel == width
                     if is_narrow(out):
                         direct = direct and complete and not accumulate
                     if direct:
-                        to = out_start + (g * M + m0) * z.out_channel + places[0]
-                        multiply_panel(out, to, z.out_channel, weights_from, left_at, left_row, panel, count,
+                        to = out_start + (g * M + m0) * sizes.out_channel + places[0]
+                        multiply_panel(out, to, sizes.out_channel, weights_from, left_at, left_row, panel,
+                                       count,
                                        bias, g * M + m0, accumulate, m1 - m0, used, height_limit, vectors,
                                        lanes)  # fmt: skip
                         continue
                     # Partial sums that would be narrowed, and pixels that do not lie side by side, are summed
                     # apart and handed out when complete.
-                    to = pixel * z.tile_channels if z.held_panels > 1 else 0
+                    to = pixel * sizes.tile_channels if sizes.held_panels > 1 else 0
                     multiply_panel(held, to, width, weights_from, left_at, left_row, panel, count,
                                    bias, g * M + m0, accumulate, m1 - m0, used, height_limit, vectors,
                                    lanes)  # fmt: skip
                     if complete:
-                        hand_out(out, out_start, g * M + m0, z, places, side_by_side, end - pixel, held, to,
+                        hand_out(out, out_start, g * M + m0, sizes, places, side_by_side, end - pixel, held,
+                                 to,
                                  m1 - m0, width, lanes)  # fmt: skip

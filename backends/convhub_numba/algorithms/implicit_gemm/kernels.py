@@ -58,12 +58,12 @@ class Part(NamedTuple):
 
 
 @jit.kernel()
-def pack_weights(first, last, scratch, table, packed, weight, taps, parts, z, vectors, lanes):
+def pack_weights(first, last, scratch, table, packed, weight, taps, parts, sizes, vectors, lanes):
     """Compute tasks `first` to `last`, each a panel of output channels of one group.
 
     `packed` is [group][panel][part][block of source channels][tap][source channel][output channel].
     """
-    M, C, S = z.out_channels, z.source_channels, weight.shape[4]
+    M, C, S = sizes.out_channels, sizes.source_channels, weight.shape[4]
     T = weight.shape[3] * S
     width = vectors * lanes
     panels = (M + width - 1) // width
@@ -87,10 +87,10 @@ def pack_weights(first, last, scratch, table, packed, weight, taps, parts, z, ve
 
 
 @jit.part()
-def reaching_taps(taps, part, a, z, H):
+def reaching_taps(taps, part, a, sizes, H):
     """Return the range of a part's rows of taps that meet the image from output row `a`."""
     across = part[5] // max(1, part[6])
-    start = a * z.source_step_h + z.shift_h
+    start = a * sizes.source_step_h + sizes.shift_h
     i0, i1 = 0, part[6]
     while i0 < i1 and not 0 <= start + taps[part[4] + i0 * across, 2] < H:
         i0 += 1
@@ -100,58 +100,67 @@ def reaching_taps(taps, part, a, z, H):
 
 
 @jit.part()
-def list_pixels(places, bases, part, o0, rows, a0, a1, images, columns, image_items, z, width, lanes):
+def list_pixels(places, bases, part, o0, rows, a0, a1, images, columns, image_items, sizes, width, lanes):
     """List a part's pixels of its rows `a0` to `a1`: where they are summed, and where their source begins."""
     k = 0
     for n in range(images):
         for a in range(a0, a1):
-            row = (n * rows + part[0] + a * z.out_step_h - o0) * z.out_columns + part[2]
-            base = n * image_items + (a - o0 // z.out_step_h) * z.source_step_h * columns * lanes
+            row = (n * rows + part[0] + a * sizes.out_step_h - o0) * sizes.out_columns + part[2]
+            base = n * image_items + (a - o0 // sizes.out_step_h) * sizes.source_step_h * columns * lanes
             for b in range(part[3]):
-                places[k] = (row + b * z.out_step_w) * width
-                bases[k] = base + b * z.source_step_w * lanes
+                places[k] = (row + b * sizes.out_step_w) * width
+                bases[k] = base + b * sizes.source_step_w * lanes
                 k += 1
     return k
 
 
 @jit.kernel()
-def correlate(first, last, scratch, table, out, source, packed, bias, taps, parts, z, height, vectors, lanes):
+def correlate(
+    first, last, scratch, table, out, source, packed, bias, taps, parts, sizes, height, vectors, lanes
+):
     """Compute tasks `first` to `last`; a task is a block of images' rows for a block of output channels."""
-    M, C, T = z.out_channels, z.source_channels, taps.shape[0]
+    M, C, T = sizes.out_channels, sizes.source_channels, taps.shape[0]
     width = vectors * lanes
-    pixels, sums = scratch[: z.pixel_items], scratch[z.pixel_items : z.pixel_items + z.out_items]
-    constants = scratch[z.pixel_items + z.out_items :]
-    most = z.block_images * z.block_rows * z.out_columns
+    pixels, sums = (
+        scratch[: sizes.pixel_items],
+        scratch[sizes.pixel_items : sizes.pixel_items + sizes.out_items],
+    )
+    constants = scratch[sizes.pixel_items + sizes.out_items :]
+    most = sizes.block_images * sizes.block_rows * sizes.out_columns
     places, bases, offsets = table[:most], table[most : 2 * most], table[2 * most :]
     left_over = C % lanes
     skipped = lanes - left_over if lanes < C else 0  # of the last block, which others have
     full = C // lanes
     blocks = full + (left_over > 0)
     panels = (M + width - 1) // width
-    m_blocks = (M + z.block_out - 1) // z.block_out
-    a_blocks = (z.out_rows + z.block_rows - 1) // z.block_rows
-    n_blocks = (z.images + z.block_images - 1) // z.block_images
-    plane = z.out_rows * z.out_columns
-    columns = (z.out_columns + z.out_step_w - 1) // z.out_step_w - 1
-    columns = columns * z.source_step_w + z.span_w + 1
+    m_blocks = (M + sizes.block_out - 1) // sizes.block_out
+    a_blocks = (sizes.out_rows + sizes.block_rows - 1) // sizes.block_rows
+    n_blocks = (sizes.images + sizes.block_images - 1) // sizes.block_images
+    plane = sizes.out_rows * sizes.out_columns
+    columns = (sizes.out_columns + sizes.out_step_w - 1) // sizes.out_step_w - 1
+    columns = columns * sizes.source_step_w + sizes.span_w + 1
     for task in range(first, last):
-        o0 = task % a_blocks * z.block_rows
-        n0 = task // a_blocks % n_blocks * z.block_images
+        o0 = task % a_blocks * sizes.block_rows
+        n0 = task // a_blocks % n_blocks * sizes.block_images
         rest = task // a_blocks // n_blocks  # the same of the weight, for the thread that has packed it
-        g, m0 = rest // m_blocks, rest % m_blocks * z.block_out
-        m1 = min(M, m0 + z.block_out)
-        images = min(z.images - n0, z.block_images)
-        out_rows = min(z.out_rows - o0, z.block_rows)
-        rows = ((out_rows + z.out_step_h - 1) // z.out_step_h - 1) * z.source_step_h + z.span_h + 1
+        g, m0 = rest // m_blocks, rest % m_blocks * sizes.block_out
+        m1 = min(M, m0 + sizes.block_out)
+        images = min(sizes.images - n0, sizes.block_images)
+        out_rows = min(sizes.out_rows - o0, sizes.block_rows)
+        rows = (
+            ((out_rows + sizes.out_step_h - 1) // sizes.out_step_h - 1) * sizes.source_step_h
+            + sizes.span_h
+            + 1
+        )
         image_items = rows * columns * lanes
         block_items = images * image_items
-        h0 = o0 // z.out_step_h * z.source_step_h + z.shift_h
+        h0 = o0 // sizes.out_step_h * sizes.source_step_h + sizes.shift_h
         for block in range(blocks):
             c0 = g * C + max(0, min(block * lanes, C - lanes))
             for n in range(images):
                 load_pixels(pixels[block * block_items + n * image_items :], source, n0 + n, c0,
-                            min(C, lanes), h0, rows, z.shift_w, columns, False, table, lanes)  # fmt: skip
-        count = images * out_rows * z.out_columns
+                            min(C, lanes), h0, rows, sizes.shift_w, columns, False, table, lanes)  # fmt: skip
+        count = images * out_rows * sizes.out_columns
         for m in range(m0, m1, width):
             for i in range(width):
                 constants[i] = bias[g * M + m + i] if m + i < M else 0
@@ -168,53 +177,53 @@ def correlate(first, last, scratch, table, out, source, packed, bias, taps, part
                         )
                 at = panel + first_tap * C * width
                 terms = full * part_taps
-                a = (o0 - part[0] + z.out_step_h - 1) // z.out_step_h
-                end = min(part[1], (o0 + out_rows - part[0] + z.out_step_h - 1) // z.out_step_h)
+                a = (o0 - part[0] + sizes.out_step_h - 1) // sizes.out_step_h
+                end = min(part[1], (o0 + out_rows - part[0] + sizes.out_step_h - 1) // sizes.out_step_h)
                 while a < end:
                     t0, t1, a1 = 0, part_taps, end
-                    if z.clips:
-                        t0, t1 = reaching_taps(taps, part, a, z, source.shape[2])
+                    if sizes.clips:
+                        t0, t1 = reaching_taps(taps, part, a, sizes, source.shape[2])
                         a1 = a + 1
-                        while a1 < end and (t0, t1) == reaching_taps(taps, part, a1, z, source.shape[2]):
+                        while a1 < end and (t0, t1) == reaching_taps(taps, part, a1, sizes, source.shape[2]):
                             a1 += 1
                     used = list_pixels(places, bases, part, o0, out_rows, a, a1, images, columns, image_items,
-                                       z, width, lanes)  # fmt: skip
+                                       sizes, width, lanes)  # fmt: skip
                     if t0 == 0 and t1 == part_taps:
-                        for t in range(0, max(1, terms), z.block_terms):
+                        for t in range(0, max(1, terms), sizes.block_terms):
                             multiply_pixels(
                                 sums, to, places, pixels, 0, bases, used, offsets, t,
-                                min(terms - t, z.block_terms), lanes, packed, at + t * lanes * width,
+                                min(terms - t, sizes.block_terms), lanes, packed, at + t * lanes * width,
                                 constants, 0, t > 0, height, vectors, lanes,
                             )  # fmt: skip
                     else:
                         for block in range(max(1, full)):
                             reaching = t1 - t0 if block < full else 0
-                            for t in range(0, max(1, reaching), z.block_terms):
+                            for t in range(0, max(1, reaching), sizes.block_terms):
                                 tap = block * part_taps + t0 + t
                                 multiply_pixels(
                                     sums, to, places, pixels, 0, bases, used, offsets, tap,
-                                    min(reaching - t, z.block_terms), lanes, packed,
+                                    min(reaching - t, sizes.block_terms), lanes, packed,
                                     at + tap * lanes * width, constants, 0, block > 0 or t > 0, height,
                                     vectors, lanes,
                                 )  # fmt: skip
                     if left_over:
-                        for t in range(t0, t1, z.block_terms):
+                        for t in range(t0, t1, sizes.block_terms):
                             multiply_pixels(
                                 sums, to, places, pixels, skipped, bases, used, offsets, terms + t,
-                                min(t1 - t, z.block_terms), left_over, packed,
+                                min(t1 - t, sizes.block_terms), left_over, packed,
                                 at + (terms * lanes + t * left_over) * width, constants, 0, True, height,
                                 vectors, lanes,
                             )  # fmt: skip
                     a = a1
 
         # From pixels to planes, `lanes` channels at a time.
-        for i in range(out_rows * z.out_columns):
+        for i in range(out_rows * sizes.out_columns):
             places[i] = i * width
         for m in range(m0, m1, lanes):
             at = (m - m0) // width * width * count + (m - m0) % width
             for n in range(images):
                 store_pixels(
-                    out, ((n0 + n) * z.groups * M + g * M + m) * plane + o0 * z.out_columns, plane,
-                    min(m1 - m, lanes), sums[at + n * out_rows * z.out_columns * width :], places, 0,
-                    out_rows * z.out_columns, lanes,
+                    out, ((n0 + n) * sizes.groups * M + g * M + m) * plane + o0 * sizes.out_columns, plane,
+                    min(m1 - m, lanes), sums[at + n * out_rows * sizes.out_columns * width :], places, 0,
+                    out_rows * sizes.out_columns, lanes,
                 )  # fmt: skip

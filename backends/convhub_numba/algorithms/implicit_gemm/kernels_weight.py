@@ -72,36 +72,36 @@ def load_gradient(
 
 
 @jit.kernel()
-def correlate(first, last, watch, scratch, table, dw, dy, x, z, height, vectors, lanes):
+def correlate(first, last, watch, scratch, table, dw, dy, x, sizes, height, vectors, lanes):
     """Compute tasks `first` to `last`; a task is all of one group's ``dw`` for a block of output channels."""
-    M, C, T = z.out_channels, z.in_channels, z.taps_h * z.taps_w
+    M, C, T = sizes.out_channels, sizes.in_channels, sizes.taps_h * sizes.taps_w
     width = vectors * lanes
     blocks = (C + lanes - 1) // lanes
-    at = z.pixel_items
-    pixels, gradient = scratch[:at], scratch[at : at + z.gradient_items]
-    at += z.gradient_items
-    sums, at = scratch[at : at + z.sum_items], at + z.sum_items
-    totals, kernels = scratch[at : at + z.total_items], scratch[at + z.total_items :]
-    most = z.block_images * z.block_rows * z.block_columns
+    at = sizes.pixel_items
+    pixels, gradient = scratch[:at], scratch[at : at + sizes.gradient_items]
+    at += sizes.gradient_items
+    sums, at = scratch[at : at + sizes.sum_items], at + sizes.sum_items
+    totals, kernels = scratch[at : at + sizes.total_items], scratch[at + sizes.total_items :]
+    most = sizes.block_images * sizes.block_rows * sizes.block_columns
     bases, rest = table[:most], table[most:]
-    m_blocks = (M + z.block_out - 1) // z.block_out
-    row = z.block_out
+    m_blocks = (M + sizes.block_out - 1) // sizes.block_out
+    row = sizes.block_out
     for task in range(first, last):
-        g, m0 = task // m_blocks, task % m_blocks * z.block_out
-        m1 = min(M, m0 + z.block_out)
+        g, m0 = task // m_blocks, task % m_blocks * sizes.block_out
+        m1 = min(M, m0 + sizes.block_out)
         sums[: T * blocks * lanes * row] = 0
         totals[:] = 0
         done = 0
-        for n0 in range(0, z.images, z.block_images):
-            images = min(z.images - n0, z.block_images)
-            for p0 in range(0, z.rows, z.block_rows):
-                rows = min(z.rows - p0, z.block_rows)
-                for q0 in range(0, z.columns, z.block_columns):
+        for n0 in range(0, sizes.images, sizes.block_images):
+            images = min(sizes.images - n0, sizes.block_images)
+            for p0 in range(0, sizes.rows, sizes.block_rows):
+                rows = min(sizes.rows - p0, sizes.block_rows)
+                for q0 in range(0, sizes.columns, sizes.block_columns):
                     if told_to_stop(watch):
                         return
-                    columns = min(z.columns - q0, z.block_columns)
-                    high = (rows - 1) * z.stride_h + (z.taps_h - 1) * z.dilation_h + 1
-                    wide = (columns - 1) * z.stride_w + (z.taps_w - 1) * z.dilation_w + 1
+                    columns = min(sizes.columns - q0, sizes.block_columns)
+                    high = (rows - 1) * sizes.stride_h + (sizes.taps_h - 1) * sizes.dilation_h + 1
+                    wide = (columns - 1) * sizes.stride_w + (sizes.taps_w - 1) * sizes.dilation_w + 1
                     load_gradient(gradient, dy, g * M + m0, g * M + m1, g * M, n0, images, p0, rows, q0,
                                   columns, pixels, rest, vectors, lanes)  # fmt: skip
                     block_items = images * high * wide * lanes
@@ -110,20 +110,24 @@ def correlate(first, last, watch, scratch, table, dw, dy, x, z, height, vectors,
                             c0 = g * C + max(0, min(block * lanes, C - lanes))
                             load_pixels(
                                 pixels[block * block_items + n * high * wide * lanes :], x, n0 + n, c0,
-                                min(C, lanes), p0 * z.stride_h - z.top, high, q0 * z.stride_w - z.left, wide,
+                                min(C, lanes), p0 * sizes.stride_h - sizes.top, high,
+                                q0 * sizes.stride_w - sizes.left, wide,
                                 False, rest, lanes,
                             )  # fmt: skip
                     count = 0
                     for n in range(images):
                         for p in range(rows):
                             for q in range(columns):
-                                pixel = (n * high + p * z.stride_h) * wide + q * z.stride_w
+                                pixel = (n * high + p * sizes.stride_h) * wide + q * sizes.stride_w
                                 bases[count] = pixel * lanes
                                 count += 1
                     for m in range(0, m1 - m0, width):
                         for block in range(blocks):
                             for t in range(T):
-                                tap = t // z.taps_w * z.dilation_h * wide + t % z.taps_w * z.dilation_w
+                                tap = (
+                                    t // sizes.taps_w * sizes.dilation_h * wide
+                                    + t % sizes.taps_w * sizes.dilation_w
+                                )
                                 for c in range(0, lanes, height):
                                     listed_tile(
                                         sums, ((t * blocks + block) * lanes + c) * row + m, row, pixels,
@@ -131,12 +135,12 @@ def correlate(first, last, watch, scratch, table, dw, dy, x, z, height, vectors,
                                         count, height, vectors, lanes,
                                     )  # fmt: skip
                     done += 1
-                    if done == z.group and z.total_items:
-                        add_groups(totals, sums, z.total_items)
+                    if done == sizes.group and sizes.total_items:
+                        add_groups(totals, sums, sizes.total_items)
                         done = 0
-        if z.total_items:
-            add_groups(totals, sums, z.total_items)
-        held = totals if z.total_items else sums
+        if sizes.total_items:
+            add_groups(totals, sums, sizes.total_items)
+        held = totals if sizes.total_items else sums
 
         for m in range(m0, m1, lanes):
             k0 = max(0, min(m, m1 - lanes))

@@ -11,60 +11,60 @@ from ... import jit
 from ...layout.pack import load_planes
 from ...layout.pixel_vectors import hand_out, list_vectors
 from ...vectors.gemm_microkernel import gather_tile
-from ...vectors.half import widened
+from ...vectors.half import widen
 
 __all__ = ["correlate"]
 
 
 @jit.kernel()
 def correlate(
-    first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, phases, z,
+    first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, phases, sizes,
     source_in_place, weight_in_place, height, vectors, lanes,
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a tile of one image's pixels for a block of groups.
 
     The arguments are those of `gemm.kernels.correlate`; `height` is the number of a group's output channels.
     """
-    C, T = z.source_channels, taps.shape[0]
+    C, T = sizes.source_channels, taps.shape[0]
     terms = C * T
-    pad = scratch[: z.pad_items]
-    packed = scratch[z.pad_items : z.pad_items + z.packed_items]
-    rest = scratch[z.pad_items + z.packed_items :]
+    pad = scratch[: sizes.pad_items]
+    packed = scratch[sizes.pad_items : sizes.pad_items + sizes.packed_items]
+    rest = scratch[sizes.pad_items + sizes.packed_items :]
     tile, zeros = rest[: height * vectors * lanes], rest[height * vectors * lanes :]
     zeros[:height] = 0
-    most = z.tile_rows * ((z.tile_columns + lanes - 1) // lanes) + vectors
+    most = sizes.tile_rows * ((sizes.tile_columns + lanes - 1) // lanes) + vectors
     bases, places, tile_places = table[:most], table[most : 2 * most], table[2 * most :]
     tile_places, offsets = tile_places[:vectors], tile_places[vectors:]
     for v in range(vectors):
         tile_places[v] = v * lanes
-    g_blocks = (z.groups + z.tile_groups - 1) // z.tile_groups
-    b_blocks = (z.columns + z.tile_columns - 1) // z.tile_columns
-    a_blocks = (z.rows + z.tile_rows - 1) // z.tile_rows
+    g_blocks = (sizes.groups + sizes.tile_groups - 1) // sizes.tile_groups
+    b_blocks = (sizes.columns + sizes.tile_columns - 1) // sizes.tile_columns
+    a_blocks = (sizes.rows + sizes.tile_rows - 1) // sizes.tile_rows
     pixels_from = flat_source if source_in_place else pad
     for task in range(first, last):
-        g0 = task % g_blocks * z.tile_groups
+        g0 = task % g_blocks * sizes.tile_groups
         rest_task = task // g_blocks
-        b0 = rest_task % b_blocks * z.tile_columns
+        b0 = rest_task % b_blocks * sizes.tile_columns
         rest_task //= b_blocks
-        a0 = rest_task % a_blocks * z.tile_rows
+        a0 = rest_task % a_blocks * sizes.tile_rows
         n = rest_task // a_blocks
-        columns = min(z.columns - b0, z.tile_columns)
-        rows = min(z.rows - a0, z.tile_rows)
-        pad_rows, pitch = rows + z.span_h, columns + z.span_w
+        columns = min(sizes.columns - b0, sizes.tile_columns)
+        rows = min(sizes.rows - a0, sizes.tile_rows)
+        pad_rows, pitch = rows + sizes.span_h, columns + sizes.span_w
         plane = pad_rows * pitch
         if source_in_place:
             pitch = source.shape[3]
             plane = source.shape[2] * pitch
-        count = list_vectors(bases, places, z, rows, columns, pitch, vectors, lanes)
+        count = list_vectors(bases, places, sizes, rows, columns, pitch, vectors, lanes)
         # Vectors may be stored up to `end`: those longer than a row spill into the next, written after them.
-        stored = z.out_column == 1 and (columns >= lanes or columns == z.out_row)
-        end = (rows - 1) * z.out_row + columns if stored else 0
-        out_start = z.out_first + n * z.out_image + a0 * z.out_row + b0 * z.out_column
-        for g in range(g0, min(z.groups, g0 + z.tile_groups)):
+        stored = sizes.out_column == 1 and (columns >= lanes or columns == sizes.out_row)
+        end = (rows - 1) * sizes.out_row + columns if stored else 0
+        out_start = sizes.out_first + n * sizes.out_image + a0 * sizes.out_row + b0 * sizes.out_column
+        for g in range(g0, min(sizes.groups, g0 + sizes.tile_groups)):
             if not source_in_place:
                 load_planes(
-                    pad, source, n, n + 1, g * C, g * C + C, phases, z.step_h, z.step_w,
-                    a0 + z.shift_h, pad_rows, b0 + z.shift_w, pitch, lanes,
+                    pad, source, n, n + 1, g * C, g * C + C, phases, sizes.step_h, sizes.step_w,
+                    a0 + sizes.shift_h, pad_rows, b0 + sizes.shift_w, pitch, lanes,
                 )  # fmt: skip
             t = 0
             for c in range(C):
@@ -77,20 +77,20 @@ def correlate(
                         offsets[t] = (c * phases.shape[0] + taps[tap, 2]) * plane
                         offsets[t] += taps[tap, 3] * pitch + taps[tap, 4]
                     for i in range(height):
-                        packed[t * height + i] = widened(weight[g, i, c, taps[tap, 0], taps[tap, 1]])
+                        packed[t * height + i] = widen(weight[g, i, c, taps[tap, 0], taps[tap, 1]])
                     t += 1
             channel = g * height
-            start = out_start + channel * z.out_channel
+            start = out_start + channel * sizes.out_channel
             for v in range(0, count, vectors):
-                if terms <= z.block_channels and places[v + vectors - 1] + lanes <= end:
-                    gather_tile(out, start, places, v, z.out_channel, packed, 0, pixels_from, bases, v,
+                if terms <= sizes.block_channels and places[v + vectors - 1] + lanes <= end:
+                    gather_tile(out, start, places, v, sizes.out_channel, packed, 0, pixels_from, bases, v,
                                 offsets, 0, terms, bias, channel, False, height, vectors, lanes)  # fmt: skip
                     continue
-                for t0 in range(0, terms, z.block_channels):
+                for t0 in range(0, terms, sizes.block_channels):
                     gather_tile(tile, 0, tile_places, 0, vectors * lanes, packed, t0 * height, pixels_from,
-                                bases, v, offsets, t0, min(terms - t0, z.block_channels), bias, channel,
+                                bases, v, offsets, t0, min(terms - t0, sizes.block_channels), bias, channel,
                                 t0 > 0, height, vectors, lanes)  # fmt: skip
                 hand_out(
-                    out, tile, places[v:], z.out_column, end, min(vectors, count - v), columns, height,
-                    z.out_channel, start, vectors, lanes,
+                    out, tile, places[v:], sizes.out_column, end, min(vectors, count - v), columns, height,
+                    sizes.out_channel, start, vectors, lanes,
                 )  # fmt: skip

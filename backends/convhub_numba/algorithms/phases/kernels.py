@@ -17,7 +17,7 @@ import numpy as np
 
 from ... import jit
 from ...layout.pack import copy_run, load_planes
-from ...vectors.half import widened
+from ...vectors.half import widen
 from ...vectors.phase_microkernel import interleave, phases_tile
 
 __all__ = ["Sizes", "correlate"]
@@ -61,7 +61,7 @@ def pack_weight(packed, weight, rows, columns):
             for i in range(start, end):
                 for j in range(columns.shape[0]):
                     for c in range(C):
-                        packed[at] = widened(weight[0, c, k, rows[i, 1], columns[j, 0]])
+                        packed[at] = widen(weight[0, c, k, rows[i, 1], columns[j, 0]])
                         at += 1
         start = end
 
@@ -87,7 +87,7 @@ def list_vectors(bases, rows, columns, pitch, vectors, lanes):
 
 @jit.kernel()
 def correlate(
-    first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, columns, rows, z,
+    first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, columns, rows, sizes,
     source_in_place, weight_in_place, height, vectors, lanes, taps, step, residue, dilation,
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a tile of one image's ``dx``, in all channels and phases.
@@ -96,26 +96,42 @@ def correlate(
     `phase_microkernel.shared_columns` orders them, by the four literals at the end, and `rows` has (phase,
     kernel row, row of dy from the phase's first on).
     """
-    K, C, W = z.out_channels, height, z.out_columns
-    pad, at = scratch[: z.pad_items], z.pad_items
-    packed = scratch[at : at + z.packed_items]
-    at += z.packed_items
-    tile, line = scratch[at : at + z.tile_items], scratch[at + z.tile_items :]
+    K, C, W = sizes.out_channels, height, sizes.out_columns
+    pad, at = scratch[: sizes.pad_items], sizes.pad_items
+    packed = scratch[at : at + sizes.packed_items]
+    at += sizes.packed_items
+    tile, line = scratch[at : at + sizes.tile_items], scratch[at + sizes.tile_items :]
     bases, offsets = table[: table.size - K * rows.shape[0]], table[table.size - K * rows.shape[0] :]
     pack_weight(packed, weight, rows, columns)
-    b_blocks = (z.columns + z.tile_columns - 1) // z.tile_columns
-    a_blocks = (z.rows + z.tile_rows - 1) // z.tile_rows
+    b_blocks = (sizes.columns + sizes.tile_columns - 1) // sizes.tile_columns
+    a_blocks = (sizes.rows + sizes.tile_rows - 1) // sizes.tile_rows
     for task in range(first, last):
-        b0 = task % b_blocks * z.tile_columns
-        a0 = task // b_blocks % a_blocks * z.tile_rows
+        b0 = task % b_blocks * sizes.tile_columns
+        a0 = task // b_blocks % a_blocks * sizes.tile_rows
         n = task // b_blocks // a_blocks
-        tile_rows, tile_columns = min(z.rows - a0, z.tile_rows), min(z.columns - b0, z.tile_columns)
-        pad_rows, pitch = tile_rows + z.span_h, tile_columns + z.span_w
+        tile_rows, tile_columns = (
+            min(sizes.rows - a0, sizes.tile_rows),
+            min(sizes.columns - b0, sizes.tile_columns),
+        )
+        pad_rows, pitch = tile_rows + sizes.span_h, tile_columns + sizes.span_w
         load_planes(
-            pad, source, n, n + 1, 0, K, WHOLE, 1, 1, a0 + z.shift_h, pad_rows, b0 + z.shift_w, pitch, lanes
+            pad,
+            source,
+            n,
+            n + 1,
+            0,
+            K,
+            WHOLE,
+            1,
+            1,
+            a0 + sizes.shift_h,
+            pad_rows,
+            b0 + sizes.shift_w,
+            pitch,
+            lanes,
         )
         start = 0
-        for phase in range(z.step_h):
+        for phase in range(sizes.step_h):
             end = start
             while end < rows.shape[0] and rows[end, 0] == phase:
                 end += 1
@@ -127,12 +143,12 @@ def correlate(
                     t += 1
             weights_at = start * K * taps * C
             start = end
-            height_here = min(tile_rows, (z.out_rows - phase + z.step_h - 1) // z.step_h - a0)
+            height_here = min(tile_rows, (sizes.out_rows - phase + sizes.step_h - 1) // sizes.step_h - a0)
             found = list_vectors(bases, height_here, tile_columns, pitch, vectors, lanes)
             for v in range(0, found, vectors):
                 t0 = 0
                 while True:
-                    many = min(z.block_rows, count - t0)
+                    many = min(sizes.block_rows, count - t0)
                     phases_tile(tile, packed, weights_at + t0 * taps * C, pad, bases, v, offsets, t0, many,
                                 t0 > 0, height, taps, step, residue, dilation, vectors, lanes)  # fmt: skip
                     t0 += many
@@ -142,7 +158,7 @@ def correlate(
                     a, b = bases[v + i] // pitch, b0 + bases[v + i] % pitch
                     w, valid = b * step, min(tile_columns, lanes) * step
                     for c in range(C):
-                        place = ((n * C + c) * z.out_rows + (a0 + a) * z.step_h + phase) * W + w
+                        place = ((n * C + c) * sizes.out_rows + (a0 + a) * sizes.step_h + phase) * W + w
                         from_tile = (c * step * vectors + i) * lanes
                         if valid == step * lanes and w + valid <= W:
                             interleave(out, place, tile, from_tile, vectors * lanes, bias, c, step, lanes)

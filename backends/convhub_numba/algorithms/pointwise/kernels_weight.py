@@ -14,7 +14,7 @@ from ...grad_weight import add_groups
 from ...layout.pack import load_planes
 from ...runtime.interrupts import told_to_stop
 from ...vectors.dot_microkernel import dot_totals
-from ...vectors.half import narrowed
+from ...vectors.half import narrow_for
 
 __all__ = ["correlate"]
 
@@ -23,7 +23,8 @@ WHOLE = np.zeros((1, 2), np.int64)  # the one phase of an array that is not spli
 
 @jit.kernel()
 def correlate(
-    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, z, dy_in_place, x_in_place,
+    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, sizes, dy_in_place,
+    x_in_place,
     height, width, lanes,
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a block of channels of ``x``, with all those of ``dy``.
@@ -31,35 +32,38 @@ def correlate(
     The arguments are those of `grad_weight.correlate`; there is one group, and a tile is `height` channels
     of ``dy`` by `width` of ``x``. Sums lie tile by tile.
     """
-    M, C = z.out_channels, z.in_channels
-    pad, at = scratch[: z.pad_items], z.pad_items
-    left_scratch = scratch[at : at + z.left_items]
-    at += z.left_items
-    sums, totals = scratch[at : at + z.sum_items], scratch[at + z.sum_items : at + 2 * z.sum_items]
+    M, C = sizes.out_channels, sizes.in_channels
+    pad, at = scratch[: sizes.pad_items], sizes.pad_items
+    left_scratch = scratch[at : at + sizes.left_items]
+    at += sizes.left_items
+    sums, totals = (
+        scratch[at : at + sizes.sum_items],
+        scratch[at + sizes.sum_items : at + 2 * sizes.sum_items],
+    )
     offsets = table
     left = flat_dy if dy_in_place else left_scratch
     pixels_from = flat_x if x_in_place else pad
     tile_items = (height * width + lanes - 1) // lanes * lanes
     for task in range(first, last):
-        c0 = task * z.block_columns
-        c1 = min(C, c0 + z.block_columns)
+        c0 = task * sizes.block_columns
+        c1 = min(C, c0 + sizes.block_columns)
         across = (c1 - c0 + width - 1) // width
         used = (M + height - 1) // height * across * tile_items
         sums[:used] = 0
         totals[:used] = 0
         block = 0
-        for n in range(z.images):
-            for a0 in range(0, z.rows, z.tile_rows):
-                rows = min(z.rows - a0, z.tile_rows)
-                pixels = rows * z.columns
+        for n in range(sizes.images):
+            for a0 in range(0, sizes.rows, sizes.tile_rows):
+                rows = min(sizes.rows - a0, sizes.tile_rows)
+                pixels = rows * sizes.columns
                 plane, start = pixels, 0
                 if x_in_place:
-                    plane = z.rows * z.columns
-                    start = (n * C + c0) * plane + a0 * z.columns
+                    plane = sizes.rows * sizes.columns
+                    start = (n * C + c0) * plane + a0 * sizes.columns
                 else:
                     load_planes(
-                        pad, x, n, n + 1, c0, c1, phases, z.step_h, z.step_w,
-                        a0 + z.shift_h, rows, z.shift_w, z.columns, lanes,
+                        pad, x, n, n + 1, c0, c1, phases, sizes.step_h, sizes.step_w,
+                        a0 + sizes.shift_h, rows, sizes.shift_w, sizes.columns, lanes,
                     )  # fmt: skip
                 for j in range(across * width):
                     offsets[j] = start + min(j, c1 - c0 - 1) * plane
@@ -69,12 +73,12 @@ def correlate(
                     channels = min(height, M - m)
                     left_at, left_channel = 0, pixels
                     if dy_in_place:
-                        left_channel = z.rows * z.columns
-                        left_at = (n * M + m) * left_channel + a0 * z.columns
+                        left_channel = sizes.rows * sizes.columns
+                        left_at = (n * M + m) * left_channel + a0 * sizes.columns
                     else:
                         load_planes(
                             left_scratch, dy, n, n + 1, m, m + channels, WHOLE, 1, 1,
-                            a0, rows, 0, z.columns, lanes,
+                            a0, rows, 0, sizes.columns, lanes,
                         )  # fmt: skip
                     to = m // height * across * tile_items
                     for j in range(across):
@@ -82,11 +86,11 @@ def correlate(
                                    pixels_from, 0, 0, offsets, j * width, 1, pixels, height, width,
                                    lanes)  # fmt: skip
                 block += 1
-                if block == z.group:
+                if block == sizes.group:
                     add_groups(totals, sums, used)
                     block = 0
         add_groups(totals, sums, used)
         for m in range(M):
             for c in range(c1 - c0):
                 tile = (m // height * across + c // width) * tile_items
-                dw[m * C + c0 + c] = narrowed(totals[tile + m % height * width + c % width], dw)
+                dw[m * C + c0 + c] = narrow_for(totals[tile + m % height * width + c % width], dw)

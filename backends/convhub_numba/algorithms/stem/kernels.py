@@ -44,41 +44,41 @@ def add_terms(
 
 @jit.kernel()
 def correlate(
-    first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, phases, z,
+    first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, phases, sizes,
     source_in_place, weight_in_place, height, vectors, lanes,
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a tile of one image's pixels, in all channels.
 
     The arguments are those of `gemm.kernels.correlate`; there is one group.
     """
-    M, C, T = z.out_channels, z.source_channels, taps.shape[0]
+    M, C, T = sizes.out_channels, sizes.source_channels, taps.shape[0]
     terms, width = C * T, vectors * lanes
-    pad = scratch[: z.pad_items]
-    packed = scratch[z.pad_items : z.pad_items + z.packed_items]
-    tile = scratch[z.pad_items + z.packed_items :]
-    most = z.tile_rows * ((z.tile_columns + lanes - 1) // lanes) + vectors
+    pad = scratch[: sizes.pad_items]
+    packed = scratch[sizes.pad_items : sizes.pad_items + sizes.packed_items]
+    tile = scratch[sizes.pad_items + sizes.packed_items :]
+    most = sizes.tile_rows * ((sizes.tile_columns + lanes - 1) // lanes) + vectors
     bases, places, rest = table[:most], table[most : 2 * most], table[2 * most :]
     tile_places, offsets = rest[:vectors], rest[vectors:]
     for v in range(vectors):
         tile_places[v] = v * lanes
     pack_weight(packed, weight, 0, 0, M, 0, C, taps, 0, T, height)
-    b_blocks = (z.columns + z.tile_columns - 1) // z.tile_columns
-    a_blocks = (z.rows + z.tile_rows - 1) // z.tile_rows
+    b_blocks = (sizes.columns + sizes.tile_columns - 1) // sizes.tile_columns
+    a_blocks = (sizes.rows + sizes.tile_rows - 1) // sizes.tile_rows
     pixels_from = flat_source if source_in_place else pad
     for task in range(first, last):
-        b0 = task % b_blocks * z.tile_columns
-        a0 = task // b_blocks % a_blocks * z.tile_rows
+        b0 = task % b_blocks * sizes.tile_columns
+        a0 = task // b_blocks % a_blocks * sizes.tile_rows
         n = task // b_blocks // a_blocks
-        columns, rows = min(z.columns - b0, z.tile_columns), min(z.rows - a0, z.tile_rows)
-        pad_rows, pitch = rows + z.span_h, columns + z.span_w
+        columns, rows = min(sizes.columns - b0, sizes.tile_columns), min(sizes.rows - a0, sizes.tile_rows)
+        pad_rows, pitch = rows + sizes.span_h, columns + sizes.span_w
         plane = pad_rows * pitch
         if source_in_place:
             pitch = source.shape[3]
             plane = source.shape[2] * pitch
         else:
             load_planes(
-                pad, source, n, n + 1, 0, C, phases, z.step_h, z.step_w,
-                a0 + z.shift_h, pad_rows, b0 + z.shift_w, pitch, lanes,
+                pad, source, n, n + 1, 0, C, phases, sizes.step_h, sizes.step_w,
+                a0 + sizes.shift_h, pad_rows, b0 + sizes.shift_w, pitch, lanes,
             )  # fmt: skip
         for c in range(C):
             for tap in range(T):
@@ -87,25 +87,25 @@ def correlate(
                 else:
                     offsets[c * T + tap] = (c * phases.shape[0] + taps[tap, 2]) * plane
                     offsets[c * T + tap] += taps[tap, 3] * pitch + taps[tap, 4]
-        count = list_vectors(bases, places, z, rows, columns, pitch, vectors, lanes)
+        count = list_vectors(bases, places, sizes, rows, columns, pitch, vectors, lanes)
         # Every vector ends inside its row, unless the row is shorter: then it is stored apart. So are sums of
         # several blocks, since a row's last vectors overlap, and where they do would be added to twice.
-        end = (rows - 1) * z.out_row + columns if columns >= lanes else 0
-        start = z.out_first + n * z.out_image + a0 * z.out_row + b0
-        direct = columns >= lanes and terms <= z.block_channels
+        end = (rows - 1) * sizes.out_row + columns if columns >= lanes else 0
+        start = sizes.out_first + n * sizes.out_image + a0 * sizes.out_row + b0
+        direct = columns >= lanes and terms <= sizes.block_channels
         m = 0
         while m < M:  # outermost: long pieces of few channels are written, while the pixels stay in a cache
             many = tile_height(M - m, height)
-            to = start + m * z.out_channel
+            to = start + m * sizes.out_channel
             for v in range(0, count, vectors):
                 if direct:
-                    add_terms(out, to, places, v, z.out_channel, packed, m * terms, pixels_from, bases, v,
+                    add_terms(out, to, places, v, sizes.out_channel, packed, m * terms, pixels_from, bases, v,
                               offsets, 0, terms, bias, m, many, height, vectors, lanes)  # fmt: skip
                     continue
-                for t0 in range(0, terms, z.block_channels):
+                for t0 in range(0, terms, sizes.block_channels):
                     add_terms(tile, 0, tile_places, 0, width, packed, m * terms + t0 * many, pixels_from,
-                              bases, v, offsets, t0, min(z.block_channels, terms - t0), bias, m, many,
+                              bases, v, offsets, t0, min(sizes.block_channels, terms - t0), bias, m, many,
                               height, vectors, lanes)  # fmt: skip
                 hand_out(out, tile, places[v:], 1, end, min(vectors, count - v), columns, many,
-                         z.out_channel, to, vectors, lanes)  # fmt: skip
+                         sizes.out_channel, to, vectors, lanes)  # fmt: skip
             m += many

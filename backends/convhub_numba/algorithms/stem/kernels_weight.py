@@ -16,7 +16,7 @@ from ... import jit
 from ...layout.pack import load_planes
 from ...runtime.interrupts import told_to_stop
 from ...vectors.dot_microkernel import add_across, dot_tile
-from ...vectors.half import narrowed
+from ...vectors.half import narrow_for
 
 __all__ = ["correlate"]
 
@@ -45,7 +45,8 @@ def add_block(
 
 @jit.kernel()
 def correlate(
-    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, z, dy_in_place, x_in_place,
+    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, sizes, dy_in_place,
+    x_in_place,
     height, width, lanes,
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a block of channels of ``dy``, all rows of ``dw`` for them.
@@ -53,28 +54,28 @@ def correlate(
     The arguments are those of `grad_weight.correlate`; there is one group, and a tile is `height` channels by
     `width` elements of a row of ``dw``. Of a tile's rows, ``block_pixels`` of them are summed in registers.
     """
-    M, C, T = z.out_channels, z.in_channels, taps.shape[0]
+    M, C, T = sizes.out_channels, sizes.in_channels, taps.shape[0]
     half = width // 2
     filled = (C * T + half - 1) // half * half
-    pad, at = scratch[: z.pad_items], z.pad_items
-    left_scratch = scratch[at : at + z.left_items]
-    at += z.left_items
-    sums, totals = scratch[at : at + z.sum_items], scratch[at + z.sum_items :]
+    pad, at = scratch[: sizes.pad_items], sizes.pad_items
+    left_scratch = scratch[at : at + sizes.left_items]
+    at += sizes.left_items
+    sums, totals = scratch[at : at + sizes.sum_items], scratch[at + sizes.sum_items :]
     offsets = table
     left = flat_dy if dy_in_place else left_scratch
     pixels_from = flat_x if x_in_place else pad
     for task in range(first, last):
-        m0 = task * z.block_channels
-        m1 = min(M, m0 + z.block_channels)
+        m0 = task * sizes.block_channels
+        m1 = min(M, m0 + sizes.block_channels)
         sums[: (m1 - m0) * filled * lanes] = 0
         totals[: (m1 - m0) * filled] = 0
         block = 0
-        for n in range(z.images):
-            for a0 in range(0, z.rows, z.tile_rows):
-                rows = min(z.rows - a0, z.tile_rows)
-                for b0 in range(0, z.columns, z.tile_columns):
-                    columns = min(z.columns - b0, z.tile_columns)
-                    pad_rows, pitch = rows + z.span_h, columns + z.span_w
+        for n in range(sizes.images):
+            for a0 in range(0, sizes.rows, sizes.tile_rows):
+                rows = min(sizes.rows - a0, sizes.tile_rows)
+                for b0 in range(0, sizes.columns, sizes.tile_columns):
+                    columns = min(sizes.columns - b0, sizes.tile_columns)
+                    pad_rows, pitch = rows + sizes.span_h, columns + sizes.span_w
                     plane, start = pad_rows * pitch, 0
                     if x_in_place:
                         pitch = x.shape[3]
@@ -82,8 +83,8 @@ def correlate(
                         start = n * C * plane + a0 * pitch + b0
                     else:
                         load_planes(
-                            pad, x, n, n + 1, 0, C, phases, z.step_h, z.step_w,
-                            a0 + z.shift_h, pad_rows, b0 + z.shift_w, pitch, lanes,
+                            pad, x, n, n + 1, 0, C, phases, sizes.step_h, sizes.step_w,
+                            a0 + sizes.shift_h, pad_rows, b0 + sizes.shift_w, pitch, lanes,
                         )  # fmt: skip
                     for j in range(filled):
                         c, tap = min(j, C * T - 1) // T, min(j, C * T - 1) % T
@@ -98,24 +99,24 @@ def correlate(
                         channels = min(height, m1 - m)
                         left_at, left_row, left_channel = 0, columns, rows * columns
                         if dy_in_place:
-                            left_row, left_channel = z.columns, z.rows * z.columns
+                            left_row, left_channel = sizes.columns, sizes.rows * sizes.columns
                             left_at = (n * M + m) * left_channel + a0 * left_row + b0
                         else:
                             load_planes(
                                 left_scratch, dy, n, n + 1, m, m + channels, WHOLE, 1, 1,
                                 a0, rows, b0, columns, lanes,
                             )  # fmt: skip
-                        for a in range(0, rows, z.block_pixels):
+                        for a in range(0, rows, sizes.block_pixels):
                             add_block(
                                 sums, (m - m0) * filled * lanes, filled * lanes, left, left_at + a * left_row,
                                 left_channel, left_row, pixels_from, a * pitch, pitch, offsets, filled,
-                                min(z.block_pixels, rows - a), columns, channels, height, width, lanes,
+                                min(sizes.block_pixels, rows - a), columns, channels, height, width, lanes,
                             )  # fmt: skip
-                    block += (rows + z.block_pixels - 1) // z.block_pixels
-                    if block >= z.group:
+                    block += (rows + sizes.block_pixels - 1) // sizes.block_pixels
+                    if block >= sizes.group:
                         add_across(totals, 0, sums, 0, (m1 - m0) * filled, lanes)
                         block = 0
         add_across(totals, 0, sums, 0, (m1 - m0) * filled, lanes)
         for m in range(m0, m1):
             for j in range(C * T):
-                dw[m * C * T + j] = narrowed(totals[(m - m0) * filled + j], dw)
+                dw[m * C * T + j] = narrow_for(totals[(m - m0) * filled + j], dw)

@@ -65,12 +65,12 @@ class Sizes(NamedTuple):
 
 
 @jit.kernel()
-def transform_weights(first, last, scratch, table, transformed, weight, z, kernel_code, vectors, lanes):
+def transform_weights(first, last, scratch, table, transformed, weight, sizes, kernel_code, vectors, lanes):
     """Compute tasks `first` to `last`, each a vector of source channels of a panel of output channels.
 
     `transformed` is [group][element][panel of output channels][channel][output channel].
     """
-    M, C = z.out_channels, z.source_channels
+    M, C = sizes.out_channels, sizes.source_channels
     T = weight.shape[3] * weight.shape[4]
     width = vectors * lanes
     panels = (M + width - 1) // width
@@ -82,7 +82,7 @@ def transform_weights(first, last, scratch, table, transformed, weight, z, kerne
     for task in range(first, last):
         c0, g_panel = task % channel_blocks * lanes, task // channel_blocks
         g, panel = g_panel // panels, g_panel % panels
-        to = g * z.points * point_items + panel * C * width
+        to = g * sizes.points * point_items + panel * C * width
         channels = min(lanes, C - c0)
         for v in range(vectors):
             m0 = min(panel * width + v * lanes, M - 1)  # past the last channel, something finite
@@ -97,75 +97,80 @@ def transform_weights(first, last, scratch, table, transformed, weight, z, kerne
 
 @jit.kernel()
 def correlate(
-    first, last, scratch, table, out, flags, source, transformed, bias, z, source_code, output_code, height,
+    first, last, scratch, table, out, flags, source, transformed, bias, sizes, source_code, output_code,
+    height,
     vectors, lanes,
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a block of tiles for a block of output channels.
 
     Sets ``flags[0]`` to 1 if an output is not finite.
     """
-    M, C = z.out_channels, z.source_channels
+    M, C = sizes.out_channels, sizes.source_channels
     width = vectors * lanes
-    at = z.pixel_items
-    pixels, sources = scratch[:at], scratch[at : at + z.source_items]
-    at += z.source_items
-    products = scratch[at : at + z.product_items]
-    at += z.product_items
-    outputs, zeros = scratch[at : at + z.out_items], scratch[at + z.out_items :]
+    at = sizes.pixel_items
+    pixels, sources = scratch[:at], scratch[at : at + sizes.source_items]
+    at += sizes.source_items
+    products = scratch[at : at + sizes.product_items]
+    at += sizes.product_items
+    outputs, zeros = scratch[at : at + sizes.out_items], scratch[at + sizes.out_items :]
     zeros, constants = zeros[:width], zeros[width:]
     zeros[:] = 0
-    tile_places, source_bases = table[: z.tiles], table[z.tiles : 2 * z.tiles]
-    product_bases, rest = table[2 * z.tiles : 3 * z.tiles], table[3 * z.tiles :]
-    blocks, rest = rest[: z.channel_blocks], rest[z.channel_blocks :]
-    for t in range(z.tiles):
+    tile_places, source_bases = table[: sizes.tiles], table[sizes.tiles : 2 * sizes.tiles]
+    product_bases, rest = table[2 * sizes.tiles : 3 * sizes.tiles], table[3 * sizes.tiles :]
+    blocks, rest = rest[: sizes.channel_blocks], rest[sizes.channel_blocks :]
+    for t in range(sizes.tiles):
         source_bases[t] = t * lanes
         product_bases[t] = t * width
     left_over = C % lanes
     skipped = lanes - left_over if lanes < C else 0  # of the last block, which others have
-    steps = (C // lanes + z.block_channels - 1) // z.block_channels + (left_over > 0)
+    steps = (C // lanes + sizes.block_channels - 1) // sizes.block_channels + (left_over > 0)
     panels = (M + width - 1) // width
-    m_blocks = (M + z.block_out - 1) // z.block_out
-    b_blocks = (z.tiles_w + z.block_w - 1) // z.block_w
-    a_blocks = (z.tiles_h + z.block_h - 1) // z.block_h
-    n_blocks = (z.images + z.block_images - 1) // z.block_images
-    plane = z.rows * z.columns
+    m_blocks = (M + sizes.block_out - 1) // sizes.block_out
+    b_blocks = (sizes.tiles_w + sizes.block_w - 1) // sizes.block_w
+    a_blocks = (sizes.tiles_h + sizes.block_h - 1) // sizes.block_h
+    n_blocks = (sizes.images + sizes.block_images - 1) // sizes.block_images
+    plane = sizes.rows * sizes.columns
     for task in range(first, last):
-        b0 = task % b_blocks * z.block_w
+        b0 = task % b_blocks * sizes.block_w
         rest_task = task // b_blocks
-        a0 = rest_task % a_blocks * z.block_h
+        a0 = rest_task % a_blocks * sizes.block_h
         rest_task //= a_blocks
-        n0 = rest_task % n_blocks * z.block_images
+        n0 = rest_task % n_blocks * sizes.block_images
         rest_task //= n_blocks  # the same of the weight, for the thread that has transformed it
-        g, m0 = rest_task // m_blocks, rest_task % m_blocks * z.block_out
-        m1 = min(M, m0 + z.block_out)
-        images = min(z.images - n0, z.block_images)
-        tile_rows, tile_columns = min(z.tiles_h - a0, z.block_h), min(z.tiles_w - b0, z.block_w)
-        count = images * tile_rows * z.dilation_h * tile_columns * z.dilation_w
-        point_items = z.channel_blocks * count * lanes + lanes
-        rows = (tile_rows - 1) * z.source_group_h + z.sources_h * z.dilation_h
-        columns = (tile_columns - 1) * z.source_group_w + z.sources_w * z.dilation_w
-        list_tiles(tile_places, images, rows * columns * lanes, tile_rows, tile_columns, z.dilation_h,
-                   z.dilation_w, z.source_group_h, z.source_group_w, columns, lanes)  # fmt: skip
+        g, m0 = rest_task // m_blocks, rest_task % m_blocks * sizes.block_out
+        m1 = min(M, m0 + sizes.block_out)
+        images = min(sizes.images - n0, sizes.block_images)
+        tile_rows, tile_columns = (
+            min(sizes.tiles_h - a0, sizes.block_h),
+            min(sizes.tiles_w - b0, sizes.block_w),
+        )
+        count = images * tile_rows * sizes.dilation_h * tile_columns * sizes.dilation_w
+        point_items = sizes.channel_blocks * count * lanes + lanes
+        rows = (tile_rows - 1) * sizes.source_group_h + sizes.sources_h * sizes.dilation_h
+        columns = (tile_columns - 1) * sizes.source_group_w + sizes.sources_w * sizes.dilation_w
+        list_tiles(tile_places, images, rows * columns * lanes, tile_rows, tile_columns, sizes.dilation_h,
+                   sizes.dilation_w, sizes.source_group_h, sizes.source_group_w, columns, lanes)  # fmt: skip
         load_tiles(
             sources, point_items, 1, source_code, source, n0, images, g * C, g * C, C, g * C + C,
-            z.source_first_h + a0 * z.source_group_h, rows, z.source_first_w + b0 * z.source_group_w, columns,
-            count, z.dilation_h, z.dilation_w, tile_places, pixels, rest, lanes,
+            sizes.source_first_h + a0 * sizes.source_group_h, rows,
+            sizes.source_first_w + b0 * sizes.source_group_w, columns,
+            count, sizes.dilation_h, sizes.dilation_w, tile_places, pixels, rest, lanes,
         )  # fmt: skip
 
         # One matrix product for each element of a tile.
-        product_items = z.block_out * count + lanes
-        for i in range(z.channel_blocks):
+        product_items = sizes.block_out * count + lanes
+        for i in range(sizes.channel_blocks):
             blocks[i] = i * count * lanes
-        for e in range(z.points):
+        for e in range(sizes.points):
             for m in range(m0, m1, width):
-                panel = (g * z.points + e) * (panels * C * width + lanes) + m * C
+                panel = (g * sizes.points + e) * (panels * C * width + lanes) + m * C
                 to = e * product_items + (m - m0) * count
                 for step in range(steps):
-                    block = step * z.block_channels
-                    some = min(C // lanes - block, z.block_channels)
+                    block = step * sizes.block_channels
+                    some = min(C // lanes - block, sizes.block_channels)
                     terms, tile, at = lanes, e * point_items, panel + block * lanes * width
                     if some <= 0:  # what is left over
-                        block, some, terms = z.channel_blocks - 1, 1, left_over
+                        block, some, terms = sizes.channel_blocks - 1, 1, left_over
                         tile, at = tile + skipped, panel + (C - left_over) * width
                     multiply_pixels(
                         products, to, product_bases, sources, tile, source_bases, count, blocks, block, some,
@@ -173,17 +178,21 @@ def correlate(
                     )  # fmt: skip
 
         # Transformed back to pixels, and these turned to planes, `lanes` channels at a time.
-        out_rows, out_columns = tile_rows * z.out_group_h, tile_columns * z.out_group_w
+        out_rows, out_columns = tile_rows * sizes.out_group_h, tile_columns * sizes.out_group_w
         out_image = out_rows * out_columns * lanes
-        list_tiles(tile_places, images, out_image, tile_rows, tile_columns, z.dilation_h, z.dilation_w,
-                   z.out_group_h, z.out_group_w, out_columns, lanes)  # fmt: skip
-        row_step, column_step = z.dilation_h * out_columns * lanes, z.dilation_w * lanes
-        a_first, b_first = z.out_first_h + a0 * z.out_group_h, z.out_first_w + b0 * z.out_group_w
+        list_tiles(tile_places, images, out_image, tile_rows, tile_columns, sizes.dilation_h,
+                   sizes.dilation_w,
+                   sizes.out_group_h, sizes.out_group_w, out_columns, lanes)  # fmt: skip
+        row_step, column_step = sizes.dilation_h * out_columns * lanes, sizes.dilation_w * lanes
+        a_first, b_first = (
+            sizes.out_first_h + a0 * sizes.out_group_h,
+            sizes.out_first_w + b0 * sizes.out_group_w,
+        )
         top, left = max(0, -a_first), max(0, -b_first)
-        bottom, right = min(out_rows, z.rows - a_first), min(out_columns, z.columns - b_first)
+        bottom, right = min(out_rows, sizes.rows - a_first), min(out_columns, sizes.columns - b_first)
         length = right - left
         runs, run = bottom - top, length
-        if length == z.columns:
+        if length == sizes.columns:
             runs, run = 1, runs * length
         k = 0
         for i in range(top, bottom):
@@ -202,10 +211,10 @@ def correlate(
             ):  # fmt: skip
                 flags[0] = 1
             for n in range(images):
-                image = ((n0 + n) * z.groups * M + g * M + m) * plane
-                image += (a_first + top) * z.columns + b_first + left
+                image = ((n0 + n) * sizes.groups * M + g * M + m) * plane
+                image += (a_first + top) * sizes.columns + b_first + left
                 turned = outputs[n * out_image :]
                 for i in range(runs):
                     store_pixels(
-                        out, image + i * z.columns, plane, channels, turned, rest, i * run, run, lanes
+                        out, image + i * sizes.columns, plane, channels, turned, rest, i * run, run, lanes
                     )

@@ -73,88 +73,98 @@ def multiply_tiles(
 
 @jit.kernel()
 def correlate(
-    first, last, watch, scratch, table, dw, flags, dy, x, T, z, source_code, gradient_code, kernel_code,
+    first, last, watch, scratch, table, dw, flags, dy, x, T, sizes, source_code, gradient_code, kernel_code,
     height, vectors, lanes,
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is all of one group's ``dw`` for a block of output channels.
 
     Sets ``flags[0]`` to 1 if an element is not finite.
     """
-    M, C = z.out_channels, z.in_channels
+    M, C = sizes.out_channels, sizes.in_channels
     width = vectors * lanes
     channel_blocks = (C + lanes - 1) // lanes
-    at = z.pixel_items
-    pixels, sources = scratch[:at], scratch[at : at + z.source_items]
-    at += z.source_items
-    gradients, at = scratch[at : at + z.gradient_items], at + z.gradient_items
-    products, at = scratch[at : at + z.product_items], at + z.product_items
-    totals, kernels = scratch[at : at + z.total_items], scratch[at + z.total_items :]
-    summed = totals if z.total_items else products
-    places, gradient_places, rest = table[: z.tiles], table[z.tiles : 2 * z.tiles], table[2 * z.tiles :]
-    m_blocks = (M + z.block_out - 1) // z.block_out
-    points = z.points_h * z.points_w
+    at = sizes.pixel_items
+    pixels, sources = scratch[:at], scratch[at : at + sizes.source_items]
+    at += sizes.source_items
+    gradients, at = scratch[at : at + sizes.gradient_items], at + sizes.gradient_items
+    products, at = scratch[at : at + sizes.product_items], at + sizes.product_items
+    totals, kernels = scratch[at : at + sizes.total_items], scratch[at + sizes.total_items :]
+    summed = totals if sizes.total_items else products
+    places, gradient_places, rest = (
+        table[: sizes.tiles],
+        table[sizes.tiles : 2 * sizes.tiles],
+        table[2 * sizes.tiles :],
+    )
+    m_blocks = (M + sizes.block_out - 1) // sizes.block_out
+    points = sizes.points_h * sizes.points_w
     point_rows = channel_blocks * lanes
-    point_products = point_rows * z.block_out + lanes
+    point_products = point_rows * sizes.block_out + lanes
     for task in range(first, last):
-        g, m0 = task // m_blocks, task % m_blocks * z.block_out
-        held = (min(M - m0, z.block_out) + width - 1) // width * width
+        g, m0 = task // m_blocks, task % m_blocks * sizes.block_out
+        held = (min(M - m0, sizes.block_out) + width - 1) // width * width
         products[: points * point_products] = 0
         totals[:] = 0
         done = 0
-        for n0 in range(0, z.images, z.block_images):
-            images = min(z.images - n0, z.block_images)
-            for a0 in range(0, z.tiles_h, z.block_h):
-                tile_rows = min(z.tiles_h - a0, z.block_h)
-                for b0 in range(0, z.tiles_w, z.block_w):
+        for n0 in range(0, sizes.images, sizes.block_images):
+            images = min(sizes.images - n0, sizes.block_images)
+            for a0 in range(0, sizes.tiles_h, sizes.block_h):
+                tile_rows = min(sizes.tiles_h - a0, sizes.block_h)
+                for b0 in range(0, sizes.tiles_w, sizes.block_w):
                     if told_to_stop(watch):
                         return
-                    tile_columns = min(z.tiles_w - b0, z.block_w)
-                    count = images * tile_rows * z.dilation_h * tile_columns * z.dilation_w
+                    tile_columns = min(sizes.tiles_w - b0, sizes.block_w)
+                    count = images * tile_rows * sizes.dilation_h * tile_columns * sizes.dilation_w
                     source_points = channel_blocks * count * lanes + lanes
-                    rows = (tile_rows - 1) * z.source_group_h + z.sources_h * z.dilation_h
-                    columns = (tile_columns - 1) * z.source_group_w + z.sources_w * z.dilation_w
-                    list_tiles(places, images, rows * columns * lanes, tile_rows, tile_columns, z.dilation_h,
-                               z.dilation_w, z.source_group_h, z.source_group_w, columns, lanes)  # fmt: skip
+                    rows = (tile_rows - 1) * sizes.source_group_h + sizes.sources_h * sizes.dilation_h
+                    columns = (tile_columns - 1) * sizes.source_group_w + sizes.sources_w * sizes.dilation_w
+                    list_tiles(places, images, rows * columns * lanes, tile_rows, tile_columns,
+                               sizes.dilation_h,
+                               sizes.dilation_w, sizes.source_group_h, sizes.source_group_w, columns,
+                               lanes)  # fmt: skip
                     load_tiles(
                         sources, source_points, 1, source_code, x, n0, images, g * C, g * C, C, g * C + C,
-                        z.source_first_h + a0 * z.source_group_h, rows,
-                        z.source_first_w + b0 * z.source_group_w, columns, count, z.dilation_h, z.dilation_w,
+                        sizes.source_first_h + a0 * sizes.source_group_h, rows,
+                        sizes.source_first_w + b0 * sizes.source_group_w, columns, count, sizes.dilation_h,
+                        sizes.dilation_w,
                         places, pixels, rest, lanes,
                     )  # fmt: skip
                     gradient_points = held * count + lanes
-                    rows, columns = tile_rows * z.out_group_h, tile_columns * z.out_group_w
+                    rows, columns = tile_rows * sizes.out_group_h, tile_columns * sizes.out_group_w
                     list_tiles(gradient_places, images, rows * columns * lanes, tile_rows, tile_columns,
-                               z.dilation_h, z.dilation_w, z.out_group_h, z.out_group_w, columns,
+                               sizes.dilation_h, sizes.dilation_w, sizes.out_group_h, sizes.out_group_w,
+                               columns,
                                lanes)  # fmt: skip
                     load_tiles(
                         gradients, gradient_points, vectors, gradient_code, dy, n0, images, g * M, g * M + m0,
-                        held, g * M + M, a0 * z.out_group_h, rows, b0 * z.out_group_w, columns, count,
-                        z.dilation_h, z.dilation_w, gradient_places, pixels, rest, lanes,
+                        held, g * M + M, a0 * sizes.out_group_h, rows, b0 * sizes.out_group_w, columns, count,
+                        sizes.dilation_h, sizes.dilation_w, gradient_places, pixels, rest, lanes,
                     )  # fmt: skip
                     for e in range(points):
                         for m in range(0, held, width):
                             multiply_tiles(
-                                products[e * point_products + m :], z.block_out, sources, e * source_points,
+                                products[e * point_products + m :], sizes.block_out, sources,
+                                e * source_points,
                                 gradients, e * gradient_points + m * count, count, point_rows, height,
                                 vectors, lanes,
                             )  # fmt: skip
                     done += 1
-                    if done == z.group and z.total_items:
-                        add_groups(totals, products, z.total_items)
+                    if done == sizes.group and sizes.total_items:
+                        add_groups(totals, products, sizes.total_items)
                         done = 0
-        if z.total_items:
-            add_groups(totals, products, z.total_items)
+        if sizes.total_items:
+            add_groups(totals, products, sizes.total_items)
 
         # Transformed back to kernels, a square of channels at a time.
         for i in range(lanes):
-            places[i] = i * z.block_out
-        for m in range(m0, min(M, m0 + z.block_out), lanes):
+            places[i] = i * sizes.block_out
+        for m in range(m0, min(M, m0 + sizes.block_out), lanes):
             k0 = max(0, min(m, M - lanes))
             for c in range(0, C, lanes):
                 c0, in_channels = max(0, min(c, C - lanes)), min(C, lanes)
-                call(kernel_code, (kernels, 0, T * lanes, lanes, summed[c * z.block_out + m - m0 :], places,
-                                   in_channels, z.points_w * point_products, point_products, 0, 0, 0,
-                                   lanes))  # fmt: skip
+                call(kernel_code, (
+                    kernels, 0, T * lanes, lanes, summed[c * sizes.block_out + m - m0 :], places,
+                    in_channels, sizes.points_w * point_products, point_products, 0, 0, 0, lanes,
+                ))  # fmt: skip
                 channels = min(M, lanes)
                 store_kernels(dw, g, k0, channels, c0, in_channels, T, C, M, kernels, rest, lanes)
                 for i in range(channels):

@@ -27,7 +27,7 @@ from ..explanation import explain
 from ..problem import Problem
 from .layers import Layer
 
-__all__ = ["TORCH", "Contender", "Operands", "contender", "operands"]
+__all__ = ["TORCH", "Operands", "Side", "make_side", "operands"]
 
 #: The name of torch itself, as the other side; convhub's backend of that name is the side that is timed.
 TORCH = "torch"
@@ -42,7 +42,7 @@ class Operands(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
+class Side:
     """One side: who it is, and the call on arrays of which library; or why there is none."""
 
     name: str
@@ -65,7 +65,7 @@ def operands(problem: Problem) -> Operands:
     return Operands(*(fill(random, shape, problem.dtype, kind) for shape in shapes))
 
 
-def contender(name: str | None, layer: Layer, given: Operands, *, is_other: bool = False) -> Contender:
+def make_side(name: str | None, layer: Layer, given: Operands, *, is_other: bool = False) -> Side:
     """Return one side of the comparison.
 
     Parameters
@@ -79,16 +79,16 @@ def contender(name: str | None, layer: Layer, given: Operands, *, is_other: bool
 # --- convhub ----------------------------------------------------------------------------------------------
 
 
-def _convhub(name: str | None, layer: Layer, given: Operands) -> Contender:
+def _convhub(name: str | None, layer: Layer, given: Operands) -> Side:
     (part,) = explain(layer.problem, backend=name).parts
     if not part.backend:
         reasons = dict(part.verdicts)
-        return Contender(name or "", declined=(name and reasons.get(name)) or part.refusal)
+        return Side(name or "", declined=(name and reasons.get(name)) or part.refusal)
     if name not in (None, "auto", part.backend):  # the setting fallback is on
-        return Contender(name or "", declined=dict(part.verdicts)[name or ""] or "replaced by its fallback")
+        return Side(name or "", declined=dict(part.verdicts)[name or ""] or "replaced by its fallback")
     library = caller_library(Trial(part.backend, layer.problem))
     call = _convhub_call(layer, Operands(*(deliver(array, library) for array in given)), name)
-    return Contender(part.backend, part.algorithm, call, library=library)
+    return Side(part.backend, part.algorithm, call, library=library)
 
 
 def _convhub_call(layer: Layer, given: Operands, backend: str | None) -> Callable[[], Any]:
@@ -128,16 +128,16 @@ def _plain_padding(problem: Problem) -> tuple[int, int]:
 # --- torch itself -----------------------------------------------------------------------------------------
 
 
-def _torch(layer: Layer, given: Operands) -> Contender:
+def _torch(layer: Layer, given: Operands) -> Side:
     problem = layer.problem
     if any(before != after for before, after in problem.padding):
-        return Contender(TORCH, declined="torch pads both sides alike")
+        return Side(TORCH, declined="torch pads both sides alike")
     try:
         call = _torch_call(layer, *(_tensor(array, problem.device) for array in given))
         call()
     except (RuntimeError, TypeError) as error:  # so it says what it lacks for a dtype or an operator
-        return Contender(TORCH, declined=str(error).splitlines()[0])
-    return Contender(TORCH, call=call, library="torch")
+        return Side(TORCH, declined=str(error).splitlines()[0])
+    return Side(TORCH, call=call, library="torch")
 
 
 def _tensor(array: NDArray[Any], device: str) -> Any:

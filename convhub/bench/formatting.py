@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .contenders import TORCH
 from .results import Report, Row, Settings
+from .sides import TORCH
 from .summary import ClassSummary, Summary
 
 __all__ = [

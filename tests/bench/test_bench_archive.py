@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from convhub.bench.dated import check_free, name_of, save, slug
+from convhub.bench.archive import check_free, name_of, save, slug
 from convhub.bench.results import read_report
 from convhub.errors import ArgumentError
 
