@@ -28,9 +28,9 @@ def _engine() -> ModuleType:
 
 
 @functools.cache
-def _plan() -> ModuleType:
-    """Return the module with the plans."""
-    return apart(_imported, "plan")
+def _planner() -> ModuleType:
+    """Return the module that chooses algorithms."""
+    return apart(_imported, "planner")
 
 
 def _imported(name: str) -> ModuleType:
@@ -56,13 +56,15 @@ def _grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> 
 
 def _algorithm(problem: Problem, options: RunOptions) -> str:
     """Name the algorithm that would run, and its blocks."""
-    described: str = _plan().plan(problem, options).described
+    described: str = _planner().plan(problem, options).described
     return described
 
 
 def _accuracy(problem: Problem, options: RunOptions) -> Accuracy:
     """Return the accuracy class of the algorithm that would run."""
-    return "normwise" if _plan().plan(problem, options).algorithm == "winograd" else "componentwise"
+    planner = _planner()
+    found: Accuracy = planner.algorithm_of(problem, planner.plan(problem, options)).accuracy
+    return found
 
 
 backend = Backend(

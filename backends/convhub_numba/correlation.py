@@ -16,6 +16,7 @@ from convhub.backend import Problem
 from .tiling import ceil_div
 
 __all__ = [
+    "MOST_PHASES",
     "Axis",
     "Correlation",
     "Sizes",
@@ -25,8 +26,10 @@ __all__ = [
     "products",
     "regions",
     "suits_regions",
+    "too_many_phases",
 ]
 
+MOST_PHASES = 1024  # each of which is a stage of `gemm` that takes a third of a millisecond to plan
 LEAST_REGION = 8  # outputs along an axis: smaller ones cost more than the products they save
 REGION_SAVING = 1.3  # of multiply-adds
 ROW_SAVING = 1.4  # likewise; shorter lists of pixels fill fewer tiles
@@ -127,6 +130,11 @@ def count_phases(problem: Problem) -> int:
     if problem.primitive != "grad_input":
         return 1
     return math.prod(map(min, problem.stride, problem.input_size))
+
+
+def too_many_phases(problem: Problem) -> bool:
+    """Say whether a stride makes more phases than are worth planning one by one."""
+    return count_phases(problem) > MOST_PHASES
 
 
 def regions(part: Correlation) -> tuple[Correlation, ...]:

@@ -1,8 +1,12 @@
-"""Cuts a size into blocks."""
+"""Cuts sizes into blocks that fit caches, and work into tasks that keep threads busy."""
 
 from __future__ import annotations
 
-__all__ = ["ceil_div", "even", "round_up"]
+__all__ = ["PANEL_BYTES", "TASKS_PER_THREAD", "TILE_BYTES", "ceil_div", "even", "round_up", "shares_well"]
+
+PANEL_BYTES = 24 * 1024  # a panel: most of a first-level cache
+TILE_BYTES = 256 * 1024  # a tile's padded copy, or its block of the weight: a part of a second-level cache
+TASKS_PER_THREAD = 4
 
 
 def ceil_div(total: int, size: int) -> int:
@@ -19,3 +23,9 @@ def even(total: int, most: int, multiple: int = 1) -> int:
     """Return the length of blocks of ``total``, at most about ``most`` each, all nearly alike."""
     blocks = max(1, ceil_div(total, max(multiple, most // multiple * multiple)))
     return round_up(ceil_div(total, blocks), multiple)
+
+
+def shares_well(tasks: int, threads: int) -> bool:
+    """Say whether so many tasks keep so many threads busy to the end, or nearly."""
+    idle = -tasks % threads
+    return threads == 1 or (tasks >= TASKS_PER_THREAD * threads and 12 * idle <= tasks)

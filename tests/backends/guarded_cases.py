@@ -159,7 +159,7 @@ def variants(own: type, width: int) -> list[RunOptions]:
 def cases(dtype: str, width: int) -> Iterator[tuple[Case, str]]:
     """Yield each case with the algorithm that runs it; options that change no plan are left out."""
     import convhub_numba
-    from convhub_numba.plan import plan
+    from convhub_numba.planner import plan
 
     options = variants(convhub_numba.Options, width)
     for problem in problems(dtype, width):

@@ -115,7 +115,7 @@ from convhub.backend import RunOptions
 from convhub.problem import Problem
 from convhub_numba import Options, backend, jit
 from convhub_numba.algorithms.winograd import kernels
-from convhub_numba.plan import plan
+from convhub_numba.planner import plan
 
 problem = Problem.parse("forward_n1c32h9w11_k33r3s3_pad1")
 options = RunOptions(backend=Options(vector_bits=256))

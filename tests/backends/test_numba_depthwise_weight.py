@@ -16,8 +16,8 @@ from convhub_numba.algorithms.channelwise.depthwise_weight_blocks import (
     most_sums,
     sums_at_once,
 )
-from convhub_numba.blocking import Tile
-from convhub_numba.plan import plan
+from convhub_numba.planner import plan
+from convhub_numba.stage import Tile
 
 GEOMETRIES = {
     "narrow": "n2c16h9w3_k16r3s3_pad1_groups16",

@@ -18,10 +18,9 @@ from convhub.problem import Problem
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
-from convhub_numba import backend, engine, jit
-from convhub_numba import plan as plan_module
-from convhub_numba.kernels import INTEGERS
-from convhub_numba.plan import plan
+from convhub_numba import backend, engine, jit, planner
+from convhub_numba.launch import INTEGERS
+from convhub_numba.planner import plan
 from convhub_numba.runtime import atomics, helpers, interrupts, threads
 
 PROBLEM = Problem.parse("forward_n2c24h30w31_k40r3s3_pad1")
@@ -54,7 +53,7 @@ def wait(first, last, watch, stop, done):
 
 @pytest.fixture(autouse=True)
 def as_on_many_cores(monkeypatch):
-    monkeypatch.setattr(plan_module, "SMALL_WORK", 0)
+    monkeypatch.setattr(planner, "SMALL_WORK", 0)
     monkeypatch.setattr(threads, "cores", lambda: 8)
     plan.cache_clear()
     engine._known.clear()
@@ -210,7 +209,7 @@ def looks_beyond_ranges(monkeypatch):
 
 FILES = {
     sys.modules[f"convhub_numba.{name}"].__file__
-    for name in ("runtime.threads", "runtime.helpers", "runtime.scratch", "engine", "kernels")
+    for name in ("runtime.threads", "runtime.helpers", "runtime.scratch", "engine", "launch")
 }
 
 

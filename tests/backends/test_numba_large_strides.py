@@ -11,7 +11,8 @@ pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
 from checking import assert_right, operands_of, problem_of, run
 from convhub_numba import backend, correlation
-from convhub_numba.plan import MOST_PHASES, plan
+from convhub_numba.correlation import MOST_PHASES
+from convhub_numba.planner import plan
 
 GEOMETRIES = {
     "few_taps": "n1c3h300w280_k2r3s3_stride130x140_pad1x1",

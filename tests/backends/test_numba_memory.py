@@ -12,7 +12,7 @@ from convhub.problem import PRIMITIVES, Problem
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
-from convhub_numba.plan import plan
+from convhub_numba.planner import plan
 
 LIMIT = 64 * 2**20  # of a default call
 #: Layers whose weights, columns or transforms would take many times that, were they made whole.

@@ -11,7 +11,7 @@ pytest.importorskip("numba", reason="the engine under test is made of Numba")
 pytest.importorskip("ml_dtypes", reason="it has NumPy's bfloat16")
 
 from convhub_numba import backend, engine
-from convhub_numba.plan import plan
+from convhub_numba.planner import plan
 
 PRIMITIVES = ("forward", "grad_input", "grad_weight")
 DTYPES = ("float16", "bfloat16", "float32", "float64")

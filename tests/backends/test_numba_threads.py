@@ -15,10 +15,9 @@ from convhub.problem import Problem
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
-from convhub_numba import backend, engine, jit
-from convhub_numba import plan as plan_module
-from convhub_numba.kernels import INTEGERS
-from convhub_numba.plan import plan
+from convhub_numba import backend, engine, jit, planner
+from convhub_numba.launch import INTEGERS
+from convhub_numba.planner import plan
 from convhub_numba.runtime import atomics, threads
 
 # Each large enough to be shared out, one for every algorithm and primitive.
@@ -55,7 +54,7 @@ def run(problem, given, options, bias=None):
 
 @pytest.fixture(autouse=True)
 def small_problems_take_threads_too(monkeypatch):
-    monkeypatch.setattr(plan_module, "SMALL_WORK", 0)
+    monkeypatch.setattr(planner, "SMALL_WORK", 0)
     forget_plans()
     yield
     forget_plans()

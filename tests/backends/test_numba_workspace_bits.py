@@ -11,7 +11,7 @@ pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
 from checking import operands_of, problem_of, run
 from convhub_numba import backend
-from convhub_numba.plan import plan
+from convhub_numba.planner import plan
 
 PROBLEMS = [
     ("forward", "n4c64h28w28_k64r3s3_pad1", "winograd"),
@@ -32,7 +32,7 @@ def test_limits_that_hold_one_threads_plan_change_no_bits(primitive, geometry, a
     limits = [least.scratch_bytes, 3 * least.scratch_bytes // 2]
     for limit in limits:
         made = plan(problem, RunOptions(threads=2, workspace_limit=limit))
-        assert (made.algorithm, made.schemes) == (least.algorithm, least.schemes)
+        assert (made.algorithm, made.own) == (least.algorithm, least.own)
         assert made.scratch_bytes <= limit
         result = run(backend, problem, operands, threads=2, workspace_limit=limit)
         np.testing.assert_array_equal(result, expected)

@@ -26,7 +26,7 @@ def cupy_plans():
 
 def numba_plans():
     pytest.importorskip("numba", reason="the engine is made of Numba")
-    return importlib.import_module("convhub_numba.plan").plan, (OPTIONS,)
+    return importlib.import_module("convhub_numba.planner").plan, (OPTIONS,)
 
 
 def growth(prepare, problems):

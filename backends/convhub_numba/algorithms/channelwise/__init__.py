@@ -1,1 +1,69 @@
 """Computes depthwise layers, and those of small groups, with channels in the lanes of a vector."""
+
+from functools import partial
+
+from convhub.backend import Array
+
+from ...algorithm import Algorithm
+from ...launch import Prepared, run_correlations, run_reduction
+from ...runtime.compile import sizes_of
+from . import (
+    depthwise,
+    depthwise_blocks,
+    depthwise_weight,
+    depthwise_weight_blocks,
+    grouped,
+    grouped_blocks,
+    grouped_weight,
+    grouped_weight_blocks,
+)
+
+__all__ = [
+    "depthwise_correlation",
+    "depthwise_weight_gradient",
+    "grouped_correlation",
+    "grouped_weight_gradient",
+]
+
+DEPTHWISE = "depthwise layers with channels enough to fill a vector; vectors of channels"
+GROUPED = "small groups, mostly of 4 to 16 channels; vectors of a group's channels"
+DEPTHWISE_SIZES = sizes_of(depthwise.Sizes)
+
+
+def _run_depthwise(prepared: Prepared, out: Array, source: Array, weight: Array, bias: Array) -> None:
+    """Run the kernel with channels where an image has them."""
+    channels_second = weight.swapaxes(0, 1)
+    run_correlations(depthwise.correlate, DEPTHWISE_SIZES, prepared, out, source, channels_second, bias)
+
+
+depthwise_correlation = Algorithm(
+    "depthwise",
+    ("forward", "grad_input"),
+    DEPTHWISE,
+    depthwise_blocks.plan,
+    _run_depthwise,
+)
+
+depthwise_weight_gradient = Algorithm(
+    "depthwise",
+    ("grad_weight",),
+    DEPTHWISE,
+    depthwise_weight_blocks.plan,
+    partial(run_reduction, depthwise_weight.correlate, sizes_of(depthwise_weight.Sizes)),
+)
+
+grouped_correlation = Algorithm(
+    "grouped",
+    ("forward", "grad_input"),
+    GROUPED,
+    grouped_blocks.plan,
+    partial(run_correlations, grouped.correlate, sizes_of(grouped.Sizes)),
+)
+
+grouped_weight_gradient = Algorithm(
+    "grouped",
+    ("grad_weight",),
+    GROUPED,
+    grouped_weight_blocks.plan,
+    partial(run_reduction, grouped_weight.correlate, sizes_of(grouped_weight.Sizes)),
+)

@@ -3,25 +3,53 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from convhub.backend import Problem
 
-from ...blocking import Stage, Tile, shares_well
+from ...algorithm import Machine
 from ...chains import block
-from ...correlation import Axis, Correlation
-from ...tiling import ceil_div
+from ...correlation import Axis, Correlation, correlations, too_many_phases
+from ...stage import Plan, Stage, Tile
+from ...tiling import ceil_div, shares_well
 from .depthwise import Part, Sizes
+from .suiting import is_depthwise, small_enough
 
-__all__ = ["depthwise_stage", "margins", "most_source_rows", "outputs_at_once", "parts_table"]
+__all__ = ["margins", "most_source_rows", "parts_table", "plan"]
 
 TILE_BYTES = 512 * 1024  # of a tile's pixels and results: a part of a second-level cache
 LEAST_ROWS = 4
+FEW_TAPS = 12
 SIDE_BY_SIDE = (14, 12, 8, 7, 6, 4, 3, 2, 1)  # outputs, one register each
 MOST_TERMS = 64  # summed at once
 BUSY = 8  # so many sums at once hide a multiply-add's latency; fewer take as long
+
+
+def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+    """Return the plan of a depthwise forward or grad_input problem, with channels enough to fill a vector."""
+    if too_many_phases(problem) or not is_depthwise(problem, machine.tile):
+        return None
+    parts = correlations(problem)
+    if not parts or _suits_pixels(problem, parts, machine.tile):
+        return None
+    tile = replace(machine.tile, height=1, vectors=outputs_at_once(parts))
+    return small_enough(Plan("depthwise", tile, threads, (depthwise_stage(problem, parts, tile, threads),)))
+
+
+def _suits_pixels(problem: Problem, parts: tuple[Correlation, ...], tile: Tile) -> bool:
+    """Say whether vectors of pixels are likely faster for a depthwise layer.
+
+    Those of channels cost two transpositions, which pay unless the taps are few, side by side, and the rows
+    long.
+    """
+    axes = [axis for part in parts for axis in (part.rows, part.columns)]
+    together = all(axis.step == axis.source_step == 1 for axis in axes)
+    long = all(part.columns.count >= 2 * tile.lanes for part in parts)
+    taps = problem.kernel_size[0] * problem.kernel_size[1]
+    return together and long and taps <= FEW_TAPS
 
 
 def covers_rows(parts: tuple[Correlation, ...]) -> bool:

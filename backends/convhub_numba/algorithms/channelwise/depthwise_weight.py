@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ... import jit
-from ...grad_weight import add_groups
 from ...layout.pixels import clear, load_listed
+from ...reduction import add_groups
 from ...runtime.interrupts import told_to_stop
 from ...vectors.half import narrow_for
 from ...vectors.weight_microkernel import weight_tile

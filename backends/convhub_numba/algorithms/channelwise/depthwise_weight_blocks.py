@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from convhub.backend import Problem
 
-from ...blocking import Stage, Tile
+from ...algorithm import Machine
 from ...chains import chain, group
+from ...stage import Plan, Stage, Tile
 from ...tiling import ceil_div, even
 from .depthwise_weight import Sizes
+from .suiting import is_depthwise, small_enough
 
 __all__ = [
-    "Rows", "depthwise_weight_stage", "groups_of_taps", "most_sums", "pixel_blocks", "sums_at_once",
-    "weight_rows",
+    "Rows", "groups_of_taps", "most_sums", "pixel_blocks", "plan", "weight_rows",
 ]  # fmt: skip
 
 TILE_BYTES = 512 * 1024  # of a tile's pixels: a part of a second-level cache
@@ -25,6 +26,15 @@ MOST_ROWS = 5  # of taps at once: each has a pointer
 SUMS = {True: 27, False: 12}  # registers for sums, with 32 of them in all or with 16
 BUSY = 8  # so many sums at once hide a multiply-add's latency; fewer take as long
 OVERHEAD = 2  # of a pixel, in multiply-adds
+
+
+def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+    """Return the plan of a depthwise grad_weight problem, with channels enough to fill a vector."""
+    if not is_depthwise(problem, machine.tile):
+        return None
+    height, vectors = sums_at_once(problem, machine.tile)
+    tile = replace(machine.tile, height=height, vectors=vectors)
+    return small_enough(Plan("depthwise", tile, threads, (depthwise_weight_stage(problem, tile),)))
 
 
 def most_sums(tile: Tile) -> int:

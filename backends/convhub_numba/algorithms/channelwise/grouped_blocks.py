@@ -7,14 +7,16 @@ from dataclasses import replace
 
 from convhub.backend import Problem
 
-from ...blocking import Stage, Tile, shares_well
+from ...algorithm import Machine
 from ...chains import block
-from ...correlation import Correlation
-from ...tiling import ceil_div
+from ...correlation import Correlation, correlations, too_many_phases
+from ...stage import Plan, Stage, Tile
+from ...tiling import ceil_div, shares_well
 from .depthwise_blocks import margins, most_source_rows, parts_table
 from .grouped import Sizes
+from .suiting import small_enough
 
-__all__ = ["MOST_CHANNELS", "grouped_stage", "grouped_tile", "suits_groups"]
+__all__ = ["FEW_CHANNELS", "MOST_CHANNELS", "plan"]
 
 TILE_BYTES = 512 * 1024  # of a tile's pixels and results: a part of a second-level cache
 LEAST_ROWS = 4
@@ -27,9 +29,20 @@ MOST_CHANNELS = 16
 MOST_TERMS = 256  # summed at once
 
 
-def suits_groups(problem: Problem, parts: tuple[Correlation, ...], tile: Tile) -> bool:
+def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+    """Return the plan of a forward or grad_input problem with small groups."""
+    if problem.groups == 1 or too_many_phases(problem):
+        return None
+    parts = correlations(problem)
+    if not suits_groups(parts, machine.tile):
+        return None
+    tile = grouped_tile(parts, machine.tile)
+    return small_enough(Plan("grouped", tile, threads, (grouped_stage(problem, parts, tile, threads),)))
+
+
+def suits_groups(parts: tuple[Correlation, ...], tile: Tile) -> bool:
     """Say whether vectors of a group's output channels are likely the fastest."""
-    if problem.groups == 1 or not parts:
+    if not parts:
         return False
     channels = parts[0].out_channels
     if channels > MOST_CHANNELS or ceil_div(channels, tile.lanes) > SUMS[tile.lanes * tile.item == 64]:

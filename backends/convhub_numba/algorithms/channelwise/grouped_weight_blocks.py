@@ -9,7 +9,8 @@ import numpy as np
 
 from convhub.backend import Problem
 
-from ...blocking import Stage, Tile
+from ...algorithm import Machine
+from ...stage import Plan, Stage, Tile
 from ...tiling import ceil_div
 from .depthwise_weight_blocks import (
     BUSY,
@@ -22,15 +23,19 @@ from .depthwise_weight_blocks import (
 )
 from .grouped_blocks import FEW_CHANNELS, MOST_CHANNELS
 from .grouped_weight import Sizes
+from .suiting import small_enough
 
-__all__ = ["grouped_weight_stage", "grouped_weight_tile", "weight_suits_groups"]
+__all__ = ["plan"]
 
 TILE_BYTES = 512 * 1024  # of a tile's pixels: a part of a second-level cache
 
 
-def weight_suits_groups(problem: Problem) -> bool:
-    """Say whether vectors of a group's output channels are likely the fastest."""
-    return problem.groups > 1 and FEW_CHANNELS <= problem.group_channels[1] <= MOST_CHANNELS
+def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+    """Return the plan of a grad_weight problem with small groups of output channels."""
+    if problem.groups == 1 or not FEW_CHANNELS <= problem.group_channels[1] <= MOST_CHANNELS:
+        return None
+    tile = grouped_weight_tile(problem, machine.tile)
+    return small_enough(Plan("grouped", tile, threads, (grouped_weight_stage(problem, tile),)))
 
 
 def grouped_weight_tile(problem: Problem, tile: Tile) -> Tile:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from ... import jit
-from ...grad_weight import add_groups
 from ...layout.pack import load_planes
+from ...reduction import add_groups
 from ...runtime.interrupts import told_to_stop
 from ...vectors.gemm_microkernel import dot_rows
 from ...vectors.half import narrow_for

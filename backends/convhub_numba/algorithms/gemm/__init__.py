@@ -1,1 +1,31 @@
-"""Computes a layer as a product of matrices that are packed first."""
+"""Computes a layer as products of matrices, whose panels are gathered pixels."""
+
+from functools import partial
+
+from ...algorithm import Algorithm
+from ...correlation import Sizes as CorrelationSizes
+from ...launch import run_correlations, run_reduction
+from ...reduction import Sizes as ReductionSizes
+from ...runtime.compile import sizes_of
+from . import blocks, blocks_weight, kernels, kernels_weight
+
+__all__ = ["correlation", "weight_gradient"]
+
+SUMMARY = "all else: matrix products on panels of gathered pixels, or on 1x1 layers as they lie"
+
+correlation = Algorithm(
+    "gemm",
+    ("forward", "grad_input"),
+    SUMMARY,
+    blocks.plan,
+    partial(run_correlations, kernels.correlate, sizes_of(CorrelationSizes)),
+    rewrite=blocks.as_pixels,
+)
+
+weight_gradient = Algorithm(
+    "gemm",
+    ("grad_weight",),
+    SUMMARY,
+    blocks_weight.plan,
+    partial(run_reduction, kernels_weight.correlate, sizes_of(ReductionSizes)),
+)

@@ -2,27 +2,65 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from convhub.backend import Problem
 
-from ...blocking import Stage, Tile, shares_well
+from ...algorithm import Machine, fits_one_thread
 from ...chains import block
-from ...correlation import Correlation, clipped
-from ...tiling import ceil_div, even, round_up
+from ...channel_tile import channel_tile, fills
+from ...correlation import Correlation, clipped, correlations, suits_regions, too_many_phases
+from ...stage import Plan, Stage, Tile
+from ...tiling import ceil_div, even, round_up, shares_well
 from . import kernels as implicit_gemm
 
-__all__ = ["implicit_stage"]
+__all__ = ["plan"]
 
+FEW_PIXELS = 64  # of an image
 PIXELS_AT_ONCE = 384  # of the output, in a task
 PIXEL_BYTES = 512 * 1024  # of the source, in a task
 TERMS_AT_ONCE = 192
 
 
+def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+    """Return the plan of a forward or grad_input problem, if it suits and fits."""
+    if too_many_phases(problem):
+        return None
+    parts = correlations(problem)
+    if not suits(problem, parts, machine.tile):
+        return None
+    tile = channel_tile(parts[0].out_channels, machine.tile)
+
+    def made(count: int) -> Plan:
+        return Plan("implicit_gemm", tile, count, (implicit_stage(problem, parts, tile, count),))
+
+    return made(threads) if fits_one_thread(made(1), machine) else None
+
+
+def suits(problem: Problem, parts: tuple[Correlation, ...], tile: Tile) -> bool:
+    """Say whether vectors of output channels are likely faster than vectors of pixels.
+
+    Turning planes into pixels pays where they are used several times, or where rows are short.
+    """
+    if not (problem.batch and any(part.taps for part in parts)):
+        return False
+    if min(parts[0].out_channels, parts[0].source_channels) < tile.lanes:
+        return False
+    pixels = math.prod(problem.result_shape[2:])
+    if problem.batch * pixels < tile.lanes or problem.output_size == (1, 1):
+        return False  # too few pixels to pack the weight for
+    if any(suits_regions(part) for part in parts):
+        return False  # `gemm` computes each region with the taps that meet the image
+    if problem.kernel_size != (1, 1):
+        return True
+    return pixels <= FEW_PIXELS and fills(parts[0].out_channels, channel_tile(parts[0].out_channels, tile))
+
+
 def implicit_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile, threads: int) -> Stage:
-    """Return the blocks of `kernels.correlate`; `tile` is a `register_tile`."""
+    """Return the blocks of `kernels.correlate`; `tile` is a `channel_tile`."""
     M, C = parts[0].out_channels, parts[0].source_channels
     lanes, images = tile.lanes, problem.batch
     out_rows, out_columns = problem.result_shape[2:]

@@ -6,20 +6,37 @@ import math
 
 from convhub.backend import Problem
 
-from ...blocking import NO_TABLE, Stage, Tile
+from ...algorithm import Machine, fits_one_thread
 from ...chains import chain, group
+from ...channel_tile import fills, weight_channel_tile
+from ...stage import NO_TABLE, Plan, Stage, Tile
 from ...tiling import ceil_div, even, round_up
 from . import kernels_weight as implicit_weight
 
-__all__ = ["implicit_weight_stage"]
+__all__ = ["plan"]
 
 PIXELS_AT_ONCE = 320  # summed one after another
 PIXEL_BYTES = 1024 * 1024  # of the source, in a block
 SUM_BYTES = 12 * 1024 * 1024  # of a task
 
 
+def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+    """Return the plan of a grad_weight problem, if vectors of channels suit it, and it fits."""
+    C, M = problem.group_channels
+    if min(M, C) < machine.tile.lanes or not all(problem.result_shape) or not problem.batch:
+        return None
+    tile = weight_channel_tile(M, machine.tile)
+    if problem.kernel_size == (1, 1) and not fills(M, tile):
+        return None
+
+    def made(count: int) -> Plan:
+        return Plan("implicit_gemm", tile, count, (implicit_weight_stage(problem, tile, count),))
+
+    return made(threads) if fits_one_thread(made(1), machine) else None
+
+
 def implicit_weight_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
-    """Return the blocks of `kernels_weight.correlate`; `tile` is a `weight_register_tile`."""
+    """Return the blocks of `kernels_weight.correlate`; `tile` is a `weight_channel_tile`."""
     C, M = problem.group_channels
     lanes, taps = tile.lanes, math.prod(problem.kernel_size)
     channels = round_up(C, lanes)

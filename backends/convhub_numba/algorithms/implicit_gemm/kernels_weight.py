@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ... import jit
-from ...grad_weight import add_groups
 from ...layout.pack_channels import store_kernels
 from ...layout.pixels import load_pixels
+from ...reduction import add_groups
 from ...runtime.interrupts import told_to_stop
 from ...vectors.moves import copy_vector
 from ...vectors.pixel_microkernel import listed_tile

@@ -8,13 +8,15 @@ import numpy as np
 
 from convhub.backend import Problem
 
-from ...blocking import Stage, Tile, shares_well
+from ...algorithm import Machine
 from ...chains import block
-from ...tiling import ceil_div, even
+from ...correlation import too_many_phases
+from ...stage import Plan, Stage, Tile
+from ...tiling import ceil_div, even, shares_well
 from ...vectors.phase_microkernel import shared_columns
 from .kernels import Sizes
 
-__all__ = ["phases_stage", "phases_tile"]
+__all__ = ["plan"]
 
 STEPS = (2, 4)  # of columns, whose vectors can be interleaved
 MOST_CHANNELS = 4
@@ -26,10 +28,11 @@ MOST_TERMS = 64  # summed at once, so that rounding errors stay small
 SUMS = 24  # vectors in registers, of 32; half of it where a machine has 16
 
 
-def phases_tile(problem: Problem, tile: Tile) -> Tile | None:
-    """Return the register tile if `kernels.correlate` suits a grad_input problem, else None."""
+def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+    """Return the plan of a grad_input problem, if it has a stride and few input channels."""
+    tile = machine.tile
     C, step = problem.in_channels, problem.stride[1]
-    if problem.groups > 1 or C > MOST_CHANNELS or step not in STEPS:
+    if too_many_phases(problem) or problem.groups > 1 or C > MOST_CHANNELS or step not in STEPS:
         return None
     if problem.kernel_size[1] > MOST_TERMS * step:  # a row of the kernel is summed at once
         return None
@@ -37,7 +40,8 @@ def phases_tile(problem: Problem, tile: Tile) -> Tile | None:
         return None
     columns = problem.kernel_size[1], step, problem.padding[1][0] % step, problem.dilation[1]
     vectors = max(1, min(8, (SUMS if tile.wide else SUMS // 2) // (C * step)))
-    return replace(tile, height=C, vectors=vectors, pattern=columns)
+    tile = replace(tile, height=C, vectors=vectors, pattern=columns)
+    return Plan("phases", tile, threads, (phases_stage(problem, tile, threads),))
 
 
 def phases_stage(problem: Problem, tile: Tile, threads: int) -> Stage:

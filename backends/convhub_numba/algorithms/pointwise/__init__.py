@@ -1,1 +1,19 @@
-"""Computes layers of one tap as products of matrices that lie in memory already."""
+"""Computes the weight's gradient of kernels of one tap as dot products of planes that lie as they are."""
+
+from functools import partial
+
+from ...algorithm import Algorithm
+from ...launch import run_reduction
+from ...reduction import Sizes
+from ...runtime.compile import sizes_of
+from . import blocks, kernels_weight
+
+__all__ = ["weight_gradient"]
+
+weight_gradient = Algorithm(
+    "pointwise",
+    ("grad_weight",),
+    "1x1 layers on images that are not small; dot products of planes as they lie",
+    blocks.plan,
+    partial(run_reduction, kernels_weight.correlate, sizes_of(Sizes)),
+)

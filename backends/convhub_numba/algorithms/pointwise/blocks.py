@@ -6,12 +6,15 @@ from dataclasses import replace
 
 from convhub.backend import Problem
 
-from ...blocking import TASKS_PER_THREAD, Stage, Tile, _pixels, _planes, _reduced
+from ...algorithm import Machine
 from ...chains import chain
 from ...correlation import correlations
-from ...tiling import ceil_div, even, round_up
+from ...planes import planes_of
+from ...reduction_blocks import reducing_stage, summed_pixels
+from ...stage import Plan, Stage, Tile
+from ...tiling import TASKS_PER_THREAD, ceil_div, even, round_up
 
-__all__ = ["pointwise_stage", "pointwise_tile"]
+__all__ = ["plan"]
 
 BLOCK_VECTORS = 96  # of pixels, summed at once
 LEAST_VECTORS = 32  # of an image: adding up the lanes of fewer costs more than to turn them
@@ -19,30 +22,32 @@ TILE_BYTES = 512 * 1024  # of x: a part of a second-level cache
 MOST_CHANNELS = 512  # of dy: so many sums are kept for each channel of x
 
 
-def pointwise_tile(problem: Problem, tile: Tile) -> Tile | None:
-    """Return the register tile if `kernels_weight.correlate` suits a problem, else None."""
+def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+    """Return the plan of a grad_weight problem, if its kernels have one tap and its images are not small."""
+    tile = machine.tile
     if problem.kernel_size != (1, 1) or problem.groups > 1 or problem.out_channels > MOST_CHANNELS:
         return None
     pixels = problem.output_size[0] * problem.output_size[1]
     if problem.output_size[1] > BLOCK_VECTORS * tile.lanes or pixels < LEAST_VECTORS * tile.lanes:
         return None
-    return replace(tile, height=4, vectors=6) if tile.wide else replace(tile, height=2, vectors=4)
+    tile = replace(tile, height=4, vectors=6) if tile.wide else replace(tile, height=2, vectors=4)
+    return Plan("pointwise", tile, threads, (pointwise_stage(problem, tile, threads),))
 
 
 def pointwise_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     """Return the blocks of `kernels_weight.correlate`; a tile has `tile.vectors` channels of x."""
     (part,) = correlations(problem.replace(primitive="forward"))
-    planes = _planes(part, problem.dtype)
+    planes = planes_of(part, problem.dtype)
     M, C, columns = part.out_channels, part.source_channels, part.columns.count
     # The order of summation depends on this: it must not depend on the threads.
-    most = chain(_pixels(problem), BLOCK_VECTORS)
+    most = chain(summed_pixels(problem), BLOCK_VECTORS)
     tile_rows = even(part.rows.count, max(1, most * tile.lanes // columns))
     most = max(tile.vectors, TILE_BYTES // (tile_rows * columns * tile.item))
     if threads > 1:
         most = max(tile.vectors, min(most, C // (TASKS_PER_THREAD * threads)))
     block_columns = even(C, most, tile.vectors)
     padded = round_up(tile.height * tile.vectors, tile.lanes)
-    return _reduced(
+    return reducing_stage(
         problem,
         part,
         planes,

@@ -6,21 +6,14 @@ from dataclasses import replace
 
 from convhub.backend import Problem
 
-from ...blocking import (
-    LONG_TILE_PIXELS,
-    Stage,
-    Tile,
-    _pixel_tile,
-    _planes,
-    _reduced,
-    _sizes,
-    dot_rows,
-    shares_well,
-)  # fmt: skip
+from ...algorithm import Machine
 from ...correlation import Correlation, correlations
-from ...tiling import ceil_div, even, round_up
+from ...planes import LONG_TILE_PIXELS, correlation_sizes, pixel_tile, planes_of
+from ...reduction_blocks import dot_rows, reducing_stage
+from ...stage import Plan, Stage, Tile
+from ...tiling import ceil_div, even, round_up, shares_well
 
-__all__ = ["stem_dots_stage", "stem_dots_tile", "stem_stage", "suits_stem"]
+__all__ = ["plan", "plan_weight"]
 
 MOST_CHANNELS = 4
 FEW_TERMS = 100  # for each output: gathering more of them into panels takes little beside the products
@@ -28,9 +21,22 @@ MOST_TERMS = 64  # summed at once, so that rounding errors stay small
 BLOCK_PIXELS = 1024  # summed at once in the gradient of the weight, each lane its own
 
 
-def suits_stem(problem: Problem, tile: Tile) -> bool:
-    """Say whether a forward problem has few terms to sum, and rows that nearly fill their vectors."""
-    return _few_channels(problem) and problem.terms <= FEW_TERMS and _filled(problem, tile) >= 7 / 8
+def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+    """Return the plan of a forward problem, if it has few terms to sum, and rows that fill their vectors."""
+    tile = machine.tile
+    if not _few_channels(problem) or problem.terms > FEW_TERMS or _filled(problem, tile) < 7 / 8:
+        return None
+    return Plan("stem", tile, threads, (stem_stage(problem, correlations(problem)[0], tile, threads),))
+
+
+def plan_weight(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+    """Return the plan of a grad_weight problem, if its rows fill their vectors."""
+    tile = machine.tile
+    terms = problem.in_channels * problem.kernel_size[0] * problem.kernel_size[1]
+    if not _few_channels(problem) or _filled(problem, tile) < (4 / 5 if terms <= FEW_TERMS else 7 / 8):
+        return None
+    tile = replace(tile, height=4, vectors=6) if tile.wide else replace(tile, height=2, vectors=4)
+    return Plan("stem", tile, threads, (stem_dots_stage(problem, tile, threads),))
 
 
 def _few_channels(problem: Problem) -> bool:
@@ -45,17 +51,17 @@ def _filled(problem: Problem, tile: Tile) -> float:
 
 def stem_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) -> Stage:
     """Return the blocks of `kernels.correlate`."""
-    planes = _planes(part, problem.dtype)
+    planes = planes_of(part, problem.dtype)
     A, B, C = part.rows.count, part.columns.count, part.source_channels
     copied = 0 if planes.inside else C * tile.item
-    tile_rows, tile_columns = _pixel_tile(A, B, LONG_TILE_PIXELS, planes, copied)
+    tile_rows, tile_columns = pixel_tile(A, B, LONG_TILE_PIXELS, planes, copied)
 
     def tasks() -> int:
         return problem.batch * ceil_div(A, tile_rows) * ceil_div(B, tile_columns)
 
     while tile_rows > 4 and not shares_well(tasks(), threads):
         tile_rows = ceil_div(tile_rows, 2)
-    sizes = _sizes(
+    sizes = correlation_sizes(
         problem,
         part,
         planes,
@@ -83,18 +89,10 @@ def stem_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
     )
 
 
-def stem_dots_tile(problem: Problem, tile: Tile) -> Tile | None:
-    """Return the register tile if `kernels_weight.correlate` suits a problem, else None."""
-    terms = problem.in_channels * problem.kernel_size[0] * problem.kernel_size[1]
-    if not _few_channels(problem) or _filled(problem, tile) < (4 / 5 if terms <= FEW_TERMS else 7 / 8):
-        return None
-    return replace(tile, height=4, vectors=6) if tile.wide else replace(tile, height=2, vectors=4)
-
-
 def stem_dots_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     """Return the blocks of `kernels_weight.correlate`; `tile.vectors` taps are summed at once."""
     (part,) = correlations(problem.replace(primitive="forward"))
-    planes = _planes(part, problem.dtype)
+    planes = planes_of(part, problem.dtype)
     M, half = part.out_channels, tile.vectors // 2
     tasks = min(ceil_div(M, tile.height), threads)  # each loads all of x
     block_channels = even(M, ceil_div(M, tasks), tile.height)
@@ -102,7 +100,7 @@ def stem_dots_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     tile_rows, tile_columns, block_rows = dot_rows(problem, part, planes, tile, part.source_channels)
     block_rows = even(tile_rows, min(block_rows, max(1, BLOCK_PIXELS // tile_columns)))
     filled = round_up(part.terms, half)
-    return _reduced(
+    return reducing_stage(
         problem,
         part,
         planes,

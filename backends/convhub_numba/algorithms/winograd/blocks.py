@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 from convhub.backend import Problem
 
-from ...blocking import NO_TABLE, Stage, Tile
+from ...algorithm import Machine, fits_one_thread
 from ...chains import block
+from ...channel_tile import channel_tile
 from ...correlation import products
+from ...stage import NO_TABLE, Plan, Stage, Tile
 from ...tiling import ceil_div, even, round_up
+from ...vectors.half import is_narrow_dtype
 from . import kernels as winograd
 from .error import keeps_bound
 from .matrices import Scheme
 
-__all__ = ["AxisTiles", "axis_tiles", "best_tiling", "register_tile", "tilings", "winograd_stage"]
+__all__ = ["AxisTiles", "axis_tiles", "best_tiling", "may_run", "plan", "planned", "tilings"]
 
 #: Sides of tiles to choose from, and the most taps that one phase may have. Which of them keep the bound
 #: depends on the other axis and on how many terms are summed: see `error`.
@@ -34,6 +38,48 @@ STREAM_COST = 12.0  # to fetch a vector of weights for a task, where they do not
 SHARED_COST = 10.0  # to fetch one that another core has transformed
 CACHE_BYTES = 1024 * 1024
 PLAIN_COST = 1.1  # of plain sums, packing included
+LEAST_SAVING = 1.05  # of time
+LEAST_CHANNELS = 16
+
+
+def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+    """Return the plan of a forward or grad_input problem, if it is likely the fastest, or is asked for."""
+    if not may_run(problem, machine):
+        return None
+    tile = channel_tile(_channels(problem)[0], machine.tile)
+    return planned(problem, machine, threads, tile, best_tiling(problem, tile), winograd_stage)
+
+
+def may_run(problem: Problem, machine: Machine) -> bool:
+    """Say whether the settings and the type of numbers allow it, and there are channels enough."""
+    if machine.options.accuracy == "strict" or machine.own.winograd == "never":
+        return False
+    if is_narrow_dtype(problem.dtype):
+        return False
+    return min(problem.group_channels) >= LEAST_CHANNELS or machine.own.winograd == "always"
+
+
+def planned(
+    problem: Problem,
+    machine: Machine,
+    threads: int,
+    tile: Tile,
+    best: tuple[float, tuple[AxisTiles, AxisTiles]] | None,
+    make_stage: Callable[..., Stage],
+) -> Plan | None:
+    """Return the plan with the best tiling, if it saves enough time and fits; see `best_tiling`."""
+    if best is None or (best[0] < LEAST_SAVING and machine.own.winograd != "always"):
+        return None
+    schemes = (best[1][0].scheme, best[1][1].scheme)
+    outputs, taps = ("x".join(str(scheme[i]) for scheme in schemes) for i in (0, 1))
+    note = f"{outputs} outputs of {taps} taps"
+
+    def made(count: int) -> Plan:
+        stage = make_stage(problem, best[1], tile, count)
+        return Plan("winograd", tile, count, (stage,), own=schemes, note=note)
+
+    # Whether it fits must not depend on the threads, or the bits would.
+    return made(threads) if fits_one_thread(made(1), machine) else None
 
 
 class AxisTiles(NamedTuple):
@@ -103,18 +149,8 @@ def tilings(problem: Problem) -> list[tuple[AxisTiles, AxisTiles]]:
     ]
 
 
-def register_tile(channels: int, tile: Tile) -> Tile:
-    """Return a tile of as many vectors of output channels as leave the fewest of them empty."""
-    registers = 24 if tile.height == 8 else 12
-    vectors = ceil_div(channels, tile.lanes)
-    widths = (3, 4, 2) if registers == 24 else (3, 2)
-    best = min(widths, key=lambda width: round_up(vectors, width))
-    best = min(best, vectors)
-    return Tile(min(12, registers // best), best, tile.lanes, tile.item)
-
-
 def winograd_stage(problem: Problem, axes: tuple[AxisTiles, AxisTiles], tile: Tile, threads: int) -> Stage:
-    """Return the blocks of `kernels.correlate`; `tile` is a `register_tile`."""
+    """Return the blocks of `kernels.correlate`; `tile` is a `channel_tile`."""
     high, wide = axes
     M, C = _channels(problem)
     points = high.scheme.points * wide.scheme.points

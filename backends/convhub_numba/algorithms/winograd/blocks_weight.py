@@ -6,13 +6,15 @@ import math
 
 from convhub.backend import Problem
 
-from ...blocking import NO_TABLE, Stage, Tile
+from ...algorithm import Machine
 from ...chains import group
+from ...channel_tile import weight_channel_tile
+from ...stage import NO_TABLE, Plan, Stage, Tile
 from ...tiling import ceil_div, even, round_up
 from . import kernels_weight as winograd_weight
-from .blocks import BLOCK_BYTES, LARGE_WEIGHT_BYTES, SOURCE_COST, AxisTiles, tilings
+from .blocks import BLOCK_BYTES, LARGE_WEIGHT_BYTES, SOURCE_COST, AxisTiles, may_run, planned, tilings
 
-__all__ = ["best_weight_tiling", "weight_register_tile", "winograd_weight_stage"]
+__all__ = ["best_weight_tiling", "plan"]
 
 TILES_AT_ONCE = 64
 PRODUCT_BYTES = 12 * 1024 * 1024  # of a task's sums
@@ -21,11 +23,13 @@ ADD_COST, KERNEL_COST, LARGE_KERNEL_COST = 6.0, 10.0, 24.0
 PLAIN_COST = 1.1  # of plain sums, packing included
 
 
-def weight_register_tile(channels: int, tile: Tile) -> Tile:
-    """Return a tile whose rows divide a vector of channels, and that leaves the fewest columns empty."""
-    vectors = ceil_div(channels, tile.lanes)
-    best = min((3, 2), key=lambda width: round_up(vectors, width))
-    return Tile(min(tile.height, tile.lanes), min(best, vectors), tile.lanes, tile.item)
+def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+    """Return the plan of a grad_weight problem, if it is likely the fastest, or is asked for."""
+    if not may_run(problem, machine):
+        return None
+    tile = weight_channel_tile(problem.group_channels[1], machine.tile)
+    best = best_weight_tiling(problem, tile)
+    return planned(problem, machine, threads, tile, best, winograd_weight_stage)
 
 
 def best_weight_tiling(problem: Problem, tile: Tile) -> tuple[float, tuple[AxisTiles, AxisTiles]] | None:
@@ -55,7 +59,7 @@ def best_weight_tiling(problem: Problem, tile: Tile) -> tuple[float, tuple[AxisT
 def winograd_weight_stage(
     problem: Problem, axes: tuple[AxisTiles, AxisTiles], tile: Tile, threads: int
 ) -> Stage:
-    """Return the blocks of `kernels_weight.correlate`; `tile` is a `weight_register_tile`."""
+    """Return the blocks of `kernels_weight.correlate`; `tile` is a `weight_channel_tile`."""
     high, wide = axes
     C, M = problem.group_channels
     points = high.scheme.points * wide.scheme.points

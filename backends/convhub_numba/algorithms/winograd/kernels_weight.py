@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ... import jit
-from ...grad_weight import add_groups
 from ...layout.pack_channels import store_kernels
+from ...reduction import add_groups
 from ...runtime.calls import call
 from ...runtime.interrupts import told_to_stop
 from ...vectors.gemm_microkernel import gemm_tile

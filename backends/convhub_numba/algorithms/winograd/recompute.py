@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import jit
-from .runtime.interrupts import told_to_stop
-from .vectors.half import narrow_for, widen
+from ... import jit
+from ...runtime.interrupts import told_to_stop
+from ...vectors.half import narrow_for, widen
 
 __all__ = ["Geometry", "recompute", "recompute_weight"]
 

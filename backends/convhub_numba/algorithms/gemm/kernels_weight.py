@@ -9,44 +9,15 @@ the same, whatever the threads, and with an error that stays far below that of o
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from ... import jit
+from ...layout.pack import copy_run, list_runs, load_planes
+from ...reduction import add_groups
+from ...runtime.interrupts import told_to_stop
+from ...vectors.half import widen
+from ...vectors.moves import transpose_square
+from ...vectors.product import multiply_panel
 
-from . import jit
-from .layout.pack import copy_run, list_runs, load_planes
-from .runtime.interrupts import told_to_stop
-from .vectors.half import widen
-from .vectors.moves import transpose_square
-from .vectors.product import multiply_panel
-
-__all__ = ["Sizes", "add_groups", "correlate"]
-
-
-class Sizes(NamedTuple):
-    """What the kernel must know of a problem and its blocking; lengths in elements."""
-
-    images: int
-    groups: int
-    out_channels: int  # of one group
-    in_channels: int  # of one group
-    rows: int  # of dy
-    columns: int
-    step_h: int
-    step_w: int
-    shift_h: int
-    shift_w: int
-    span_h: int
-    span_w: int
-    tile_rows: int  # of dy, gathered from one image at a time
-    tile_columns: int
-    block_pixels: int
-    block_channels: int  # of dy, in one task
-    block_columns: int  # of dw, in one task; a multiple of the panel's width
-    pad_items: int
-    panel_items: int
-    left_items: int
-    sum_items: int
-    source_items: int
-    group: int  # sums of blocks are added in groups of so many
+__all__ = ["correlate"]
 
 
 @jit.part()
@@ -89,14 +60,6 @@ def load_rows(left, dy, n, k0, k1, row0, column0, columns, pixel, count, lanes):
                     left[to + j] = widen(dy[n, k, p, q + j])
             t += length
             to += length
-
-
-@jit.part()
-def add_groups(totals, sums, count):
-    """Add `count` sums of a group of blocks to the totals, and set them to zero for the next."""
-    for i in range(count):
-        totals[i] += sums[i]
-        sums[i] = 0
 
 
 @jit.kernel()

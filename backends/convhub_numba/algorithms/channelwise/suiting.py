@@ -1,0 +1,25 @@
+"""Says which layers and plans suit vectors of channels."""
+
+from __future__ import annotations
+
+from convhub.backend import Problem
+
+from ...stage import Plan, Tile
+
+__all__ = ["is_depthwise", "small_enough"]
+
+MOST_BYTES = 4 * 1024 * 1024  # of scratch: rows are taken whole, and may be too long for it
+
+
+def is_depthwise(problem: Problem, tile: Tile) -> bool:
+    """Say whether a layer is depthwise, with channels enough to fill a vector."""
+    return problem.in_channels == problem.out_channels == problem.groups >= tile.lanes
+
+
+def small_enough(plan: Plan) -> Plan | None:
+    """Return a plan, unless its rows are too long to be taken whole.
+
+    Where tiles become smaller with the threads, they are small enough with one.
+    """
+    (stage,) = plan.stages
+    return plan if stage.items * plan.tile.item <= MOST_BYTES else None

@@ -1,0 +1,30 @@
+"""Chooses the register tile where vectors run along output channels."""
+
+from __future__ import annotations
+
+from .stage import Tile
+from .tiling import ceil_div, round_up
+
+__all__ = ["channel_tile", "fills", "weight_channel_tile"]
+
+
+def channel_tile(channels: int, tile: Tile) -> Tile:
+    """Return a tile of as many vectors of output channels as leave the fewest of them empty."""
+    registers = 24 if tile.height == 8 else 12
+    vectors = ceil_div(channels, tile.lanes)
+    widths = (3, 4, 2) if registers == 24 else (3, 2)
+    best = min(widths, key=lambda width: round_up(vectors, width))
+    best = min(best, vectors)
+    return Tile(min(12, registers // best), best, tile.lanes, tile.item)
+
+
+def weight_channel_tile(channels: int, tile: Tile) -> Tile:
+    """Return a tile whose rows divide a vector of channels, and that leaves the fewest columns empty."""
+    vectors = ceil_div(channels, tile.lanes)
+    best = min((3, 2), key=lambda width: round_up(vectors, width))
+    return Tile(min(tile.height, tile.lanes), min(best, vectors), tile.lanes, tile.item)
+
+
+def fills(channels: int, tile: Tile) -> bool:
+    """Say whether the vectors of a register tile are nearly full."""
+    return round_up(channels, tile.width) <= 1.2 * channels

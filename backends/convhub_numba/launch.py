@@ -1,0 +1,157 @@
+"""Launches kernels: each argument stands once, as its type and its value.
+
+The types are those for which a kernel is compiled, the first time that a plan launches it; the values are
+what it is called with. Both come from the same lines, in the order of the kernel's parameters.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from numba import types
+
+from convhub.backend import Array, Problem
+
+from .runtime import threads
+from .runtime.compile import float_array
+from .runtime.scratch import scratch
+from .runtime.threads import Kernel, kernel
+from .stage import Plan, Stage
+from .vectors.half import sum_dtype
+
+__all__ = [
+    "FLAG", "INT", "INTEGERS", "TABLE", "ArrayTypes", "Prepared", "array_types", "launch", "launch_plain",
+    "literals", "run_correlations", "run_reduction",
+]  # fmt: skip
+
+INT = types.int64
+INTEGERS = types.Array(types.int64, 1, "C")
+TABLE = types.Array(types.int64, 2, "C")
+FLAG = types.boolean
+
+
+class ArrayTypes(NamedTuple):
+    """Numba's types of the arrays of one dtype."""
+
+    flat: Any  # one dimension, contiguous
+    images: Any  # four dimensions, any strides
+    weights: Any  # five dimensions, the first of which are the groups
+    sums: Any  # one dimension, contiguous, of the type in which numbers are summed
+
+
+@functools.cache
+def array_types(dtype: str) -> ArrayTypes:
+    """Return Numba's types of the arrays of `dtype`."""
+    flat, images, weights = (float_array(dtype, number) for number in (1, 4, 5))
+    return ArrayTypes(flat, images, weights, float_array(sum_dtype(dtype).name, 1))
+
+
+@functools.cache
+def literals(*values: int) -> tuple[Any, ...]:
+    """Return numbers for which a kernel is compiled, each as its type and its value."""
+    return tuple(each for value in values for each in (types.literal(value), value))
+
+
+class Prepared(NamedTuple):
+    """What each call for a problem needs: computed once, since it takes longer than a tiny convolution."""
+
+    problem: Problem
+    plan: Plan
+    run: Callable[..., None]
+    types: ArrayTypes
+    sums: Any  # NumPy's type of the sums
+    narrow: bool  # numbers are stored in fewer bits than they are summed in
+    literals: tuple[Any, ...]  # of the register tile
+    reads_in_place: bool  # some stage does, if the source is contiguous
+    ranges: int  # of each thread's tasks, of one stage
+    kernels: dict[Any, Kernel]  # compiled so far
+    result_shape: tuple[int, ...]
+    grouped_weight: tuple[int, ...]  # (groups, K / groups, C / groups, R, S)
+    nothing: Array  # of the type of the sums
+    rewritten: Problem | None  # with the same result, and faster where the weight is contiguous
+
+
+def launch(function: Any, prepared: Prepared, stage: Stage, tasks: int, *pairs: Any) -> None:
+    """Run a kernel's tasks on several threads, with the scratch memory that a stage needs on each.
+
+    Parameters
+    ----------
+    function : Numba function
+        Its first parameters are the first and the last task, `watch` if it has one, and the two arrays of
+        scratch memory: numbers and integers.
+    *pairs
+        Type and value of each parameter after these, in their order.
+    """
+    compiled = prepared.kernels.get(function)
+    if compiled is None:
+        own = (prepared.types.sums, INTEGERS)
+        compiled = prepared.kernels[function] = kernel(function, own, *pairs[::2])
+    count = prepared.plan.threads
+    memory = scratch(stage.items, stage.integers, prepared.sums, count)
+    threads.run(compiled, tasks, count, memory, pairs[1::2], prepared.ranges)
+
+
+def launch_plain(function: Any, prepared: Prepared, tasks: int, *pairs: Any) -> None:
+    """Run the tasks of a kernel without scratch memory, whose sums take many times as long."""
+    compiled = prepared.kernels.get(function)
+    if compiled is None:
+        compiled = prepared.kernels[function] = kernel(function, (), *pairs[::2])
+    count = prepared.plan.threads
+    ranges = threads.ranges_for(8 * prepared.problem.macs, count)
+    threads.run(compiled, tasks, count, (), pairs[1::2], ranges)
+
+
+def run_correlations(
+    function: Any, sizes: Any, prepared: Prepared, out: Array, source: Array, weight: Array, bias: Array
+) -> None:
+    """Run every stage of a forward or grad_input plan by a kernel like `gemm.kernels.correlate`.
+
+    What is contiguous is handed over in one dimension too, for the stages that use it where it lies; what is
+    not is replaced by the bias, which is not read there.
+    """
+    kinds, stages, in_place = prepared.types, prepared.plan.stages, not prepared.narrow
+    source_in_place = in_place and source.flags.c_contiguous and prepared.reads_in_place
+    weight_in_place = in_place and weight.flags.c_contiguous
+    flat_out = out.reshape(-1)
+    flat_source = source.reshape(-1) if source_in_place else bias
+    flat_weight = weight.reshape(-1) if weight_in_place else bias
+    for stage in stages:
+        launch(
+            function, prepared, stage, stage.tasks,
+            kinds.flat, flat_out,
+            kinds.images, source,
+            kinds.sums, flat_source,
+            kinds.weights, weight,
+            kinds.sums, flat_weight,
+            kinds.sums, bias,
+            TABLE, stage.taps,
+            TABLE, stage.phases,
+            sizes, stage.sizes,
+            FLAG, source_in_place and stage.source_in_place,
+            FLAG, weight_in_place and stage.weight_in_place,
+            *prepared.literals,
+        )  # fmt: skip
+
+
+def run_reduction(function: Any, sizes: Any, prepared: Prepared, dw: Array, dy: Array, x: Array) -> None:
+    """Run the stage of a grad_weight plan by a kernel like `gemm.kernels_weight.correlate`."""
+    (stage,) = prepared.plan.stages
+    kinds = prepared.types
+    dy_in_place = dy.flags.c_contiguous and not prepared.narrow
+    x_in_place = x.flags.c_contiguous and stage.source_in_place
+    launch(
+        function, prepared, stage, stage.tasks,
+        kinds.flat, dw.reshape(-1),
+        kinds.images, dy,
+        kinds.sums, dy.reshape(-1) if dy_in_place else prepared.nothing,
+        kinds.images, x,
+        kinds.sums, x.reshape(-1) if x_in_place else prepared.nothing,
+        TABLE, stage.taps,
+        TABLE, stage.phases,
+        sizes, stage.sizes,
+        FLAG, dy_in_place,
+        FLAG, x_in_place,
+        *prepared.literals,
+    )  # fmt: skip
