@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import toy_backend
+from support import toy_backend
 
 from convhub import config, plugins
 from convhub.system.gpu import GpuError, gpus

@@ -10,14 +10,14 @@ import pytest
 
 pytest.importorskip("ml_dtypes", reason="bfloat16 is one of the types under test")
 
-from checking import GEOMETRIES, PRIMITIVES, assert_right, operands_of, problem_of, run
 from convhub_cupy import engine, launching
 from convhub_cupy import plan as plan_module
 from convhub_cupy.plan import plan
 from convhub_cupy.runtime import INCLUDES
 from convhub_cupy.variants import TILED_DTYPES, every_source, tiles_for
 from cuda_emulator import EmulatedRuntime, why_not
-from cupy_checking import (
+from support.checking import GEOMETRIES, PRIMITIVES, assert_right, operands_of, problem_of, run
+from support.cupy_checking import (
     LARGE,
     OLD,
     RECENT,

@@ -5,13 +5,13 @@ import pytest
 
 pytest.importorskip("ml_dtypes", reason="bfloat16 is one of the types under test")
 
-from checking import GEOMETRIES, PRIMITIVES, assert_right, operands_of, problem_of, run
 from convhub_cupy import engine, launching, plan_tensor
 from convhub_cupy.plan import plan
 from convhub_cupy.runtime import INCLUDES
 from convhub_cupy.variants import TENSOR_TILES, TENSOR_TYPES, TENSOR_WEIGHT_TILES, every_source
 from cuda_emulator import EmulatedRuntime, why_not
-from cupy_checking import LARGE, Engine, assert_right_with, is_seen, planned, plant, run_sanitized
+from support.checking import GEOMETRIES, PRIMITIVES, assert_right, operands_of, problem_of, run
+from support.cupy_checking import LARGE, Engine, assert_right_with, is_seen, planned, plant, run_sanitized
 
 from convhub.backend import RunOptions
 from convhub.problem import Problem

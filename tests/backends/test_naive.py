@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from checking import GEOMETRIES, PRIMITIVES, assert_right, expected_nonfinite, problem_of, run
 from convhub_naive import convhub_backends
 from convhub_naive.loops import places
+from support.checking import GEOMETRIES, PRIMITIVES, assert_right, expected_nonfinite, problem_of, run
 
 from convhub.conformance.problems.data import operands
 from convhub.problem import Problem

@@ -8,9 +8,9 @@ from convhub.reference.oracle import Operands
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
-from checking import TYPES_AND_WIDTHS, assert_right, expected_nonfinite, operands_of, problem_of, run
 from convhub_numba import Options, backend
 from convhub_numba.plan import plan
+from support.checking import TYPES_AND_WIDTHS, assert_right, expected_nonfinite, operands_of, problem_of, run
 
 GEOMETRIES = {
     "narrow": "n2c16h9w3_k16r3s3_pad1_groups16",

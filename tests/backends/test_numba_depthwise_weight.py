@@ -9,7 +9,6 @@ from convhub.reference.oracle import Operands
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
-from checking import TYPES_AND_WIDTHS, assert_right, expected_nonfinite, problem_of, run
 from convhub_numba import Options, backend
 from convhub_numba.algorithms.channelwise.depthwise_weight_blocks import (
     groups_of_taps,
@@ -18,6 +17,7 @@ from convhub_numba.algorithms.channelwise.depthwise_weight_blocks import (
 )
 from convhub_numba.blocking import Tile
 from convhub_numba.plan import plan
+from support.checking import TYPES_AND_WIDTHS, assert_right, expected_nonfinite, problem_of, run
 
 GEOMETRIES = {
     "narrow": "n2c16h9w3_k16r3s3_pad1_groups16",

@@ -9,9 +9,9 @@ from convhub.reference.oracle import Operands
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
-from checking import PRIMITIVES, assert_right, expected_nonfinite, problem_of, run
 from convhub_numba import Options, backend
 from convhub_numba.plan import plan
+from support.checking import PRIMITIVES, assert_right, expected_nonfinite, problem_of, run
 
 GEOMETRIES = {
     "eight": "n2c16h11w14_k24r3s3_pad1_groups2",

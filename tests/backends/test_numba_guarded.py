@@ -19,11 +19,10 @@ pytest.importorskip("numba", reason="the engine under test is made of Numba")
 pytest.importorskip("ml_dtypes", reason="it has NumPy's bfloat16")
 
 import convhub_numba.plan as plan_module
-from checking import TYPES_AND_WIDTHS
-from guarded_cases import WIDTHS, cases
+from support.checking import TYPES_AND_WIDTHS
+from support.guarded_cases import WIDTHS, cases
 
-HERE = Path(__file__).parent
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 #: The process is started again after the case that ended it, this often.
 MOST_CRASHES = 5
 
@@ -49,7 +48,7 @@ needs_mprotect = pytest.mark.skipif(sys.platform == "win32", reason="pages are g
 
 def run_from(dtype, width, start):
     """Return the lines that a process printed for the cases from `start` on, and how it ended."""
-    command = [sys.executable, "-W", "ignore", "-X", "faulthandler", str(HERE / "guarded_run.py")]
+    command = [sys.executable, "-W", "ignore", "-X", "faulthandler", "-m", "support.guarded_run"]
     done = subprocess.run(
         [*command, dtype, str(width), str(start)],
         capture_output=True,
@@ -123,7 +122,7 @@ def test_the_table_has_every_algorithm_that_a_plan_may_name():
 def test_one_byte_too_far_ends_the_process(mode, beyond):
     code = f"""
 import ctypes
-from guarded_memory import Memory
+from support.guarded_memory import Memory
 array = Memory({mode!r}).empty((3, 5), "f4")
 print(array.nbytes, flush=True)
 ctypes.string_at(array.ctypes.data, array.nbytes)
@@ -140,7 +139,7 @@ print("outside", flush=True)
 def test_writes_beside_an_array_are_found():
     import ctypes
 
-    from guarded_memory import Memory
+    from support.guarded_memory import Memory
 
     for mode, place in (("start", 60), ("end", -1), ("odd", 60)):
         memory = Memory(mode)

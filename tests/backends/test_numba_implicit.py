@@ -9,9 +9,9 @@ from convhub.reference.oracle import Operands, exact
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 pytest.importorskip("ml_dtypes", reason="NumPy has no bfloat16 of its own")
 
-from checking import TYPES_AND_WIDTHS, assert_right, expected_nonfinite, operands_of, problem_of, run
 from convhub_numba import Options, backend
 from convhub_numba.plan import plan
+from support.checking import TYPES_AND_WIDTHS, assert_right, expected_nonfinite, operands_of, problem_of, run
 
 GEOMETRIES = {
     "plain": "n2c20h13w18_k17r3s3",

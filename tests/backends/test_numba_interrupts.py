@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 import pytest
-from striking import idle_cpu, strike, threads_of_process
+from support.async_exceptions import idle_cpu, strike, threads_of_process
 
 from convhub.backend import RunOptions
 from convhub.problem import Problem

@@ -9,9 +9,9 @@ from convhub.backend import RunOptions
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
-from checking import assert_right, operands_of, problem_of, run
 from convhub_numba import backend, correlation
 from convhub_numba.plan import MOST_PHASES, plan
+from support.checking import assert_right, operands_of, problem_of, run
 
 GEOMETRIES = {
     "few_taps": "n1c3h300w280_k2r3s3_stride130x140_pad1x1",

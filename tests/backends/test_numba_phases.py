@@ -11,10 +11,10 @@ from convhub.reference.oracle import Operands
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 pytest.importorskip("ml_dtypes", reason="it has NumPy's bfloat16")
 
-from checking import expected_nonfinite
 from convhub_numba.plan import plan
 from convhub_numba.vectors.phase_microkernel import shared_columns
-from test_numba_results import assert_right, operands, oracle, run
+from support.checking import expected_nonfinite
+from support.plain_sums import assert_right, operands, oracle, run
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 GEOMETRIES = {

@@ -9,10 +9,10 @@ from convhub.backend import RunOptions
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
-from checking import assert_right, expected_nonfinite, operands_of, problem_of, run
 from convhub_numba import Options, backend
 from convhub_numba.algorithms.winograd.matrices import Scheme, matrices
 from convhub_numba.plan import plan
+from support.checking import assert_right, expected_nonfinite, operands_of, problem_of, run
 
 GEOMETRIES = {
     "plain": "n2c20h13w18_k17r3s3",

@@ -14,7 +14,7 @@ pytest.importorskip("numba", reason="the engine under test is made of Numba")
 from convhub_numba.algorithms.winograd.blocks import MOST_TAPS, SIDES
 from convhub_numba.algorithms.winograd.error import greatest_error
 from convhub_numba.algorithms.winograd.matrices import Scheme
-from winograd_model import WIDER, factors, largest_magnitude, sum_of_products, tiles
+from support.winograd_model import WIDER, factors, largest_magnitude, sum_of_products, tiles
 
 AXES = [Scheme(1, 1), *(Scheme(side, taps) for taps in range(2, MOST_TAPS + 1) for side in SIDES)]
 STRIDED = [

@@ -9,9 +9,9 @@ from convhub.backend import RunOptions
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
-from checking import operands_of, problem_of, run
 from convhub_numba import backend
 from convhub_numba.plan import plan
+from support.checking import operands_of, problem_of, run
 
 PROBLEMS = [
     ("forward", "n4c64h28w28_k64r3s3_pad1", "winograd"),

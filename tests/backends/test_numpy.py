@@ -5,9 +5,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from checking import GEOMETRIES, PRIMITIVES, assert_right, expected_nonfinite, problem_of, run
 from convhub_numpy import bands, convhub_backends, plans, products
 from convhub_numpy.tiles import tiling
+from support.checking import GEOMETRIES, PRIMITIVES, assert_right, expected_nonfinite, problem_of, run
 
 from convhub.backend import RunOptions
 from convhub.conformance.problems.data import operands

@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 from convhub_numpy import gather, sharing, weight
-from striking import strike, threads_of_process
+from support.async_exceptions import strike, threads_of_process
 
 from convhub.backend import RunOptions
 from convhub.problem import Problem

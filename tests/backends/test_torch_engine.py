@@ -5,8 +5,8 @@ import sys
 
 import numpy as np
 import pytest
-from checking import GEOMETRIES, PRIMITIVES, assert_right, expected_nonfinite, problem_of
 from convhub_torch import convhub_backends
+from support.checking import GEOMETRIES, PRIMITIVES, assert_right, expected_nonfinite, problem_of
 
 from convhub.backend import RunOptions
 from convhub.conformance.problems.data import operands

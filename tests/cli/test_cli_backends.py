@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 
-import toy_backend
+from support import toy_backend
 
 from convhub.backend import Capabilities
 

@@ -8,8 +8,8 @@ import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-import strangers
-from strangers import NARROW
+from support import third_party
+from support.third_party import NARROW
 
 #: Whatever could disturb a run of pytest, or of Python.
 HOSTILE = {
@@ -52,10 +52,10 @@ def conformance(tmp_path):
         (folder / name).write_text(text)
 
     def conformance_(*arguments, sources=()):
-        strangers.install(tmp_path, "mine", NARROW, *sources)
+        third_party.install(tmp_path, "mine", NARROW, *sources)
         # Safe path: as the program `convhub` runs, without the folder among those from which modules come.
         hostile = {"PYTEST_ADDOPTS": "--nonsense", "PYTEST_PLUGINS": "nobody", "PYTHONSAFEPATH": "1"}
-        return strangers.run(tmp_path, "convhub.cli", "conformance", *arguments, cwd=folder, **hostile)
+        return third_party.run(tmp_path, "convhub.cli", "conformance", *arguments, cwd=folder, **hostile)
 
     conformance_.folder = folder
     return conformance_

@@ -8,7 +8,7 @@ import platform
 
 import numpy as np
 import pytest
-import toy_backend
+from support import toy_backend
 
 from convhub.backend import Capabilities
 from convhub.dispatch import tuning_store

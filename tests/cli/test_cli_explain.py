@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-import toy_backend
+from support import toy_backend
 
 PROBLEM = "forward_float32_n1c3h8w8_k4r3s3"
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from faulty_plugins import ANSWERS, CALLS, LOADING, ORIGIN, PROBLEM, WHO, plugin
+from support.faulty_plugins import ANSWERS, CALLS, LOADING, ORIGIN, PROBLEM, WHO, plugin
 
 pytestmark = pytest.mark.usefixtures("only_by_hand")
 

@@ -8,7 +8,7 @@ import math
 import shlex
 
 import pytest
-import toy_backend
+from support import toy_backend
 
 from convhub import Problem
 from convhub.backend import Capabilities

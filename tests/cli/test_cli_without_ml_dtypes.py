@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import toy_backend
+from support import toy_backend
 
 from convhub.arrays import numpy_lacks
 from convhub.backend import Capabilities

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-import toy_backend
+from support import toy_backend
 
 import convhub
 

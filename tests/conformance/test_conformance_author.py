@@ -6,8 +6,8 @@ import json
 import re
 
 import pytest
-import strangers
-from strangers import NAN_LOST, NARROW
+from support import third_party
+from support.third_party import NAN_LOST, NARROW
 
 from convhub.conformance.problems.cases import edges, large
 from convhub.conformance.subjects import BOTH
@@ -25,14 +25,14 @@ KNOWN = '[[xfail]]\ncheck = "nonfinite"\nproblem = "*_pad*"\nreason = "NaN is lo
 @pytest.fixture
 def folder(tmp_path):
     """Install backend *mine*, which loses NaN where there is padding, beside a test folder."""
-    strangers.install(tmp_path, "mine", NARROW, NAN_LOST)
+    third_party.install(tmp_path, "mine", NARROW, NAN_LOST)
     (tmp_path / "tests").mkdir()
     return tmp_path
 
 
 def run_pytest(folder, arguments, *options):
     (folder / "tests" / "test_mine.py").write_text(THREE_LINES.format(arguments=arguments))
-    return strangers.run(folder, "pytest", "-p", "no:cacheprovider", "-q", *options, "tests")
+    return third_party.run(folder, "pytest", "-p", "no:cacheprovider", "-q", *options, "tests")
 
 
 def test_known_failures_in_another_process(folder):
@@ -80,7 +80,7 @@ def test_a_pattern_of_which_nothing_fails_fails_a_whole_run_from_another_process
     broken = (
         "forward(x, w, bias, problem, options):\n    return toy_backend.forward(x, w, bias, problem, options)"
     )
-    strangers.install(folder, "mine", NARROW, f"def {broken}")
+    third_party.install(folder, "mine", NARROW, f"def {broken}")
     ran = run_pytest(folder, '"mine", xfails="known.toml"', *options)
     assert ran.returncode == 1, ran.stdout
     assert " failed, " not in ran.stdout.splitlines()[-1]

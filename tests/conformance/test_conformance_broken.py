@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import broken
 import numpy as np
 import pytest
-from broken import FAULTS, page, record
+from conformance import broken
+from conformance.broken import FAULTS, page, record
 
 from convhub import plugins
 from convhub.conformance.verify import CHECKS, run_check
@@ -70,7 +70,7 @@ def test_the_record_and_the_page_are_of_these_faults():
     assert [(name, tuple(by_primitive)) for name, by_primitive in CAUGHT.items()] == [
         (fault.name, fault.primitives) for fault in FAULTS.values()
     ]
-    renew = "PYTHONPATH=tests:tests/conformance .venv/bin/python -m broken.record"
+    renew = "PYTHONPATH=tests .venv/bin/python -m conformance.broken.record"
     assert page.PATH.read_text(encoding="utf-8") == page.render(CAUGHT), f"run {renew}"
 
 

@@ -6,11 +6,10 @@ of numbers on every quick problem, and the others on some.
 
 from __future__ import annotations
 
-import broken
-import correct
 import numpy as np
 import pytest
-from broken import TOLERATED
+from conformance import broken, correct
+from conformance.broken import TOLERATED
 
 from convhub import plugins
 from convhub.conformance import levels

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 
 import pytest
-import toy_backend
+from support import toy_backend
 
 from convhub.backend import Backend, Capabilities
 from convhub.conformance import levels

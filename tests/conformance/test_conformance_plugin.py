@@ -15,7 +15,7 @@ FOLDER = Path(convhub.conformance.__file__).parent
 
 STRANGER = """
 import dataclasses
-import toy_backend
+from support import toy_backend
 from convhub.backend import hookimpl
 
 convhub_contract = 1
@@ -33,7 +33,7 @@ def convhub_backends():
 
 WITH_OPTIONS = """
 import dataclasses
-import toy_backend
+from support import toy_backend
 from convhub.backend import hookimpl
 
 convhub_contract = 1

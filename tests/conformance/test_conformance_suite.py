@@ -9,7 +9,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import toy_backend
+from support import toy_backend
 
 from convhub import plugins
 from convhub.backend import Capabilities, hookimpl

@@ -8,8 +8,8 @@ import time
 import types
 
 import pytest
-from broken import FAULTS
-from toy_backend import toy as toy_itself
+from conformance.broken import FAULTS
+from support.toy_backend import toy as toy_itself
 
 import convhub
 from convhub import plugins

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faulty_plugins import DECLINES, ORIGIN, plugin
+from support.faulty_plugins import DECLINES, ORIGIN, plugin
 
 import convhub
 from convhub.dispatch import queries

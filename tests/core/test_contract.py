@@ -9,8 +9,8 @@ import types
 
 import numpy as np
 import pytest
-import toy_backend
-from faulty_plugins import VERSION, plugin
+from support import toy_backend
+from support.faulty_plugins import VERSION, plugin
 
 import convhub
 from convhub import backend, plugins

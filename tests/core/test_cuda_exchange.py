@@ -19,7 +19,7 @@ pytest.importorskip("ml_dtypes", reason="bfloat16 is one of the types under test
 
 import cupy
 import torch
-import toy_backend
+from support import toy_backend
 
 import convhub
 from convhub import arrays, plugins

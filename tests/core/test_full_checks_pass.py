@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-import toy_backend
-from changed_toy import after, registered, run
+from support import toy_backend
+from support.changed_toy import after, registered, run
 
 import convhub
 from convhub.conformance.problems.data import operands

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from faulty_plugins import PROBLEM, plugin
+from support.faulty_plugins import PROBLEM, plugin
 
 import convhub
 from convhub import plugins

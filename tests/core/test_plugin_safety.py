@@ -6,10 +6,10 @@ import traceback
 import warnings
 from pathlib import Path
 
-import faulty_plugins
 import numpy as np
 import pytest
-from faulty_plugins import ANSWERS, CALLS, CHECKS, LOADING, PROBLEM, VERSION, WHO, plugin
+from support import faulty_plugins
+from support.faulty_plugins import ANSWERS, CALLS, CHECKS, LOADING, PROBLEM, VERSION, WHO, plugin
 
 import convhub
 from convhub import plugins

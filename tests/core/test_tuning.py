@@ -7,7 +7,7 @@ import types
 
 import numpy as np
 import pytest
-import toy_backend
+from support import toy_backend
 
 import convhub
 from convhub import Problem, config, plugins

@@ -24,11 +24,11 @@ import sys
 import tomllib
 from pathlib import Path
 
-import markdown_pages
 import pytest
 import typer.main
 import yaml
-from markdown_pages import PAGES, ROOT
+from support import markdown_pages
+from support.markdown_pages import PAGES, ROOT
 from typer.testing import CliRunner
 
 from convhub import config

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from browser import visit
+from support.browser import visit
 
 pytestmark = pytest.mark.timeout(900)  # the first test that wants the site waits until it is built
 

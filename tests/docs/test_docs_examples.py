@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from markdown_pages import ROOT
+from support.markdown_pages import ROOT
 
 from convhub import config
 

@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 import yaml
-from markdown_pages import ROOT
+from support.markdown_pages import ROOT
 
 from convhub.scaffold import write_distribution
 

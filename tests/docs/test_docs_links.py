@@ -11,8 +11,8 @@ import re
 from urllib.parse import unquote
 
 import pytest
-from markdown_pages import PAGES, ROOT, tokens
 from mdit_py_plugins.anchors.index import slugify
+from support.markdown_pages import PAGES, ROOT, tokens
 
 
 def links(page):

@@ -13,8 +13,8 @@ import sys
 import types
 
 import pytest
-from markdown_pages import ROOT
 from sphinx.util.inventory import InventoryFile
+from support.markdown_pages import ROOT
 
 from convhub import backend, config, plugins
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-import toy_backend
+from support import toy_backend
 
 from convhub.backend import Backend, Capabilities, hookimpl
 

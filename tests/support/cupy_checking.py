@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checking import PRIMITIVES, assert_right, operands_of, run
 from convhub_cupy import engine
 from convhub_cupy.launches import Settings
 from convhub_cupy.plan import plan
@@ -14,6 +13,7 @@ from convhub_cupy.runtime import INCLUDES
 from cuda_emulator import EmulatedRuntime, sanitized
 
 from convhub.backend import RunOptions
+from support.checking import PRIMITIVES, assert_right, operands_of, run
 
 #: Larger than one of the tiles on every axis, in channels of one group and in pixels; few and many channels.
 LARGE = {

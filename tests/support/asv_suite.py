@@ -9,9 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import strangers
+from support import third_party
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ASV = ROOT / "asv_bench"
 
 #: Prints what asv finds: the name of each benchmark, and the texts of its parameters.
@@ -24,7 +24,7 @@ print(json.dumps({one.name: one.params for one in disc_benchmarks("benchmarks")}
 
 def python(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
     """Run code beside the benchmarks, where the distributions of a folder are installed."""
-    variables = {"PYTHONPATH": os.pathsep.join([str(folder), str(strangers.TESTS)])}
+    variables = {"PYTHONPATH": os.pathsep.join([str(folder), str(third_party.TESTS)])}
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=ASV,

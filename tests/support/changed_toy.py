@@ -7,12 +7,12 @@ import dataclasses
 import types
 
 import numpy as np
-import toy_backend
 
 from convhub import plugins
 from convhub.backend import hookimpl
 from convhub.dispatch.execute import execute
 from convhub.dispatch.request import Request
+from support import toy_backend
 
 
 @contextlib.contextmanager

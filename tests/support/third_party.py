@@ -7,13 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 #: A backend made of the toy one, which takes few problems, so that it is soon done.
 NARROW = """
 convhub_contract = 1
 import dataclasses
-import toy_backend
+from support import toy_backend
 from convhub.backend import Capabilities, hookimpl
 
 def supports(problem):

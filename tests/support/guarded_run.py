@@ -1,4 +1,4 @@
-"""Run cases against guard pages, in a process that may crash: ``guarded_run.py DTYPE WIDTH FIRST``.
+"""Run cases against guard pages, in a process that may crash: ``guarded_run DTYPE WIDTH FIRST``.
 
 A line of JSON before each case says which one starts, so that who reads them knows what crashed; after a
 case, what was found wrong about it.
@@ -14,10 +14,10 @@ from typing import Any
 import convhub_numba
 import numpy as np
 from convhub_numba import backend
-from guarded_cases import Case, cases
-from guarded_memory import FILLING, MODES, Memory, guarded
 
 from convhub.arrays import numpy_dtype
+from support.guarded_cases import Case, cases
+from support.guarded_memory import FILLING, MODES, Memory, guarded
 
 Allocate = Callable[[Any, Any], np.ndarray]
 
