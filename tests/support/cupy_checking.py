@@ -10,7 +10,7 @@ from convhub_cupy import engine
 from convhub_cupy.launches import Settings
 from convhub_cupy.plan import plan
 from convhub_cupy.runtime import INCLUDES
-from cuda_emulator import EmulatedRuntime, sanitized
+from gpu.emulator import EmulatedRuntime, sanitized
 
 from convhub.backend import RunOptions
 from support.checking import PRIMITIVES, assert_right, operands_of, run
@@ -75,7 +75,7 @@ import sys
 sys.path[:0] = {paths!r}
 import numpy as np
 from pathlib import Path
-from cuda_emulator import EmulatedRuntime
+from gpu.emulator import EmulatedRuntime
 from convhub_cupy import Options, engine
 from convhub.arrays import numpy_dtype
 from convhub.backend import RunOptions

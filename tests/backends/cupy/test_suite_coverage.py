@@ -20,7 +20,7 @@ from convhub.conformance.subjects import Subject
 @pytest.fixture
 def emulated(monkeypatch):
     """Give the backend as `make test` gives it to the suite."""
-    monkeypatch.syspath_prepend(Path(__file__).parent.parent / "emulated_cupy")
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "gpu" / "emulated_cupy")
     import cupy_emulated
 
     yield cupy_emulated.convhub_backends()[0]

@@ -17,7 +17,7 @@ import convhub
 from convhub.dispatch import queries
 
 X, W = np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3))
-PAGE = (Path(__file__).parents[2] / "docs" / "plugin-contract.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "plugin-contract.md").read_text(encoding="utf-8")
 
 WAITING = plugin(
     before="import threading\nrelease, asked = threading.Event(), []",

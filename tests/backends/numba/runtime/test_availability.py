@@ -125,6 +125,6 @@ def test_an_old_numba(monkeypatch):
 
 
 def test_the_least_version_is_that_of_the_extra():
-    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[4] / "pyproject.toml").read_text(encoding="utf-8")
     extra = tomllib.loads(text)["project"]["optional-dependencies"]["numba"]
     assert f"numba>={'.'.join(map(str, module.LEAST_VERSION))}" in extra

@@ -7,7 +7,7 @@ pytest.importorskip("ml_dtypes", reason="the oracle knows bfloat16")
 
 from convhub_cupy import Options, convhub_backends, launching
 from convhub_cupy.runtime import INCLUDES
-from cuda_emulator import EmulatedRuntime, why_not
+from gpu.emulator import EmulatedRuntime, why_not
 from support.checking import assert_right, expected_nonfinite, operands_of, problem_of, run
 from support.cupy_checking import Engine, assert_right_with, planned, plant, run_sanitized
 

@@ -111,7 +111,7 @@ class EmulatedRuntime:
         capability: tuple[int, int] = (8, 0),
     ):
         if sanitize and not sanitizer_is_loaded():
-            raise EmulatorError("sanitize=True needs ASan from the start: python -m cuda_emulator.sanitized")
+            raise EmulatorError("sanitize=True needs ASan from the start: python -m gpu.emulator.sanitized")
         self.seed = seed
         self.sanitize = sanitizer_is_loaded() if sanitize is None else sanitize
         self.folder = folder

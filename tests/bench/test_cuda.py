@@ -23,7 +23,7 @@ from convhub.conformance import calls
 from convhub.errors import ArgumentError
 from convhub.problem import PRIMITIVES, Problem
 
-FAKES = Path(__file__).parents[1] / "fake_cuda"
+FAKES = Path(__file__).parents[1] / "gpu" / "fake_driver"
 
 
 class FakeDevice:

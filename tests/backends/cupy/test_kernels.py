@@ -15,7 +15,7 @@ from convhub_cupy import plan as plan_module
 from convhub_cupy.plan import plan
 from convhub_cupy.runtime import INCLUDES
 from convhub_cupy.variants import TILED_DTYPES, every_source, tiles_for
-from cuda_emulator import EmulatedRuntime, why_not
+from gpu.emulator import EmulatedRuntime, why_not
 from support.checking import GEOMETRIES, PRIMITIVES, assert_right, operands_of, problem_of, run
 from support.cupy_checking import (
     LARGE,
@@ -206,7 +206,7 @@ FAR_APART = """
 import mmap, sys
 sys.path[:0] = {paths!r}
 import numpy as np
-from cuda_emulator import EmulatedRuntime
+from gpu.emulator import EmulatedRuntime
 from convhub_cupy import engine, launching
 from convhub.backend import RunOptions
 from convhub.problem import Problem
@@ -234,7 +234,7 @@ sys.exit(not np.array_equal(right, found))
 def test_an_overflow_of_32_bits_is_seen(primitive, groups, capability, tmp_path):
     """Images 2**31 elements apart: right as they are, and a crash or wrong where 32 bits are forced."""
     text = f"{primitive}_float16_n2c9h9w7_k9r3s3_pad1" + "_groups9" * (groups > 1)
-    paths = [str(Path(__file__).parent.parent), str(INCLUDES.parent)]
+    paths = [str(Path(__file__).parents[2]), str(INCLUDES.parent)]
     ended = []
     for limit in (launching.INT_LIMIT, 2**62):
         script = FAR_APART.format(paths=paths, limit=limit, text=text, capability=capability)

@@ -2,7 +2,7 @@
 
 A block's kind says what becomes of it:
 
-- ``{code-cell}``: run when the site is built (`test_docs_site`).
+- ``{code-cell}``: run when the site is built (`tests/docs/test_site.py`).
 - ``python``: run here, all those of a page one after another in one process.
 - ``console`` (what stands after ``$``), ``sh`` and no kind (every line): commands. Each is read as its
   program would: ``convhub`` with its options, ``make`` with its targets, ``pip`` with extras. Quick ones run.

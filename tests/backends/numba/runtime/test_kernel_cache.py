@@ -209,7 +209,7 @@ def test_neither_the_installation_nor_a_home_can_be_written(caplog, monkeypatch)
     assert "/proc/self/convhub_numba/__pycache__: " in line
     assert "/proc/self/home/.cache/convhub: " in line
     assert "set NUMBA_CACHE_DIR to a folder that has room, and that only you can write to" in line
-    assert lines[1].endswith("test_numba_cache.doubled, not to be kept")
+    assert lines[1].endswith("test_kernel_cache.doubled, not to be kept")
     assert not not_kept(compute(caplog))
 
 

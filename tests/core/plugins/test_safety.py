@@ -14,7 +14,7 @@ from support.faulty_plugins import ANSWERS, CALLS, CHECKS, LOADING, PROBLEM, VER
 import convhub
 from convhub import plugins
 
-PAGE = (Path(__file__).parents[2] / "docs" / "plugin-contract.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "plugin-contract.md").read_text(encoding="utf-8")
 
 
 X, W = np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3))

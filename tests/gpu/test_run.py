@@ -10,15 +10,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from gpu import conftest as gpu_conftest
-from gpu import record, run, sanitizer
-from gpu.record import read_checks
 
 from convhub.conformance.report import findings as suite_report
 from convhub.conformance.report.rows import OUTCOMES
 from convhub.system.gpu import Gpu, GpuError
 from convhub.system.machine import this_machine
 from convhub.versioned_json import write_json
+from gpu import record, run, sanitizer
+from gpu.device import conftest as device_conftest
+from gpu.record import read_checks
 
 ROOT = Path(__file__).parents[2]
 CHIP = Gpu("Some Chip 80GB", "9.0", 132, 80 * 2**30, "580.65.06", "13.1")
@@ -112,8 +112,8 @@ def test_what_each_stage_runs(session):
     assert option(suite, "--convhub-device") == "cuda"
     backends = [after for word, after in itertools.pairwise(suite) if word == "--convhub-backend"]
     assert backends == ["cupy", "torch"]
-    assert "tests/gpu" in tests
-    assert machine.variables[1] == {gpu_conftest.REQUIRED: "1"}
+    assert "tests/gpu/device" in tests
+    assert machine.variables[1] == {device_conftest.REQUIRED: "1"}
     assert memcheck[:3] == ["compute-sanitizer", "--tool", "memcheck"]
     assert option(memcheck, "--error-exitcode") == "86"
     assert option(memcheck, "--padding") == "256"
@@ -185,7 +185,7 @@ SKIPPED = '<testcase><skipped message="one device"/></testcase>'
     ],
 )
 def test_tests_are_counted(session, cases, code, passed, summary):
-    machine = FakeMachine(**{"tests/gpu": code})
+    machine = FakeMachine(**{"tests/gpu/device": code})
     machine.junit = junit(cases)
     (stage,) = run.tests(session(machine))
     assert (stage.passed, stage.summary) == (passed, summary)
@@ -222,7 +222,7 @@ def test_without_compute_sanitizer_its_stages_fail_and_say_what_to_install(sessi
 
 
 def test_a_failed_stage_does_not_stop_the_later_ones_and_all_is_written(session, tmp_path, capsys):
-    machine = FakeMachine(**{"tests/gpu": 1})
+    machine = FakeMachine(**{"tests/gpu/device": 1})
     made = session(machine)
     made.results.mkdir()
     (made.results / "README.md").write_text(f"# Page\n\n{record.BEGIN}\nold\n{record.END}\n\nmore\n")
@@ -320,7 +320,7 @@ def test_make_says_so_before_it_installs_anything():
 @pytest.mark.usefixtures("without_gpu")
 @pytest.mark.parametrize("required", [False, True])
 def test_tests_for_a_gpu_are_skipped_with_the_reason_and_fail_where_it_must_be_there(required):
-    variables = {gpu_conftest.REQUIRED: "1"} if required else {}
+    variables = {device_conftest.REQUIRED: "1"} if required else {}
     command = [
         sys.executable,
         "-m",
@@ -328,11 +328,11 @@ def test_tests_for_a_gpu_are_skipped_with_the_reason_and_fail_where_it_must_be_t
         "-p",
         "no:cacheprovider",
         "-ra",
-        "tests/gpu",
+        "tests/gpu/device",
         "-k",
         "same_devices",
     ]
-    environment = {name: value for name, value in os.environ.items() if name != gpu_conftest.REQUIRED}
+    environment = {name: value for name, value in os.environ.items() if name != device_conftest.REQUIRED}
     done = subprocess.run(
         command, cwd=ROOT, env=environment | variables, capture_output=True, text=True, check=False
     )

@@ -13,7 +13,7 @@ import pytest
 from convhub.bench.results import read_report
 
 TESTS = Path(__file__).parents[1]
-FAKES = TESTS / "fake_cuda"
+FAKES = TESTS / "gpu" / "fake_driver"
 PROBLEM = "forward_float32_n1c5h9w8_k6r3s2"
 ERROR = 0.05
 GRADIENT = "grad_weight_float64_n2c4h7w8_k6r3s2_groups2"

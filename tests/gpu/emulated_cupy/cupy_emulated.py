@@ -8,7 +8,7 @@ from typing import Literal
 
 import convhub_cupy
 from convhub_cupy import engine
-from cuda_emulator import EmulatedRuntime
+from gpu.emulator import EmulatedRuntime
 
 from convhub.backend import Backend, hookimpl
 

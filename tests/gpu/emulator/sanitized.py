@@ -1,7 +1,7 @@
 """Run Python with the emulated kernels under ASan and UBSan, which must be there before anything else.
 
-    python -m cuda_emulator.sanitized -m pytest tests/backends/test_cupy_kernels.py
-    python -m cuda_emulator.sanitized script.py
+    PYTHONPATH=tests python -m gpu.emulator.sanitized -m pytest tests/backends/cupy/test_kernels.py
+    PYTHONPATH=tests python -m gpu.emulator.sanitized script.py
 
 In that process `EmulatedRuntime(sanitize=True)` works, and `sanitize=None` means it. The first fault ends it,
 with a code that is not zero and a report on standard error.
@@ -51,7 +51,7 @@ def run(arguments: Sequence[str], **options: object) -> subprocess.CompletedProc
         "LD_PRELOAD": library,
         "ASAN_OPTIONS": ASAN_OPTIONS,
         "UBSAN_OPTIONS": UBSAN_OPTIONS,
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), *filter(None, sys.path)]),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)]),
     }
     arguments = list(arguments)
     if arguments[:2] == ["-m", "pytest"]:  # which would capture the report, and take over its signal

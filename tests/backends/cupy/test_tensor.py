@@ -9,7 +9,7 @@ from convhub_cupy import engine, launching, plan_tensor
 from convhub_cupy.plan import plan
 from convhub_cupy.runtime import INCLUDES
 from convhub_cupy.variants import TENSOR_TILES, TENSOR_TYPES, TENSOR_WEIGHT_TILES, every_source
-from cuda_emulator import EmulatedRuntime, why_not
+from gpu.emulator import EmulatedRuntime, why_not
 from support.checking import GEOMETRIES, PRIMITIVES, assert_right, operands_of, problem_of, run
 from support.cupy_checking import LARGE, Engine, assert_right_with, is_seen, planned, plant, run_sanitized
 

@@ -1,6 +1,6 @@
 """The committed record of what each kernel takes; run this to renew it.
 
-From the root of the repository: ``.venv/bin/python -m tests.cuda_manifest.record``.
+From the root of the repository: ``PYTHONPATH=tests .venv/bin/python -m gpu.manifest.record``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .compilations import ARCHITECTURES, resources_of, text_of
 from .resources import Resources
 
 PATH = Path(__file__).with_name("manifest.json")
-RENEW = ".venv/bin/python -m tests.cuda_manifest.record"
+RENEW = "PYTHONPATH=tests .venv/bin/python -m gpu.manifest.record"
 
 # By source, then architecture ("sm_80"), then resource.
 Kernels = Mapping[str, Mapping[str, Mapping[str, int]]]

@@ -12,8 +12,9 @@ import pytest
 pytest.importorskip("ml_dtypes", reason="bfloat16 is one of the types under test")
 
 import convhub_cupy.runtime
-from cuda_emulator import EmulatedRuntime, why_not
+
 from gpu import sanitizer_run
+from gpu.emulator import EmulatedRuntime, why_not
 from gpu.sanitizer_run import Recorder, Source, choose, every_kernel, kernel_of, missing
 
 needs_emulator = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")

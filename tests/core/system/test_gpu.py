@@ -13,7 +13,7 @@ import pytest
 from convhub.system import gpu
 from convhub.system.gpu import Gpu, GpuError, gpus, suited
 
-FAKES = Path(__file__).parents[1] / "fake_cuda"
+FAKES = Path(__file__).parents[2] / "gpu" / "fake_driver"
 SCRIPT = Path(gpu.__file__)
 
 

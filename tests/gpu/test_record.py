@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
+from convhub.bench.archive import save
+from convhub.bench.results import Report, Row, Settings, read_report
+from convhub.system.gpu import Gpu
+from convhub.system.machine import Machine
 from gpu import record
 from gpu.record import (
     Checks,
@@ -17,11 +22,6 @@ from gpu.record import (
     with_listing,
     write_listing,
 )
-
-from convhub.bench.archive import save
-from convhub.bench.results import Report, Row, Settings, read_report
-from convhub.system.gpu import Gpu
-from convhub.system.machine import Machine
 
 ROOT = Path(__file__).parents[2]
 CHIP = Gpu("Some Chip 80GB", "9.0", 132, 80 * 2**30, "580.65.06", "13.1")

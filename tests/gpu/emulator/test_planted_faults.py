@@ -138,8 +138,8 @@ def in_child(tmp_path, text, call, *options):
     source = written(tmp_path, text, "kernel", *options)
     script = f"""
         import numpy as np
-        from cuda_emulator import EmulatedRuntime
-        from cuda_emulator.kernels_for_tests import Source
+        from gpu.emulator import EmulatedRuntime
+        from gpu.emulator.kernels_for_tests import Source
         runtime = EmulatedRuntime(sanitize=True)
         def launch(*rest):
             runtime.launch({source!r}, *rest)
@@ -227,8 +227,8 @@ def test_a_selection_of_pytest_under_the_sanitizers(tmp_path):
     (tmp_path / "test_it.py").write_text(
         textwrap.dedent(f"""
         import numpy as np
-        from cuda_emulator import EmulatedRuntime
-        from cuda_emulator.kernels_for_tests import PRODUCT, written
+        from gpu.emulator import EmulatedRuntime
+        from gpu.emulator.kernels_for_tests import PRODUCT, written
 
         def test_it(tmp_path):
             runtime = EmulatedRuntime(sanitize=None)
@@ -246,5 +246,5 @@ def test_a_selection_of_pytest_under_the_sanitizers(tmp_path):
 def test_sanitizing_needs_its_process():
     if sanitizer_is_loaded():
         pytest.skip("and this process is one")
-    with pytest.raises(EmulatorError, match="cuda_emulator.sanitized"):
+    with pytest.raises(EmulatorError, match="gpu.emulator.sanitized"):
         EmulatedRuntime(sanitize=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = ROOT / "tests" / "typing_scripts"
+SCRIPTS = Path(__file__).with_name("typing_scripts")
 
 
 @pytest.fixture(scope="module")
