@@ -92,8 +92,11 @@ def commands(kind, text):
 
 def read(words, page):
     """Read one command of a page as its program would; an AssertionError says what is wrong."""
+    modules = None
     while re.match(r"[A-Z_]+=", words[0]):
         name, _, value = words.pop(0).partition("=")
+        if name == "PYTHONPATH":
+            modules = ROOT / value
         if name.startswith("CONVHUB_"):
             assert name in config.VARIABLES, f"{name} is no setting"
             checked(
@@ -111,7 +114,10 @@ def read(words, page):
         return _read_pip(words[1:], page)
     if program == "pytest":
         return _read_pytest(words[1:])
-    if program == "python" and words[1:2] == ["-m"]:
+    if program == "python" and "-m" in words:
+        module = words[words.index("-m") + 1]
+        file = Path(*module.split(".")).with_suffix(".py")
+        assert modules is None or (modules / file).exists(), f"{words}: there is no {file}"
         return None
     if program == "python":
         files = [word for word in words[1:] if word.endswith(".py")]
