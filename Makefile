@@ -51,7 +51,7 @@ bench-publish: $(VENV)/.installed  ## make a site of what asv has measured; it w
 test: lint  ## check style and types, then run every test and the conformance suite on every backend
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "not timing"
 	$(BIN)/python -m pytest -m timing tests/e2e
-	PYTHONPATH=tests:tests/emulated_cupy $(BIN)/python -m pytest --numprocesses auto --dist worksteal \
+	PYTHONPATH=tests:tests/gpu/emulated_cupy $(BIN)/python -m pytest --numprocesses auto --dist worksteal \
 		convhub/conformance --convhub-backend cupy-emulated
 
 test-oldest: $(OLDEST_VENV)/.installed  ## core, command line and conformance suite on the lowest versions allowed (minutes)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import toy_backend
+from support import toy_backend
 
 from convhub import config, plugins
 from convhub.system.gpu import GpuError, gpus
@@ -54,7 +54,7 @@ def fake_driver(tmp_path_factory):
     if compiler is None or os.name != "posix":
         pytest.skip("the stand-in for the driver needs a C compiler on a POSIX system")
     folder = tmp_path_factory.mktemp("driver")
-    source = Path(__file__).parent / "fake_cuda" / "libcuda.c"
+    source = Path(__file__).parent / "gpu" / "fake_driver" / "libcuda.c"
     subprocess.run(
         [compiler, "-shared", "-fPIC", "-Wall", "-Werror", "-o", folder / "libcuda.so.1", source], check=True
     )

@@ -4,11 +4,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from checking import run
 from convhub_naive import convhub_backends as naive
 from convhub_numba import convhub_backends as numba
 from convhub_numpy import convhub_backends as numpy
 from convhub_numpy.sums import sums_of_products
+from support.checking import run
 
 from convhub.problem import Problem
 from convhub.reference.oracle import Operands

@@ -6,8 +6,8 @@ import pickle
 
 import numpy as np
 import pytest
-from faulty_plugins import PROBLEM, WHO, plugin
 from numpy.lib.stride_tricks import as_strided
+from support.faulty_plugins import PROBLEM, WHO, plugin
 
 import convhub
 from convhub.system.out_of_memory import as_memory_error

@@ -13,7 +13,7 @@ import tempfile
 import types
 
 import pytest
-import toy_backend
+from support import toy_backend
 from typer.testing import CliRunner
 
 from convhub import plugins

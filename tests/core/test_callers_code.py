@@ -191,7 +191,7 @@ def test_wherever_a_plugin_is_asked(backend, handle, monkeypatch, tmp_path, argu
 
 
 def test_a_plugin_that_is_struck_while_it_is_imported_is_not_refused(install, handle):
-    install("mine", "import signal\nsignal.raise_signal(signal.SIGALRM)\nfrom toy_backend import *\n")
+    install("mine", "import signal\nsignal.raise_signal(signal.SIGALRM)\nfrom support.toy_backend import *\n")
     error = SystemExit(3)
     handle(Handler(error).plain())
     with pytest.raises(SystemExit) as caught:

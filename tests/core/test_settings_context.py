@@ -9,7 +9,7 @@ import timeit
 
 import numpy as np
 import pytest
-import toy_backend
+from support import toy_backend
 
 import convhub
 from convhub import ConfigurationError, config, plugins

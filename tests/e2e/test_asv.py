@@ -7,10 +7,9 @@ import os
 import re
 from collections import Counter
 
-import asv_suite
 import pytest
-import strangers
-from asv_suite import ASV, ROOT, python
+from support import asv_suite, third_party
+from support.asv_suite import ASV, ROOT, python
 
 import convhub
 from convhub.bench.classes import CLASSES, class_of
@@ -53,9 +52,9 @@ def test_a_strangers_backend_is_measured_by_being_installed(tmp_path):
         "print(json.dumps([one.params[0] for one in classes]))"
     )
     listed = []
-    for sources in ([], [strangers.NARROW]):
+    for sources in ([], [third_party.NARROW]):
         if sources:
-            strangers.install(tmp_path, "narrow", *sources)
+            third_party.install(tmp_path, "narrow", *sources)
         done = python(tmp_path, code)
         assert done.returncode == 0, done.stderr
         listed.append(json.loads(done.stdout))
@@ -65,7 +64,7 @@ def test_a_strangers_backend_is_measured_by_being_installed(tmp_path):
 
 
 def test_what_cannot_be_imported_fails_and_is_not_skipped(tmp_path):
-    strangers.install(tmp_path, "broken", "import a_library_that_nobody_has")  # and torch is hidden
+    third_party.install(tmp_path, "broken", "import a_library_that_nobody_has")  # and torch is hidden
     code = (
         "from benchmarks import common\n"
         "for row in ('broken', common.TORCH_ITSELF):\n"
@@ -86,8 +85,8 @@ def test_what_cannot_be_imported_fails_and_is_not_skipped(tmp_path):
 
 
 def test_a_fault_is_no_refusal(tmp_path):
-    source = strangers.NARROW.replace("return problem.kernel_size == (3, 3) or", "return 0 and")
-    strangers.install(tmp_path, "narrow", source)
+    source = third_party.NARROW.replace("return problem.kernel_size == (3, 3) or", "return 0 and")
+    third_party.install(tmp_path, "narrow", source)
     code = "from benchmarks import common; common.ready('narrow', common.small_layer('tiny'))"
     done = python(tmp_path, code)
     assert done.returncode == 1
@@ -158,17 +157,17 @@ def test_benchmarks_run_and_only_what_is_declined_is_skipped(tmp_path):
     site, home = tmp_path / "site", tmp_path / "home"
     site.mkdir()
     home.mkdir()
-    strangers.install(site, "narrow", strangers.NARROW)
+    third_party.install(site, "narrow", third_party.NARROW)
     (site / "sitecustomize.py").unlink()  # which hides torch
     cells = _chosen(asv_suite.cells(site))
-    paths = os.pathsep.join([str(site), str(strangers.TESTS)])
+    paths = os.pathsep.join([str(site), str(third_party.TESTS)])
     variables = {"HOME": str(home), "ASV_PYTHONPATH": paths, "ASV_PRELOAD": "numba torch"}
-    strangers.run(site, "asv", "machine", "--yes", cwd=ASV, **variables).check_returncode()
+    third_party.run(site, "asv", "machine", "--yes", cwd=ASV, **variables).check_returncode()
     command = ["asv", "run", "--quick", "--dry-run", "--show-stderr"]
     command += ["--python=same", "--launch-method", "forkserver"]
     for regex in SMOKE:
         command += ["--bench", regex]
-    done = strangers.run(site, *command, cwd=ASV, **variables)
+    done = third_party.run(site, *command, cwd=ASV, **variables)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert "failed" not in said

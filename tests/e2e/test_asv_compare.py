@@ -9,9 +9,9 @@ import subprocess
 import sys
 import zipfile
 
-import asv_suite
 import pytest
-from asv_suite import ASV, ROOT
+from support import asv_suite
+from support.asv_suite import ASV, ROOT
 
 from convhub.problem import PRIMITIVES
 

@@ -8,10 +8,10 @@ import re
 import subprocess
 from collections import defaultdict
 
-import asv_scripts
 import numpy as np
 import pytest
-from asv_scripts import ROOT
+from support import asv_scripts
+from support.asv_scripts import ROOT
 
 CSV = ROOT / "docs" / "benchmarks" / "history.csv"
 PAGE = ROOT / "docs" / "history.md"

@@ -8,10 +8,9 @@ import shutil
 import subprocess
 import sys
 
-import asv_scripts
-import browser
 import pytest
-from asv_scripts import BENCH
+from support import asv_scripts, browser
+from support.asv_scripts import BENCH
 
 #: In asv's regular expressions: benchmarks that take milliseconds, and for a page of several parameters a few
 #: of their combinations.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import browser
 import pytest
+from support import browser
 
 PAGE = """<!doctype html>
 <title>A page</title>

@@ -7,9 +7,9 @@ import shlex
 from pathlib import Path
 
 import pytest
-import strangers
 import typer.main
-from strangers import NAN_LOST, NARROW
+from support import third_party
+from support.third_party import NAN_LOST, NARROW
 
 from convhub.cli.app import app
 from convhub.conformance.suite import NAMES
@@ -35,7 +35,7 @@ OF_OTHERS = ("--pyargs", "--backend", "--find-links")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Install the page's backend, and write the files that the page shows."""
-    folder = strangers.install(tmp_path_factory.mktemp("page"), "mine", NARROW, NAN_LOST)
+    folder = third_party.install(tmp_path_factory.mktemp("page"), "mine", NARROW, NAN_LOST)
     for language in ("toml", "python"):
         for name, text in re.findall(rf"```{language}\n# (\S+)\n(.*?)```", PAGE, re.DOTALL):
             (folder / name).parent.mkdir(exist_ok=True)
@@ -53,7 +53,7 @@ def test_the_commands_do_what_the_page_says(folder):
         module = {"convhub": "convhub.cli", "pytest": "pytest"}[program]
         found = next(key for key in reversed(said) if key in command)
         code, words = said.pop(found)
-        done = strangers.run(folder, module, *arguments)
+        done = third_party.run(folder, module, *arguments)
         assert done.returncode == code, f"{command}\n{done.stdout}{done.stderr}"
         assert words in done.stdout
     assert said == {}

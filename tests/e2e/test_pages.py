@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pages import run_page
+from support.pages import run_page
 
 VARIABLES = {"PATH": os.pathsep.join((str(Path(sys.executable).parent), os.defpath))}
 

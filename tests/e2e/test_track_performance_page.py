@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from asv_suite import ASV, ROOT, cells
-from pages import run_page
+from support.asv_suite import ASV, ROOT, cells
+from support.pages import run_page
 
 PAGE = ROOT / "docs" / "track-performance.md"
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import fresh_environment
 import pytest
-from pages import Shell, run_page
+from support import fresh_environment
+from support.pages import Shell, run_page
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "write-a-backend.md"

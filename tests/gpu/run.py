@@ -1,6 +1,6 @@
 """Everything that a GPU can show, in one go: this is ``make test-gpu``.
 
-The conformance suite for `cupy` and `torch` on the device, the tests in this folder, compute-sanitizer over
+The conformance suite for `cupy` and `torch` on the device, the tests in `device`, compute-sanitizer over
 every kernel, and the benchmark. A stage that fails does not keep the later ones from running, but makes the
 exit code 1. What was found goes to dated files in docs/gpu-results, and into the list on the page there.
 
@@ -29,7 +29,7 @@ from convhub.system.gpu import Gpu, GpuError, gpus
 from convhub.system.versions import versions
 
 from . import sanitizer
-from .conftest import REQUIRED, why_not
+from .device.conftest import REQUIRED, why_not
 from .record import Checks, Stage, Summary, save_checks, summary_of, write_listing
 
 ROOT = Path(__file__).parents[2]
@@ -133,9 +133,9 @@ def _report(session: Session) -> Path:
 
 
 def tests(session: Session) -> Iterator[Stage]:
-    """Run the tests of this folder, which may not skip for want of a device."""
+    """Run the tests in ``device``, which may not skip for want of a device."""
     report = session.scratch / "tests.xml"
-    command = [sys.executable, "-m", "pytest", "-ra", "tests/gpu", "--junitxml", str(report)]
+    command = [sys.executable, "-m", "pytest", "-ra", "tests/gpu/device", "--junitxml", str(report)]
 
     def judge(code: int) -> tuple[bool, str]:
         if not report.exists():

@@ -1,7 +1,7 @@
 """Record the bits of results, so that a change of layout can show that it changes none.
 
-    PYTHONPATH=tests/backends python tests/support/record_bits.py before.json
-    PYTHONPATH=tests/backends python tests/support/record_bits.py after.json --compare before.json
+    PYTHONPATH=tests python -m support.record_bits before.json
+    PYTHONPATH=tests python -m support.record_bits after.json --compare before.json
 
 Recorded are the guarded cases of the numba engine (every algorithm, dtype and vector width), and problems of
 the conformance suite on each backend that takes NumPy arrays. The bits hold for one machine and
@@ -17,12 +17,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import guarded_cases
 import numpy as np
-from guarded_run import operands_of
 
 from convhub.backend import Backend, Problem, RunOptions
 from convhub.conformance.problems.cases import crossed, edges, taps
+from support import guarded_cases
+from support.guarded_run import operands_of
 
 #: The largest problem of each backend, in multiply-accumulates; naive computes one after another.
 MOST_MACS = {"naive": 20_000, "numpy": 10**8, "numba": 10**9}

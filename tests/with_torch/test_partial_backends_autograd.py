@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 import torch
-import toy_backend
+from support import toy_backend
 
 import convhub
 from convhub import plugins

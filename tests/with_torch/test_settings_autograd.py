@@ -7,7 +7,7 @@ import threading
 import types
 
 import torch
-import toy_backend
+from support import toy_backend
 
 import convhub
 from convhub import plugins

@@ -6,8 +6,8 @@ import math
 
 import ml_dtypes
 import numpy as np
-from correct import fft
-from correct.widths import narrow, widen
+from conformance.correct import fft
+from conformance.correct.widths import narrow, widen
 
 from convhub.reference import samples
 from convhub.reference.bounds import LONG

@@ -7,8 +7,8 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import toy_backend
-from correct.widths import DTYPES, narrow, widen
+from conformance.correct.widths import DTYPES, narrow, widen
+from support import toy_backend
 
 from convhub.backend import Backend, Capabilities
 from convhub.problem import PRIMITIVES, Primitive

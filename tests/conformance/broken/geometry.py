@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from correct.gather import ABSENT, compute, inside, positions, right_map
-from correct.widths import narrow, widen
+from conformance.correct.gather import ABSENT, compute, inside, positions, right_map
+from conformance.correct.widths import narrow, widen
 
 from .faults import fault
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import broken
+from conformance import broken
+
 from convhub.conformance.problems.cases import EDGES, LARGE, long_sums
 from convhub.conformance.verify import CHECKS
 from convhub.problem import Problem
@@ -37,7 +38,7 @@ The faults are in `tests/conformance/broken/`, a file for each kind below. This 
 tests compare with, are written by
 
 ```sh
-PYTHONPATH=tests:tests/conformance .venv/bin/python -m broken.record
+PYTHONPATH=tests .venv/bin/python -m conformance.broken.record
 ```
 
 ## Checks

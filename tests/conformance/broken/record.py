@@ -2,7 +2,7 @@
 
 From the root of the repository, a few minutes on two cores::
 
-    PYTHONPATH=tests:tests/conformance .venv/bin/python -m broken.record
+    PYTHONPATH=tests .venv/bin/python -m conformance.broken.record
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import correct
+from conformance import broken, correct
+from conformance.broken import Fault
 
-import broken
-from broken import Fault
 from convhub import plugins
 from convhub.conformance import levels
 from convhub.conformance.verify import CHECKS, Finding, verify

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from correct.widths import narrow, widen
+from conformance.correct.widths import narrow, widen
 
 from convhub.arrays import numpy_dtype
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from correct.widths import narrow, widen
+from conformance.correct.widths import narrow, widen
 
 from .faults import fault
 

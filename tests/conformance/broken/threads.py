@@ -7,7 +7,7 @@ import threading
 import time
 
 import numpy as np
-from correct.widths import narrow, widen
+from conformance.correct.widths import narrow, widen
 
 from convhub.arrays import numpy_dtype
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import toy_backend
+from support import toy_backend
 
 from convhub.backend import Backend, Capabilities
 

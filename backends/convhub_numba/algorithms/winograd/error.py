@@ -40,7 +40,8 @@ __all__ = ["amplification", "greatest_error", "keeps_bound"]
 
 #: What the error is over the amplification, at most, in all but one of a thousand tiles of the worst
 #: operands: with schemes of up to seven points along an axis, and with larger ones. Where all of sixteen
-#: channels count, it is less than half. ``tests/backends/test_numba_winograd_bound.py`` measures both.
+#: channels count, it is less than half. Both are measured by
+#: ``tests/backends/numba/algorithms/test_winograd_bound.py``.
 ROUNDINGS, LARGE_ROUNDINGS = 2.4, 3.2
 MOST_SMALL_POINTS = 7
 

@@ -1,0 +1,106 @@
+"""Every argument of every launch is of the type beside it, for which the kernel is compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from convhub_numba import backend, engine, launch, planner
+from convhub_numba.algorithms.direct import launch as direct_launch
+from convhub_numba.algorithms.implicit_gemm import launch as implicit_launch
+from convhub_numba.algorithms.winograd import launch as winograd_launch
+from numba import types
+from numba.np.numpy_support import from_dtype
+from support.guarded_cases import DTYPES, cases
+from support.guarded_run import operands_of
+
+MODULES = (launch, direct_launch, implicit_launch, winograd_launch)
+
+
+def mistake_in(function, scratch, pairs):
+    """Return what is wrong with the types and values of a launch, or None."""
+    names = function.py_func.__code__.co_varnames[: function.py_func.__code__.co_argcount]
+    parameters = names[2 + (names[2] == "watch") + scratch :]
+    if len(pairs) != 2 * len(parameters):
+        return f"{len(pairs) / 2} pairs for {len(parameters)} parameters"
+    for name, kind, value in zip(parameters, pairs[::2], pairs[1::2], strict=True):
+        if not is_of(kind, value):
+            return f"{name} is {value!r}, which is not of {kind}"
+    return None
+
+
+def is_of(kind, value):
+    """Say whether a value is of Numba's type: what a compiled kernel does not look at."""
+    if isinstance(kind, types.Array):
+        return (
+            isinstance(value, np.ndarray)
+            and value.ndim == kind.ndim
+            and from_dtype(value.dtype).bitwidth == kind.dtype.bitwidth
+            and isinstance(from_dtype(value.dtype), types.Float) == isinstance(kind.dtype, types.Float)
+            and (kind.layout == "A" or value.flags.c_contiguous)
+        )
+    if isinstance(kind, types.NamedUniTuple):
+        return type(value) is kind.instance_class and all(isinstance(each, int) for each in value)
+    if isinstance(kind, types.Literal):
+        return value == kind.literal_value
+    return isinstance(value, bool) if kind is types.boolean else type(value) is int
+
+
+@pytest.fixture
+def mistakes(monkeypatch):
+    """Check every launch, and give the list of what is wrong with some."""
+    found = []
+
+    def watch_launches(name, scratch):
+        real = getattr(launch, name)
+
+        def checked(function, prepared, *arguments):
+            pairs = arguments[2 if name == "launch" else 1 :]
+            wrong = mistake_in(function, scratch, pairs)
+            if wrong is not None:
+                found.append(f"{prepared.plan.algorithm}, {function.__module__}: {wrong}")
+                return
+            real(function, prepared, *arguments)
+
+        for module in MODULES:
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, checked)
+
+    watch_launches("launch", 2)
+    watch_launches("launch_plain", 0)
+    engine._known.clear()
+    yield found
+    engine._known.clear()
+
+
+def one_of_each(dtype, width):
+    """Return a small case of each algorithm and primitive that a type of number has."""
+    chosen = {}
+    for case, algorithm in cases(dtype, width):
+        key = (algorithm, case.problem.primitive)
+        if key not in chosen or case.problem.macs < chosen[key].problem.macs:
+            chosen[key] = case
+    return chosen
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_types_and_values_agree(dtype, mistakes):
+    chosen = one_of_each(dtype, 256)
+    for case in chosen.values():
+        operands = operands_of(case, np.random.default_rng(0))
+        getattr(backend, case.problem.primitive)(*operands, case.problem, case.options)
+    assert not mistakes
+    expected = {(a.name, primitive) for a in planner.ALGORITHMS for primitive in a.primitives}
+    assert {key for key in expected if dtype != "float16" or key[0] != "winograd"} >= set(chosen)
+
+
+def test_a_mistake_is_found(mistakes, monkeypatch):
+    real = launch.launch
+
+    def swapped(function, prepared, stage, tasks, *pairs):
+        real(function, prepared, stage, tasks, *pairs[:5], pairs[7], pairs[6], pairs[5], *pairs[8:])
+
+    monkeypatch.setattr(launch, "launch", swapped)
+    case = one_of_each("float32", 256)["gemm", "forward"]
+    operands = operands_of(case, np.random.default_rng(0))
+    getattr(backend, case.problem.primitive)(*operands, case.problem, case.options)
+    assert mistakes

@@ -1,0 +1,111 @@
+"""How the tests of the CUDA kernels run the engine on the emulator, plant faults, and use the sanitizers."""
+
+import functools
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from convhub_cupy import engine
+from convhub_cupy.launches import Settings
+from convhub_cupy.plan import plan
+from convhub_cupy.runtime import INCLUDES
+from gpu.emulator import EmulatedRuntime, sanitized
+
+from convhub.backend import RunOptions
+from support.checking import PRIMITIVES, assert_right, operands_of, run
+
+#: Larger than one of the tiles on every axis, in channels of one group and in pixels; few and many channels.
+LARGE = {
+    "large": "n2c35h17w19_k131r3s2_stride2x1_dilation2x3_pad3x2",
+    "few_channels": "n3c3h21w17_k70r3s3_pad1",
+    "few_outputs": "n1c70h23w19_k33r2s3_stride1x2_dilation3x2_pad2",
+    "two_groups": "n2c140h9w7_k138r2s2_stride2_pad1_groups2",
+    "many_pixels": "n5c9h31w33_k10r2s3_pad1x0_dilation2x2",
+}
+
+#: The compute capability of a device with tensor cores, and of one whose are too old.
+RECENT, OLD = (8, 0), (7, 5)
+
+
+class Engine:
+    """The engine with a runtime of its own, as `checking.run` calls one."""
+
+    def __init__(self, runtime):
+        self.runtime = runtime
+        for primitive in PRIMITIVES:
+            setattr(self, primitive, functools.partial(getattr(engine, primitive), runtime=runtime))
+
+
+def assert_right_with(runtime, problem, seed=0, accuracy="componentwise", **options):
+    """Run a problem with random operands, and return how much of its bound the worst element takes."""
+    operands = operands_of(problem, np.random.default_rng(seed))
+    return assert_right(run(Engine(runtime), problem, operands, **options), problem, operands, accuracy)
+
+
+def planned(problem, capability=RECENT, **options):
+    return plan(problem, Settings.of(RunOptions(**options), capability))
+
+
+def plant(folder, file, *faults):
+    """Copy the kernels to a folder, with other words for some in one of them, and return the folder."""
+    for path in INCLUDES.glob("*.cu*"):
+        shutil.copy(path, folder)
+    text = (folder / file).read_text()
+    for old, new in faults:
+        assert text.count(old) == 1, (file, old, text.count(old))
+        text = text.replace(old, new)
+    (folder / file).write_text(text)
+    return folder
+
+
+def is_seen(folder, problem, operands):
+    """Return whether the kernels of a folder compute a problem wrong in any of six schedules."""
+    for seed in range(6):
+        try:
+            result = run(Engine(EmulatedRuntime(seed, folder=folder)), problem, operands)
+            assert_right(result, problem, operands)
+        except AssertionError:
+            return True
+    return False
+
+
+SANITIZED = """
+import sys
+sys.path[:0] = {paths!r}
+import numpy as np
+from pathlib import Path
+from gpu.emulator import EmulatedRuntime
+from convhub_cupy import Options, engine
+from convhub.arrays import numpy_dtype
+from convhub.backend import RunOptions
+from convhub.problem import Problem
+
+runtime = EmulatedRuntime(sanitize=True, folder=Path({folder!r}))
+for text, options, own in {calls!r}:
+    problem = Problem.parse(text)
+    shapes = problem.operand_shapes
+    dtype = numpy_dtype(problem.dtype)
+    arrays = [np.ones(shape, dtype) for shape in shapes]
+    bias = () if problem.primitive == "grad_weight" else (np.ones(problem.result_shape[1], dtype),)
+    options = RunOptions(**options, backend=Options(**own))
+    getattr(engine, problem.primitive)(*arrays, *bias, problem, options, runtime)
+print("all clean")
+"""
+
+
+def run_sanitized(tmp_path, folder, texts, own=None, **options):
+    """Run problems under ASan and UBSan, in a process that was started for it, and return how that ended.
+
+    `options` are those of all backends, and `own` the engine's.
+    """
+    if sanitized.sanitizers() is None:
+        pytest.skip("g++ has no libasan here")
+    paths = [str(Path(__file__).parent.parent), str(INCLUDES.parent)]
+    script = tmp_path / "sanitized_run.py"
+    script.write_text(
+        SANITIZED.format(
+            paths=paths, folder=str(folder), calls=[(text, options, own or {}) for text in texts]
+        )
+    )
+    return sanitized.run([str(script)], capture_output=True)
