@@ -94,7 +94,7 @@ def test_a_backend_with_a_hyphen_computes(written, monkeypatch, primitive):
         ("*", "a name has small letters, digits, - and _ only, and begins with a letter."),
         (
             "loops-",
-            "a name that is part of a distribution's ends with a letter or digit. Did you mean 'loops'?",
+            "it must end with a letter or digit, as part of the name of a distribution. … 'loops'?",
         ),
         ("auto", "'auto' means automatic choice, and is no name."),
         (
