@@ -124,7 +124,7 @@ def test_it_writes_where_it_is_told_and_over_nothing(run, tmp_path):
     assert "  cd 'a place/convhub-loops'\n" in printed
     file = place / "convhub-loops" / "README.md"
     file.write_text("mine")
-    assert f"the folder {Path('a place/convhub-loops')} is there already" in _refused(run, place)
+    assert f"the folder {Path('a place/convhub-loops')} exists already" in _refused(run, place)
     assert file.read_text() == "mine"
 
 
