@@ -1,21 +1,22 @@
-# Each target makes its own environment in .venv; PYTHON chooses the interpreter (3.11 to 3.13).
+# Each target makes its environment in .venv; PYTHON selects the interpreter (3.11 to 3.13).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-# Targets for a GPU have an environment for each release of CUDA: 13, or 12 for drivers older than 580.
+# Targets for a GPU use one environment for each release of CUDA: 13, or 12 for drivers older than 580.
 CUDA ?= 13
 GPU_VENV := .venv-cuda$(CUDA)
 RUN_GPU := PYTHONPATH=tests $(GPU_VENV)/bin/python -m gpu.run
 
-# The lowest versions that pyproject.toml allows, chosen by uv, whose resolver has such a mode. It reads UV_DEFAULT_INDEX
+# The lowest versions that pyproject.toml allows are resolved by uv, which has a mode for it. uv reads UV_DEFAULT_INDEX
 # where pip reads PIP_INDEX_URL.
 OLDEST_VENV := .venv-oldest
-# What a call costs is not a matter of versions, and is measured in `make test`. Old libraries call what others, which are the newest, have deprecated since.
+# The cost of a call does not depend on versions, and is measured in `make test`. Old libraries use functions that newer
+# ones have deprecated.
 OLDEST_WARNINGS := -W ignore::DeprecationWarning
 
-# For bench-compare: what is compared with BASE, and how often.
+# For bench-compare: the revision that is compared with BASE, and the number of comparisons.
 HEAD ?= HEAD
 TIMES ?= 1
 
@@ -33,19 +34,19 @@ bench: $(VENV)/.installed  ## time the default backends beside torch, with table
 	$(BIN)/convhub bench --primitive all --json bench-output/torch.json --plot bench-output/torch.png \
 		--markdown bench-output/torch.md
 
-bench-compare: check-base $(VENV)/.installed  ## is HEAD (HEAD=...) slower than BASE=main~1? by asv, some minutes
+bench-compare: check-base $(VENV)/.installed  ## compare the speed of HEAD (HEAD=...) with BASE=main~1 by asv (some minutes)
 	$(BIN)/python asv_bench/compare.py --times $(TIMES) "$(BASE)" "$(HEAD)"
 
-bench-compare-proof: $(VENV)/.installed  ## is a slowdown planted in each engine caught, and none where none is? (half an hour)
+bench-compare-proof: $(VENV)/.installed  ## check that bench-compare detects a slowdown in each engine (half an hour)
 	$(BIN)/python asv_bench/proof.py
 
 check-base:
 	@test -n "$(BASE)" || { echo "BASE is missing: name the revision to compare with, as in make bench-compare BASE=main~1" >&2; exit 2; }
 
-bench-history: $(VENV)/.installed  ## run a few benchmarks over the repository's past, for docs/history.md (20 minutes)
+bench-history: $(VENV)/.installed  ## run a few benchmarks over the repository's history, for docs/history.md (20 minutes)
 	$(BIN)/python asv_bench/history.py
 
-bench-publish: $(VENV)/.installed  ## make a site of what asv has measured; it works without the web
+bench-publish: $(VENV)/.installed  ## make a site of asv's results that works offline
 	$(BIN)/python asv_bench/publish.py
 
 test: lint  ## check style and types, then run every test and the conformance suite on every backend
@@ -60,7 +61,7 @@ test-oldest: $(OLDEST_VENV)/.installed  ## core, command line and conformance su
 	$(OLDEST_VENV)/bin/python -m pytest $(OLDEST_WARNINGS) --numprocesses auto --dist worksteal convhub/conformance \
 		--convhub-backend naive --convhub-backend numpy --convhub-backend numba --convhub-level quick
 
-lint: $(VENV)/.installed  ## check style, types, and which module imports which
+lint: $(VENV)/.installed  ## check style, types and imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -73,7 +74,7 @@ format: $(VENV)/.installed  ## format the code
 conformance: $(VENV)/.installed  ## run the conformance suite alone
 	$(BIN)/python -m pytest --numprocesses auto convhub/conformance
 
-# Built again each time, so that a change of the code is seen; only notebooks that nothing has changed for wait.
+# Pages are rebuilt each time, so that changes of the code show; only unchanged notebooks are cached.
 SPHINX := $(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --nitpicky
 
 docs: $(VENV)/.installed  ## build the documentation into docs/_build/html, tutorials executed, and check it (offline)
@@ -94,27 +95,27 @@ bench-gpu: gpu-device $(GPU_VENV)/.installed  ## on a GPU: the benchmark alone, 
 sanitize-gpu: gpu-device $(GPU_VENV)/.installed  ## on a GPU: compute-sanitizer over every kernel alone
 	$(RUN_GPU) sanitizer
 
-# Before gigabytes are installed: is there a GPU, and does its driver take that release of CUDA?
+# Before gigabytes are installed, check that there is a GPU, and that its driver supports that release of CUDA.
 gpu-device: check-python
 	$(PYTHON) -I convhub/system/gpu.py $(CUDA)
 
 check-python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "convhub needs Python 3.11 or newer, and PYTHON=$(PYTHON) is %d.%d" % v[:2])'
 
-clean:  ## remove the environments and what the targets made
+clean:  ## remove the environments and all outputs of the targets
 	rm -rf $(VENV) $(OLDEST_VENV) .venv-cuda* demo-output bench-output asv_bench/.asv docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .grimp_cache .import_linter_cache
 	find backends -name '*.nb[ic]' -delete
 
-# The group is installed whole by every target, so that no target leaves the environment half done.
+# Every target installs the whole group, so that no target leaves an incomplete environment.
 $(VENV)/.installed: pyproject.toml constraints.txt | check-python
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP_INSTALL) --upgrade pip
 	$(PIP_INSTALL) --group dev --editable .
 	touch $@
 
-# No constraints here. Each extra is named, since uv takes what an extra of an extra needs for indirect, and so newest.
-# Wheels alone, since the oldest sources do not build on every machine. torch is left out: its builds of that age are
-# gigabytes of CUDA.
+# No constraints here. Each extra is named, since uv treats the requirements of an extra's extra as indirect, and takes
+# their newest versions. Only wheels are used, since the oldest sources do not build on every machine. torch is left out:
+# its builds of that age are gigabytes of CUDA.
 $(OLDEST_VENV)/.installed: pyproject.toml | check-python
 	test -x $(OLDEST_VENV)/bin/python || $(PYTHON) -m venv $(OLDEST_VENV)
 	$(OLDEST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.7"
@@ -123,7 +124,7 @@ $(OLDEST_VENV)/.installed: pyproject.toml | check-python
 	$(OLDEST_VENV)/bin/uv pip list --python $(OLDEST_VENV)/bin/python
 	touch $@
 
-# torch's builds with CUDA say themselves which of NVIDIA's libraries they need.
+# torch's builds with CUDA declare which of NVIDIA's libraries they need.
 $(GPU_VENV)/.installed: pyproject.toml constraints.txt | gpu-device
 	test -x $(GPU_VENV)/bin/python || $(PYTHON) -m venv $(GPU_VENV)
 	grep -v '^nvidia-' constraints.txt > $(GPU_VENV)/constraints.txt

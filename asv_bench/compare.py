@@ -1,13 +1,13 @@
-"""Compare the speed of two revisions: what got slower or faster, and an exit code that says whether it may.
+"""Compares the speed of two revisions, and reports a slowdown by its exit code.
 
-asv measures both in rounds that alternate. What looks slower or faster by more than `FACTOR` is measured once
-more, in twice as many rounds, and only what looks so again counts: a machine that was busy for a moment is so
-no reason for an alarm. The environment has the packages that are installed where this runs: see `linked`.
+asv measures both in alternating rounds. A benchmark that looks slower or faster by more than `FACTOR` is
+measured once more, in twice as many rounds, and counts only if the result is confirmed, so that a machine
+that was busy for a moment raises no alarm. The environment has the packages of the current one: see `linked`.
 
     python asv_bench/compare.py BASE [HEAD]
 
-The exit code is 0 where nothing got slower, 1 where something did, or does not run any more, and 2 where the
-two could not be compared.
+The exit code is 0 if nothing got slower, 1 if a benchmark got slower or no longer runs, and 2 if the
+revisions could not be compared.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ HERE = Path(__file__).parent.resolve()
 ROOT = HERE.parent
 FOLDER = HERE / ".asv" / "compare"
 
-#: Times the other's time; what asv calls a change.
+#: The ratio of times from which asv reports a change.
 FACTOR = 1.25
 ROUNDS = 4
 
-#: So many are measured again at a time, the slowest first: one that is slower again is reason enough for an
-#: alarm, and for leaving it at that.
+#: How many are measured again at a time, the slowest first: one confirmed slowdown is enough for an alarm,
+#: and then no more are measured.
 MOST_SUSPECTS = 12
 
-#: By which time no more is measured again; docs/track-performance.md says so.
-LIMIT = 15  # minutes
+#: Minutes after which nothing is measured again, as docs/track-performance.md says.
+LIMIT = 15
 
-#: What one benchmark takes of one revision in one round, its process and its first call included: on a Zen 3
-#: core, for the estimate alone.
+#: The time of one benchmark of one revision in one round, with its process and first call, on a Zen 3 core.
+#: It is used for the estimate only.
 SECONDS = 0.45
 
-#: What is measured, in asv's regular expressions: the engines of this repository, each primitive, and what a
-#: call costs beside the arithmetic. The numba engine has an algorithm for nearly each class of layer; numpy
-#: has one for all, and torch's are not ours.
+#: The benchmarks to measure, as asv's regular expressions: the engines of this repository, each primitive,
+#: and the overhead of a call. The numba engine has an algorithm for nearly each class of layer; numpy has one
+#: for all, and torch's are not part of this repository.
 CHOSEN = (
     r"TimeLayers.*\('numba', .*, 'float32'\)",
     r"TimeLayers.*\('numba', .*, '3x3', 'float64'\)",
@@ -62,8 +62,8 @@ CHOSEN = (
     r"timeraw_import\('convhub'\)",
 )
 
-#: The libraries of engines. Both revisions have the same, so that each process may begin with those that it
-#: needs, of the engines that are chosen by name: starting processes is most of the time.
+#: The libraries of engines. Both revisions use the same ones, so each process can start with those that the
+#: chosen engines need, already imported: most of the time goes to starting processes.
 LIBRARIES = ("numba", "torch")
 
 #: Prints what asv finds: the name of each benchmark, and the texts of its parameters.
@@ -75,7 +75,7 @@ print(json.dumps({one.name: one.params for one in disc_benchmarks("benchmarks")}
 
 
 class Pace(NamedTuple):
-    """What a benchmark of two revisions takes in one round, and when no more is measured again."""
+    """The time of a benchmark of two revisions in one round, and when nothing is measured again."""
 
     seconds: float
     deadline: float  # of time.monotonic
@@ -84,7 +84,7 @@ class Pace(NamedTuple):
 class Row(NamedTuple):
     """A line of the table of ``asv compare``: a value may be "failed" or "n/a".
 
-    The mark is "+" where asv finds it slower by more than the factor, and beyond chance; "-" where faster.
+    The mark is "+" if asv finds it slower by more than the factor, and significantly; "-" if faster.
     """
 
     mark: str
@@ -100,7 +100,7 @@ class Row(NamedTuple):
 
     @property
     def lost(self) -> bool:
-        """Whether there was a time, and is none any more."""
+        """Whether there was a time, and no longer is."""
         return self.before not in ("failed", "n/a") and self.after in ("failed", "n/a")
 
 
@@ -115,9 +115,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     if same:
-        print(f"BASE and HEAD are both {base[:8]}, which is compared with a twin of it, {head[:8]}.")
+        print(f"BASE and HEAD are both {base[:8]}, which is compared with a copy of it, {head[:8]}.")
     elif given.head == "HEAD" and _git("status", "--porcelain", "--untracked-files=no"):
-        print("What is changed and not committed is not measured.")
+        print("Uncommitted changes are not measured.")
     _log().unlink(missing_ok=True)
     if not Path(MachineCollection.get_machine_file_path()).exists():  # asv would ask about the machine
         _asv(HERE / "asv.conf.json", "machine", "--yes")
@@ -174,7 +174,7 @@ def _commit(argument: str, revision: str) -> str:
 
 
 def _twin(commit: str) -> str:
-    """Return a commit of the same files, which no branch has: asv keeps one result for each commit."""
+    """Return a commit with the same files, on no branch, since asv keeps one result for each commit."""
     fixed = {"GIT_AUTHOR_DATE": "2000-01-01T00:00Z", "GIT_COMMITTER_DATE": "2000-01-01T00:00Z"}
     for role in ("AUTHOR", "COMMITTER"):
         fixed |= {f"GIT_{role}_NAME": "asv", f"GIT_{role}_EMAIL": "asv@localhost"}
@@ -185,7 +185,7 @@ def _twin(commit: str) -> str:
 
 
 def _git(*arguments: str, **variables: str) -> str:
-    """Return what git prints; nothing where it fails."""
+    """Return the output of git, or nothing if it fails."""
     done = subprocess.run(
         ["git", *arguments], cwd=ROOT, env=os.environ | variables, capture_output=True, text=True, check=False
     )
@@ -204,7 +204,7 @@ def _compare(base: str, head: str, chosen: Sequence[str], rounds: int) -> int:
     broken = [row for row in measured if row.before == row.after == "failed"]
     if broken or not any(row.has_both for row in measured):
         _print_rows(broken or measured)
-        print(f"They could not be compared. The last that asv said, of what is in {_log()}:\n{_last_said()}")
+        print(f"They could not be compared. The last lines of asv's log, {_log()}:\n{_last_said()}")
         return 2
     changed = [row for row in measured if row.mark in ("+", "-")]
     if changed:
@@ -213,18 +213,18 @@ def _compare(base: str, head: str, chosen: Sequence[str], rounds: int) -> int:
     slower = [row for row in changed if row.mark == "+"] + lost
     _print_rows(lost + changed)
     if lost:
-        print(f"Why some do not run any more stands in {_log()}.")
+        print(f"{_log()} says why some no longer run.")
     if slower:
-        print(f"{len(slower)} of {len(measured)} are slower by more than {FACTOR}, or do not run any more.")
+        print(f"{len(slower)} of {len(measured)} are slower by more than {FACTOR}, or no longer run.")
         return 1
     print(f"None of {len(measured)} is slower by more than {FACTOR}; {len(changed)} are faster.")
     return 0
 
 
 def _confirmed(base: str, head: str, changed: list[Row], rounds: int, pace: Pace) -> list[Row]:
-    """Return those that have changed in the same way when they are measured once more, the slowest first.
+    """Measure the changed rows once more, and return those that are confirmed, the slowest first.
 
-    What looks slower, and for which there is no time left, is returned as it is.
+    A row that looks slower, and for which no time is left, is returned as it is.
     """
     suspects = sorted(changed, key=lambda row: float(row.ratio), reverse=True)
     confirmed: list[Row] = []
@@ -249,10 +249,10 @@ def _confirmed(base: str, head: str, changed: list[Row], rounds: int, pace: Pace
 
 
 def _changed_again(base: str, head: str, suspects: list[Row], rounds: int) -> list[Row]:
-    """Measure again, and return those that have changed in the same way.
+    """Measure again, and return the rows that have changed in the same way.
 
-    Their fastest calls must have changed by as much. What else runs on a machine only makes calls slower, and
-    long ones more often, so that it can move a median; of many calls, the fastest met nothing of it.
+    Their fastest calls must have changed by as much. Other programs only make calls slower, and long calls
+    more often, so they can move a median; the fastest of many calls was not affected.
     """
     before = {row.name: row.mark for row in suspects}
     again = _measure(base, head, [f"{re.escape(name)}$" for name in before], rounds)
@@ -308,7 +308,7 @@ def _print_rows(rows: list[Row]) -> None:
 
 
 def _measure(base: str, head: str, chosen: Sequence[str], rounds: int) -> list[Row]:
-    """Return what asv says of two commits, of which both are measured in turn, round after round."""
+    """Measure two commits in alternating rounds, and return asv's comparison."""
     configuration = _configure()
     preloaded = " ".join(name for name in LIBRARIES if name in " ".join(chosen))
     revisions = FOLDER / "revisions"
@@ -319,16 +319,16 @@ def _measure(base: str, head: str, chosen: Sequence[str], rounds: int) -> list[R
     for regex in chosen:
         command += ["--bench", regex]
     _asv(configuration, *command, ASV_PRELOAD=preloaded)
-    # What no branch has, as a twin, asv's site would not show.
+    # asv's site would not show a commit that is on no branch, such as a copy.
     commits = [commit for commit in (base, head) if _git("branch", "--all", "--contains", commit)]
     keep(FOLDER / "results", HERE / ".asv" / "results", commits)
     shown = _asv(configuration, "compare", base, head, "--factor", str(FACTOR))
-    # It lists what was not chosen too, and what the backends of both decline.
+    # The table also has benchmarks that were not chosen, or that both revisions decline.
     return [row for row in _rows(shown) if (row.before, row.after) != ("n/a", "n/a")]
 
 
 def _configure() -> Path:
-    """Write the configuration of a comparison, whose results are apart from others; remove earlier ones."""
+    """Write the configuration of a comparison, with a separate folder of results, which is emptied."""
     shutil.rmtree(FOLDER / "results", ignore_errors=True)
     configuration = util.load_json(str(HERE / "asv.conf.json"), js_comments=True)
     install = [line.replace("{conf_dir}", str(HERE)) for line in configuration["install_command"]]
@@ -340,10 +340,10 @@ def _configure() -> Path:
 
 
 def _asv(configuration: Path, *arguments: str, **variables: str) -> str:
-    """Return what a command of asv prints; it goes to a file too, and a line for each round is shown."""
+    """Return the output of a command of asv, write it to the log, and print a line for each round."""
     command = [sys.executable, "-m", "asv", "--config", str(configuration), *arguments]
     lines = []
-    # For asv itself, which finds `linked` there; it takes it away from what it runs.
+    # asv itself finds `linked` by this variable, and removes it for its child processes.
     variables = os.environ | {"PYTHONPATH": str(HERE)} | variables
     FOLDER.mkdir(parents=True, exist_ok=True)
     with (

@@ -1,13 +1,12 @@
-"""Run a few benchmarks over the repository's past, and write what came of it in a small form.
+"""Runs a few benchmarks over the repository's history, and writes a table, a figure and a CSV file.
 
-Which revisions: those of the main line that touch the engines for CPUs. asv runs the benchmarks of today on
-each of them. Torch is measured in the same run as a yardstick, and its time over a backend's is what the
-figure and the table show; so another machine moves them little. Of all samples the fastest counts: whatever
-else a machine does only adds to a time.
+asv runs the current benchmarks on every revision of the main line that changes the CPU engines. Torch is
+measured in the same run as a yardstick, and the figure and the table show its time over a backend's, which
+hardly depends on the machine. The fastest sample counts, since other programs only add to a time.
 
     python asv_bench/history.py                  # measure what is not measured yet, then write
-    python asv_bench/history.py --most 4         # of four revisions, evenly spread
-    python asv_bench/history.py --from-results   # write alone
+    python asv_bench/history.py --most 4         # measure only four revisions, evenly spread
+    python asv_bench/history.py --from-results   # only write
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ from convhub.plotting import ACCENT, INK, MUTED, SECOND, canvas, heading
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 
-#: A revision is one of the history if it changes any of these.
+#: A revision is part of the history if it changes any of these.
 ENGINES = ("backends/convhub_numba", "backends/convhub_numpy")
 
-#: The benchmark, and which of its parameters: each engine's algorithms for common layers.
+#: The benchmark, and the values of its parameters: each engine's algorithms for common layers.
 BENCHMARK = "layers.TimeLayers.time_call"
 YARDSTICK = "torch itself"
 BACKENDS = ("numba", "numpy")
@@ -49,10 +48,10 @@ PRIMITIVES = ("forward", "grad_weight")
 LAYERS = ("3x3", "3x3 strided", "1x1", "depthwise")
 DTYPES = ("float32",)
 
-#: The type of asv's environment: the packages of the one that this runs in, and a revision of convhub.
+#: The type of asv's environment: the packages of the current one, and a revision of convhub.
 ENVIRONMENT = "linked"
 
-#: Between these lines of the page stands the table.
+#: The lines of the page around the table.
 BEGIN = "<!-- what follows is made by asv_bench/history.py -->\n"
 END = "<!-- what precedes is made by asv_bench/history.py -->\n"
 
@@ -60,7 +59,7 @@ COLOURS = (ACCENT, "#0d9488", SECOND, "#8250c4")
 
 
 class Revision(NamedTuple):
-    """A commit: the beginning of its hash, its day and time, and the first line of its message."""
+    """A commit: the beginning of its hash, its date and time, and the first line of its message."""
 
     revision: str
     date: str
@@ -96,11 +95,11 @@ def revisions(repository: Path, paths: Sequence[str] = ENGINES, most: int | None
     Parameters
     ----------
     repository : Path
-        Of git.
+        A git repository.
     paths : sequence of str
-        Files or folders of it.
+        Files or folders in it.
     most : int, optional
-        Take so many of them, evenly spread, the first and the last included.
+        Return only this number of revisions, evenly spread, with the first and the last.
     """
     if most is not None and most < 2:
         raise ValueError(f"most is {most}; it must be 2 or more, for the first and the last revision")
@@ -115,9 +114,9 @@ def revisions(repository: Path, paths: Sequence[str] = ENGINES, most: int | None
 
 
 def measure(chosen: Sequence[Revision]) -> int:
-    """Let asv measure revisions, none twice, and return its exit code, not 0 where a benchmark failed.
+    """Let asv measure revisions, none twice, and return its exit code, which is not 0 if a benchmark failed.
 
-    Processes begin with what all of them import, since most of the time goes to starting them.
+    Processes start with all libraries imported, since most of the time goes to starting them.
     """
     if not Path(MachineCollection.get_machine_file_path()).exists():
         _asv("machine", "--yes")
@@ -132,7 +131,7 @@ def measure(chosen: Sequence[Revision]) -> int:
 
 
 def _regex() -> str:
-    """Return what asv compares with a benchmark's name and the text of its parameters."""
+    """Return the regular expression for the benchmark's name and the text of its parameters."""
     names = ((*BACKENDS, YARDSTICK), PRIMITIVES, LAYERS, DTYPES)
     alternatives = ("'(" + "|".join(map(re.escape, values)) + ")'" for values in names)
     return rf"{re.escape(BENCHMARK)}\({', '.join(alternatives)}\)$"
@@ -148,20 +147,20 @@ def _asv(*arguments: str) -> int:
 
 
 def rows_of(chosen: Sequence[Revision], results: Path) -> list[Row]:
-    """Return what asv has measured of revisions; what a revision does not have yet is left out.
+    """Return asv's results of revisions, without backends that a revision does not have yet.
 
     Parameters
     ----------
     chosen : sequence of Revision
-        Those of interest.
+        The revisions.
     results : Path
         asv's folder of results.
 
     Raises
     ------
     ValueError
-        If it does not have those of one machine, or has times without their samples, which another command
-        than `measure` left there.
+        If the folder does not have the results of exactly one machine, or has times without samples, from a
+        command other than `measure`.
     """
     machines = sorted(path.parent for path in results.glob("*/machine.json"))
     if len(machines) != 1:
@@ -197,7 +196,7 @@ def _has_times(found: Results, benchmark: dict[str, Any]) -> bool:
 
 
 def _milliseconds(found: Results, benchmark: dict[str, Any]) -> dict[tuple[str, ...], float]:
-    """Return the fastest samples by the values of the parameters, to four digits, where there are any."""
+    """Return the fastest sample for each combination of parameters that has any, to four digits."""
     names = itertools.product(*benchmark["params"])
     samples = found.get_result_samples(BENCHMARK, benchmark["params"])
     return {
@@ -207,11 +206,11 @@ def _milliseconds(found: Results, benchmark: dict[str, Any]) -> dict[tuple[str, 
     }
 
 
-# --- the small form ---------------------------------------------------------------------------------------
+# --- table, figure and CSV file ---------------------------------------------------------------------------
 
 
 def write(rows: Sequence[Row], docs: Path) -> None:
-    """Write the CSV file, the figure, and the table into its place in the page."""
+    """Write the CSV file and the figure, and the table into the page."""
     page = docs / "history.md"
     before, _, after = split_page(page.read_text(encoding="utf-8"))
     write_csv(rows, docs / "benchmarks" / "history.csv")
@@ -220,12 +219,12 @@ def write(rows: Sequence[Row], docs: Path) -> None:
 
 
 def split_page(page: str) -> tuple[str, str, str]:
-    """Return what is before the table, the table, and what is after it.
+    """Return the text before the table, the table, and the text after it.
 
     Raises
     ------
     ValueError
-        If the page has no place for one.
+        If the page has no place for a table.
     """
     try:
         before, rest = page.split(BEGIN)
@@ -253,7 +252,7 @@ def read_csv(path: Path) -> list[Row]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return the ratios of the first backend as a table of Markdown, a line for each revision."""
+    """Return the ratios of the first backend as a Markdown table, with one row for each revision."""
     ratios = {
         (row.revision, row.layer, row.primitive): row.ratio for row in rows if row.backend == BACKENDS[0]
     }
@@ -278,7 +277,7 @@ def _cell(ratio: float | None) -> str:
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Save the ratios as a figure: a row of axes for each backend, a column for each primitive."""
+    """Save the ratios as a figure, with a row of axes for each backend and a column for each primitive."""
     shown = _revisions(rows)
     order = [one.revision for one in shown]
     labels = [f"{one.date[:10]}  {one.revision[:7]}" for one in shown]
@@ -303,7 +302,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
 
 
 def _lines(axes: Axes, rows: Sequence[Row], order: Sequence[str]) -> None:
-    """Draw a line for each class of layers over the revisions; the file has its name."""
+    """Draw a line for each class of layers over the revisions, with its name as an id in the file."""
     for layer, colour in zip(LAYERS, COLOURS, strict=True):
         chosen = [row for row in rows if row.layer == layer]
         places = [order.index(row.revision) for row in chosen]
@@ -327,7 +326,7 @@ def name_of(row: Row) -> str:
 
 
 def _revisions(rows: Iterable[Row]) -> list[Revision]:
-    """Return the revisions of rows, in their order."""
+    """Return the revisions of rows, in order."""
     return list(dict.fromkeys(Revision(row.revision, row.date, row.subject) for row in rows))
 
 
@@ -338,13 +337,15 @@ def _setting(rows: Iterable[Row]) -> str:
 def main() -> int:
     """Run the command, and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--most", type=int, metavar="N", help="measure N revisions, evenly spread, not all")
-    parser.add_argument("--from-results", action="store_true", help="measure nothing; write what asv has")
+    parser.add_argument("--most", type=int, metavar="N", help="measure only N revisions, evenly spread")
+    parser.add_argument(
+        "--from-results", action="store_true", help="measure nothing; write the results that asv has"
+    )
     parser.add_argument(
         "--output",
         type=Path,
         default=ROOT / "docs",
-        help="a folder that has history.md and benchmarks/, as docs/, whose files are replaced otherwise",
+        help="a folder with history.md and benchmarks/, whose files are replaced (default: docs/)",
     )
     given = parser.parse_args()
     results = HERE / ".asv" / "results"

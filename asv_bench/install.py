@@ -1,10 +1,10 @@
-"""Install the wheel of a commit into an environment of asv: in a folder of its own, which a line points to.
+"""Installs the wheel of a commit into an asv environment, in a separate folder on the environment's path.
 
-asv changes between two commits many times when it compares them. Installed over each other they would share
-what numba compiles, and numba does not compile again where only a module that the compiled one imports has
-changed: the code of the other commit would be measured. Deleted each time, it would be compiled each time. So
-each commit keeps its folder, with its compiled code beside its source, and to install it again is to write
-one line into a ``.pth`` file.
+asv switches between two commits many times when it compares them. Installed over each other, they would share
+the code that numba compiles, and numba does not recompile a module if only a module that it imports has
+changed: the code of the other commit would be measured. If that code were deleted each time, it would be
+compiled each time. So each commit keeps its folder, with its compiled code beside its source, and installing
+it again only writes one line into a ``.pth`` file.
 
     python install.py ENVIRONMENT COMMIT WHEEL
 """
@@ -20,15 +20,15 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-#: The line stands in this file; by its name it is read before those of other packages.
+#: The file with that line; its name makes Python read it before those of other packages.
 LINE = "_convhub.pth"
 
-#: So many commits are kept, those that were installed last.
+#: How many commits are kept, the last ones that were installed.
 KEPT = 8
 
 
 def install(environment: Path, commit: str, wheel: Path) -> None:
-    """Make `commit` what this interpreter imports, which must be the environment's."""
+    """Make this interpreter, which must be the environment's, import `commit`."""
     packages = Path(sysconfig.get_path("purelib"))
     if (packages / "convhub").exists():
         sys.exit(f"convhub is in {packages} already, and would be measured in place of any commit: delete it")
@@ -44,7 +44,7 @@ def install(environment: Path, commit: str, wheel: Path) -> None:
 
 
 def _unpack(wheel: Path, folder: Path) -> None:
-    """Write a wheel's files to a folder, which is there as a whole or not at all."""
+    """Write a wheel's files to a folder, completely or not at all."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as unfinished:
         whole = Path(unfinished, "site")
         with zipfile.ZipFile(wheel) as archive:

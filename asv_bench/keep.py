@@ -1,4 +1,4 @@
-"""Add what one run of asv has measured to the results that `make bench-publish` and `asv show` read."""
+"""Adds the results of one run of asv to those that `make bench-publish` and `asv show` read."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["keep"]
 
 
 def keep(measured: Path, kept: Path, commits: Collection[str]) -> int:
-    """Copy the measured cells of `commits`; where there is an earlier result of a cell, the new one counts.
+    """Copy the measured cells of `commits`, replacing earlier results of the same cells.
 
     Parameters
     ----------
     measured, kept : Path
-        Folders of asv's results, from which and to which.
+        Folders of asv's results: the source and the destination.
     commits : collection of str
-        The hashes of those to copy.
+        The hashes of the commits to copy.
 
     Returns
     -------

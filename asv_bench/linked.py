@@ -1,8 +1,8 @@
-"""An environment for asv that is made in a second and downloads nothing: ``asv run --environment linked``.
+"""Gives asv an environment without downloads, made in a second: ``asv run --environment linked``.
 
-It has the packages of the environment that asv itself runs in, by a line that leads to them, but convhub of
-the commit that is measured. These must be the versions that the matrix of ``asv.conf.json`` pins; so a result
-is of the same packages as in an environment of the type virtualenv, into which asv downloads them.
+It uses the packages of the environment in which asv runs, by a line of a ``.pth`` file, but the convhub of
+the measured commit. The packages must have the versions that the matrix of ``asv.conf.json`` pins, so that
+results are comparable with those of a virtualenv environment, into which asv downloads the packages.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from packaging.version import Version
 
 
 class Linked(Environment):
-    """One that needs only this interpreter, and has its packages."""
+    """An environment that needs only this interpreter, and uses its packages."""
 
     tool_name = "linked"
     matches_python_fallback = False
@@ -30,15 +30,15 @@ class Linked(Environment):
             raise EnvironmentUnavailable(f"linked is for Python {here}, which runs asv, and not for {python}")
         for name, version in requirements.items():
             found = importlib.metadata.version(name)
-            if Version(found).public != version:  # of torch's builds, that for CPUs is "2.13.0+cpu"
+            if Version(found).public != version:  # torch's build for CPUs is "2.13.0+cpu"
                 raise EnvironmentUnavailable(
                     f"linked needs {name} {version}, which asv.conf.json pins, and {found} is installed"
                 )
-        self._python, self._requirements = python, requirements  # which asv's own wants to find there
+        self._python, self._requirements = python, requirements  # asv's own __init__ reads these
         super().__init__(conf, python, requirements, variables)
 
     def check_presence(self) -> bool:
-        """Return whether it was made, and leads to the packages of this interpreter."""
+        """Return whether it was made for the packages of this interpreter."""
         line = self._line()
         return line.is_file() and line.read_text(encoding="utf-8") == self._packages()
 
@@ -47,9 +47,8 @@ class Linked(Environment):
         self._line().write_text(self._packages(), encoding="utf-8")
 
     def _line(self) -> Path:
-        # A path in a .pth file is looked up where it stands alone: lines of .pth files there do not count, so
-        # that convhub, installed in the way of editable packages, is not found there. Those of backends that
-        # are installed so are copied.
+        # Python adds the path in a .pth file, but does not read .pth files in that folder, so that a convhub
+        # that is installed as an editable package is not found. Lines of editable backends are copied.
         return Path(sysconfig.get_path("purelib", vars={"base": self._path}), "packages.pth")
 
     def _packages(self) -> str:
@@ -62,7 +61,7 @@ class Linked(Environment):
 
 
 def _editable_backends() -> list[str]:
-    """Return what leads to the sources of third-party backends that are installed as editable packages."""
+    """Return the .pth lines of third-party backends that are installed as editable packages."""
     lines = []
     for distribution in importlib.metadata.distributions():
         if distribution.name == "convhub" or not distribution.entry_points.select(group="convhub"):

@@ -1,8 +1,8 @@
-"""Prove that `compare` sees a slowdown in any engine, and sees none where there is none.
+"""Proves that `compare` detects a slowdown in any engine, and reports none if there is none.
 
-In a scratch repository with the files as they are, each engine in turn is made to take half as long again for
-each call, by waiting. The comparison must say so, of that engine alone; and must say nothing of a revision
-and itself.
+In a scratch repository with the current files, each engine in turn is made to take 1.5 times as long for each
+call, by waiting. The comparison must report exactly that engine, and must report nothing for a revision and
+itself.
 
     python asv_bench/proof.py [ENGINE …] [--bench REGEX] [--slower TIMES]
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1].resolve()
 ENGINES = ("naive", "numba", "numpy", "torch")
 
-#: Appended to the module of an engine; it takes the place of the hook there.
+#: Code that is appended to the module of an engine, and replaces its hook.
 SLOWDOWN = """
 
 import dataclasses as _dataclasses
@@ -57,12 +57,16 @@ convhub_backends = _hookimpl(_with_slower_primitives(convhub_backends))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command, and return 0 where the comparison said in each case what it must."""
+    """Run the command, and return 0 if every comparison reported what it must."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("engines", metavar="ENGINE", nargs="*", type=_engine, help=f"{', '.join(ENGINES)}")
     parser.add_argument("--bench", action="append", default=[], metavar="REGEX", help="measure these instead")
     parser.add_argument(
-        "--slower", type=float, default=1.5, metavar="TIMES", help="so many times; by default %(default)s"
+        "--slower",
+        type=float,
+        default=1.5,
+        metavar="TIMES",
+        help="the slowdown factor (default: %(default)s)",
     )
     given = parser.parse_args(arguments)
     options = [f"--bench={regex}" for regex in given.bench]
@@ -77,13 +81,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _engine(name: str) -> str:
-    if name not in ENGINES:  # argparse's own choices would refuse that none is named
+    if name not in ENGINES:  # argparse's own choices would refuse an empty list
         raise argparse.ArgumentTypeError(f"{name!r} is no engine; they are {', '.join(ENGINES)}")
     return name
 
 
 def copy_of_the_files(folder: Path) -> str:
-    """Make a repository of the files that git knows or would add, as they are, and return its commit."""
+    """Make a repository of the current files that git tracks or would add, and return its commit."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
@@ -95,7 +99,7 @@ def copy_of_the_files(folder: Path) -> str:
 
 
 def _plant(folder: Path, engine: str, base: str, times: float) -> str:
-    """Commit, on top of `base`, an engine that takes so many times as long, and return that commit."""
+    """Commit, on top of `base`, an engine that takes `times` as long, and return that commit."""
     _git(folder, "checkout", "--quiet", base)
     with (folder / "backends" / f"convhub_{engine}" / "__init__.py").open("a", encoding="utf-8") as module:
         module.write(SLOWDOWN.replace("TIMES", str(times)))
@@ -109,7 +113,7 @@ def _commit(folder: Path, message: str) -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    # A hook of git, which may have started this, names its own repository in variables.
+    # If a hook of git started this, its variables name the wrong repository.
     variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     command = ["git", *arguments]
     done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=True)
@@ -117,7 +121,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def _is_right(engine: str, folder: Path, base: str, head: str, options: list[str]) -> bool:
-    """Compare two revisions, and return whether what is said is that `engine` alone is slower, or "none"."""
+    """Return whether a comparison reports exactly `engine` as slower, or nothing for "none"."""
     command = [sys.executable, str(folder / "asv_bench" / "compare.py"), base, head, *options]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     said = done.stdout + done.stderr

@@ -1,8 +1,8 @@
-"""Make asv's site of the results at hand, with the scripts that it needs beside it.
+"""Makes asv's site of the existing results, together with the scripts that it needs.
 
-asv's pages load scripts and a style sheet from the web, and are blank without it. They are other people's, so
-the repository does not hold them: npm fetches the versions that ``site/package-lock.json`` pins with their
-hashes, once, into ``.asv/site``. The pages are then made to load these.
+asv's pages load scripts and a style sheet from the web, and are blank offline. These are third-party files,
+so the repository does not contain them: npm fetches the versions that ``site/package-lock.json`` pins with
+their hashes, once, into ``.asv/site``. The pages are then changed to load these.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from asv.config import Config
 
 HERE = Path(__file__).parent
 
-#: Where npm puts what it fetches.
+#: The folder for files that npm fetches.
 FETCHED = HERE / ".asv" / "site"
 
 _CDNJS = "https://cdnjs.cloudflare.com/ajax/libs"
 _JSDELIVR = "https://cdn.jsdelivr.net/npm"
 _ORDER_BARS = "js/jquery.flot.orderBars.js"
 
-#: What asv's page loads from the web: the address, and the file that npm fetches. Flot's files are shortened
-#: on the web and not in npm's package; the sorter of tables is in npm's package of the next version.
+#: The files that asv's page loads from the web: the address, and the file that npm fetches. Flot's files are
+#: minified on the web and not in npm's package; stupidtable is in npm's package of the next version.
 FILES = {
     "https://code.jquery.com/jquery-3.3.1.min.js": "jquery/dist/jquery.min.js",
     f"{_CDNJS}/flot/0.8.3/jquery.flot.min.js": "flot/jquery.flot.js",
@@ -42,7 +42,7 @@ FILES = {
     f"{_JSDELIVR}/bootstrap@3.1.1/dist/css/bootstrap.min.css": "bootstrap/dist/css/bootstrap.min.css",
 }
 
-#: Of the style sheet's: its path from there is part of the sheet.
+#: The font of the style sheet, which contains the path to it.
 FONT = "bootstrap/dist/fonts/glyphicons-halflings-regular.woff"
 
 
@@ -56,7 +56,7 @@ def publish(config: Path) -> Path:
     Parameters
     ----------
     config : Path
-        asv's configuration, which says where results are and where the site goes.
+        asv's configuration, with the folders of the results and of the site.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def publish(config: Path) -> Path:
 
 
 def fetch(folder: Path) -> Path:
-    """Let npm fetch what the lock file pins, unless it is there, and return the folder of packages."""
+    """Let npm fetch the files that the lock file pins, unless they exist, and return their folder."""
     lock = (HERE / "site" / "package-lock.json").read_text(encoding="utf-8")
     packages, complete = folder / "node_modules", folder / "complete"
     if complete.exists() and complete.read_text(encoding="utf-8") == lock:  # written last
@@ -100,7 +100,7 @@ def fetch(folder: Path) -> Path:
 
 
 def leave_out_unmeasured(site: Path) -> None:
-    """Take benchmarks without a result out of the site's index: pages ask for files that they lack."""
+    """Remove benchmarks without a result from the site's index, since pages would request missing files."""
     index = json.loads((site / "index.json").read_text(encoding="utf-8"))
     measured = {path.stem for path in (site / "graphs" / "summary").glob("*.json")}
     index["benchmarks"] = {name: one for name, one in index["benchmarks"].items() if name in measured}
@@ -108,9 +108,9 @@ def leave_out_unmeasured(site: Path) -> None:
 
 
 def load_from_beside(page: str) -> str:
-    """Return a page that loads from ``vendor/`` what it loaded from the web.
+    """Return a page that loads from ``vendor/`` the files that it loaded from the web.
 
-    npm has compared the files with their hashes; those that the page states are of the web's.
+    npm has verified the files by their hashes; the hashes in the page are those of the files on the web.
     """
     for address, name in FILES.items():
         page = page.replace(f'"{address}"', f'"vendor/{name}"')
@@ -122,7 +122,7 @@ def _without_hashes(tag: re.Match[str]) -> str:
 
 
 def refuse_the_web(files: list[Path]) -> None:
-    """Raise if a page or a style sheet loads anything by an address of the web; links may lead there."""
+    """Raise if a page or a style sheet loads anything from the web; links to the web are allowed."""
     loaded = ((address, file) for file in files for address in loaded_by(file))
     left = [f"\n  {address}, in {file}" for address, file in loaded if re.match(r"(https?:)?//", address)]
     if left:
@@ -142,7 +142,7 @@ def loaded_by(file: Path) -> list[str]:
 
 
 class _Loaded(HTMLParser):
-    """Collects what a page loads: scripts, style sheets, pictures, frames."""
+    """Collects the addresses that a page loads: scripts, style sheets, pictures, frames."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -162,8 +162,8 @@ def _run(command: list[str], folder: Path) -> None:
 
 
 def main() -> None:
-    """Make the site, and say where it is."""
-    parser = argparse.ArgumentParser(description="Make asv's site of the results at hand.")
+    """Make the site, and print its folder."""
+    parser = argparse.ArgumentParser(description="Make asv's site of the existing results.")
     parser.add_argument("--config", type=Path, default=HERE / "asv.conf.json", help="asv's configuration")
     try:
         site = publish(parser.parse_args().config.resolve())

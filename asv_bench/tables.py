@@ -1,9 +1,9 @@
-"""A plugin of asv that leaves out of its tables the rows and columns that nobody asked for.
+"""Removes rows and columns that were not requested from asv's tables, as a plugin of asv.
 
-``asv run --bench "TimeSmallLayers.*'mine'"`` measures one row, and asv prints all, with "n/a" in those that
-it was not asked for: as in those that a backend declines, which are worth seeing. So this remembers which
-cells asv is asked for, and hands only their rows and columns to what draws the table. Files of results are
-untouched.
+``asv run --bench "TimeSmallLayers.*'mine'"`` measures one row, but asv prints all, with "n/a" in rows that
+were not requested, just as in rows that a backend declines, which should be visible. So this module remembers
+the requested cells, and passes only their rows and columns to the function that draws the table. Files of
+results are not changed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from asv import results, runner
 
 __all__ = ["asked_for"]
 
-#: By the name of the benchmark, the numbers of the cells that were asked for last; None means every cell.
+#: For each benchmark, the numbers of the cells that were requested last; None means every cell.
 _selected: dict[str, Collection[int] | None] = {}
 
 _run_benchmark = runner.run_benchmark
@@ -33,12 +33,12 @@ def asked_for(cells: Sequence[Any], params: list[list[str]], selected: Collectio
     params : list of lists of str
         The values of each parameter.
     selected : collection of int
-        The numbers of the cells that were asked for.
+        The numbers of the requested cells.
 
     Returns
     -------
     tuple of two lists
-        The cells that remain, and `params` without the values of which no cell was asked for.
+        The cells that remain, and `params` without values that no requested cell has.
     """
     combinations = list(itertools.product(*params))
     used = [{combinations[number][axis] for number in selected} for axis in range(len(params))]

@@ -1,8 +1,8 @@
 """Turns the arguments of a call into a `Problem`, and refuses every bad one before any backend is asked.
 
-What a caller wrote is brought into one form first, by `convhub.parameters`; then everything that depends on
-sizes is computed and checked once per combination, and remembered. So is the whole of a call whose parameters
-are plain numbers and texts: the next one on such arrays is not checked again.
+`convhub.parameters` first brings every parameter into one form; then everything that depends on sizes is
+computed and checked once per combination, and remembered. A whole call whose parameters are plain numbers and
+texts is remembered too: the next one with equal arrays is not checked again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def conv2d_call(
     dilation: Any,
     groups: Any,
 ) -> tuple[Call, ArrayInfo]:
-    """Return the checked call of a convolution, and the facts of its input.
+    """Return the checked call of a convolution, and the description of its input.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def conv_transpose2d_call(
     groups: Any,
     dilation: Any,
 ) -> tuple[Call, ArrayInfo]:
-    """Return the checked call of a transposed convolution, and the facts of its input."""
+    """Return the checked call of a transposed convolution, and the description of its input."""
     key = _key("conv_transpose2d", arrays, (stride, padding, output_padding, groups, dilation))
     known = _known.get(key)
     if known is not None:
@@ -94,7 +94,7 @@ _known: dict[tuple[Any, ...] | None, tuple[Call, ArrayInfo]] = {}
 
 
 def _key(name: str, arrays: dict[str, Array | None], parameters: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """Return what decides whether a call is right, or None where that takes more than a look."""
+    """Return the key under which a checked call is remembered, or None if it cannot be remembered."""
     kinds = []
     for array in arrays.values():
         kind = None if array is None else fingerprint(array)
@@ -111,11 +111,11 @@ def _key(name: str, arrays: dict[str, Array | None], parameters: tuple[Any, ...]
 
 
 def _written(value: Any, depth: int = 0) -> Any:
-    """Return a parameter to remember it by, lists as tuples; None if it has what equals 1 and is not 1."""
+    """Return a parameter as part of a key, with lists as tuples; None if it has a True or 1.0."""
     kind = type(value)
     if kind is int or kind is str:
         return value
-    # No right value is longer or deeper than ((1, 2), (3, 4)), and one that contains itself has no end.
+    # No valid value is longer or deeper than ((1, 2), (3, 4)), and a list that contains itself has no end.
     if (kind is tuple or kind is list) and len(value) <= 2 and depth < 2:
         parts = tuple([_written(part, depth + 1) for part in value])
         return None if None in parts else parts
@@ -124,7 +124,7 @@ def _written(value: Any, depth: int = 0) -> Any:
 
 def _remembered(key: tuple[Any, ...] | None, call: Call, facts: ArrayInfo) -> tuple[Call, ArrayInfo]:
     if key is not None:
-        if len(_known) >= 4096:  # each is small, but shapes may vary without end
+        if len(_known) >= 4096:  # each entry is small, but the number of shapes has no limit
             _known.clear()
         _known[key] = (call, facts)
     return call, facts
@@ -138,7 +138,7 @@ def _facts(arrays: dict[str, Array | None]) -> tuple[ArrayInfo, ...]:
 
 
 def check_grad_output(grad_output: Array, shape: Shape, unbatched: bool) -> None:
-    """Refuse a gradient whose shape is not that of the result it belongs to."""
+    """Refuse a gradient whose shape is not that of the result."""
     wanted = shape[1:] if unbatched else shape
     if tuple(grad_output.shape) != wanted:
         raise ShapeError(
@@ -178,7 +178,7 @@ def _conv2d(
             f"groups, which is {groups}"
         )
     _check_bias(bias_shape, out_channels, weight_shape)
-    if isinstance(padding, str):  # 'same'; 'valid' has become zeros before
+    if isinstance(padding, str):  # 'same', since 'valid' has been replaced by zeros
         if stride != (1, 1):
             raise ArgumentError(f"padding is 'same' with stride {stride}; 'same' needs a stride of 1")
         padding = (_same_sides(kernel[0], dilation[0]), _same_sides(kernel[1], dilation[1]))
@@ -298,7 +298,7 @@ def _check_bias(bias_shape: Shape | None, channels: int, weight_shape: Shape) ->
 
 
 def _check_result_size(shape: Shape) -> None:
-    # 2**47 bytes is what one process can address on today's 64-bit machines: 2**45 elements of float32.
+    # One process can address 2**47 bytes on common 64-bit machines: 2**45 elements of float32.
     elements = functools.reduce(operator.mul, shape)
     if elements > 2**45:
         raise ShapeError(
@@ -308,6 +308,6 @@ def _check_result_size(shape: Shape) -> None:
 
 
 def _same_sides(kernel: int, dilation: int) -> Pair:
-    """Return the sides of 'same' padding; an odd one goes to the end, as in torch."""
+    """Return the two sides of 'same' padding; an odd element goes to the end, as in torch."""
     total = dilation * (kernel - 1)
     return (total // 2, total - total // 2)

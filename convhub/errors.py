@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 
-#: Of a value that is refused a message repeats so many characters, and of a plugin's text so many.
+#: The most characters that a message quotes of a refused value, and of a plugin's text.
 VALUE_LIMIT = 60
 TEXT_LIMIT = 1000
 
@@ -99,15 +99,15 @@ class UnsupportedProblemError(BackendError):
 
 
 class OutOfMemoryError(BackendError, MemoryError):
-    """There is too little memory for this problem, on a device or, as torch says it, at all."""
+    """There is too little free memory for this problem, on a device or, as torch reports it, on the host."""
 
 
 class PluginError(UnknownBackendError):
-    """The plugin that would have that backend could not be loaded, or another one claims its name."""
+    """The plugin that would provide the backend could not be loaded, or another one claims its name."""
 
 
 class BackendFailedError(BackendError):
-    """A backend raised an error where it was to compute; that error is this one's ``__cause__``."""
+    """A backend raised an error when it was called; that error is this one's ``__cause__``."""
 
 
 class BackendContractError(BackendError):
@@ -117,15 +117,15 @@ class BackendContractError(BackendError):
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'numba'?"`` for the known word nearest to `word`, or nothing.
 
-    The nearest is what the fewest slips lead to (`slips`), or what one begins with the other; where several
-    are equally near, up to three are told.
+    The nearest word is the one with the fewest slips (`slips`); one word that begins with the other counts as
+    one slip. If several are equally near, up to three are named.
 
     Parameters
     ----------
     word : str
-        What was written.
+        The word that is not known.
     known : iterable of str
-        What could have been meant.
+        The right words.
 
     Examples
     --------
@@ -154,10 +154,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def slips(one: str, other: str) -> int:
-    """Return how many letters must be added, left out, changed or exchanged with the next, one after another.
+    """Return how many letters must be added, removed, changed or swapped with the next one.
 
-    That is the optimal string alignment distance, which counts an exchange as one slip where Levenshtein's
-    counts two.
+    This is the optimal string alignment distance, which counts a swap as one slip, while the Levenshtein
+    distance counts two.
 
     Examples
     --------
@@ -191,10 +191,10 @@ def kind_of(value: object) -> str:
 
 
 def safe_str(error: BaseException) -> str:
-    """Return the text of a plugin's error, even where that cannot be made; of a long one the beginning."""
+    """Return the text of a plugin's error, or a note if `str` fails; of a long text the beginning."""
     try:
         return limited(str(error))
-    # This is called where a fault is being reported, which a second fault must not hide.
+    # This is called while a fault is reported, which a second fault must not hide.
     except BaseException as another:
         if raised_by_caller(another):
             raise
@@ -202,11 +202,11 @@ def safe_str(error: BaseException) -> str:
 
 
 def describe_error(error: BaseException) -> str:
-    """Return what a plugin's error says, its type first.
+    """Return the type and the text of a plugin's error.
 
     Examples
     --------
-    >>> said(KeyError("x")), said(MemoryError())
+    >>> describe_error(KeyError("x")), describe_error(MemoryError())
     ("KeyError: 'x'", 'MemoryError')
     """
     text = safe_str(error)
@@ -214,7 +214,7 @@ def describe_error(error: BaseException) -> str:
 
 
 def limited(text: str, limit: int = TEXT_LIMIT) -> str:
-    """Return a plugin's text as a plain `str`; of a long one the beginning, and how long it is.
+    """Return a plugin's text as a plain `str`; of a long text the beginning and the length.
 
     Examples
     --------
@@ -226,7 +226,7 @@ def limited(text: str, limit: int = TEXT_LIMIT) -> str:
 
 
 def one_line(text: str, limit: int = TEXT_LIMIT) -> str:
-    r"""Return the same as `limited`, without breaks of lines.
+    r"""Return the same as `limited`, on one line.
 
     Examples
     --------
@@ -237,14 +237,14 @@ def one_line(text: str, limit: int = TEXT_LIMIT) -> str:
 
 
 def short_repr(value: object, limit: int = VALUE_LIMIT) -> str:
-    """Return any value as a message may show it: its `repr`, of no more than `limit` characters.
+    """Return the `repr` of any value for a message, in at most `limit` characters.
 
-    Lists that contain themselves, integers with more digits than Python prints, and objects whose `repr`
-    raises are shown too, as well as it can be.
+    It also works for lists that contain themselves, integers with more digits than Python prints, and objects
+    whose `repr` raises.
 
     Examples
     --------
-    >>> shown(None), len(shown("long" * 100)), shown((1, 10**5000))
+    >>> short_repr(None), len(short_repr("long" * 100)), short_repr((1, 10**5000))
     ('None', 60, '(1, an integer of about 5001 digits)')
     """
     try:
@@ -265,7 +265,7 @@ def _not_shown(value: object, error: BaseException) -> str:
 
 
 class _Short(reprlib.Repr):
-    """`repr` that looks at the first elements of what is long or deep, and at no more."""
+    """Makes a `repr` of only the first elements of long or deep values."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
@@ -274,20 +274,20 @@ class _Short(reprlib.Repr):
         self.maxtuple = self.maxlist = self.maxdict = self.maxset = self.maxfrozenset = 8
 
     def repr_int(self, value: int, level: int) -> str:
-        """Return the digits, or how many there are: Python refuses to print more than 4,300."""
+        """Return the digits, or their number, since Python refuses to print more than 4,300."""
         digits = int(value.bit_length() * math.log10(2)) + 1
         return repr(value) if digits <= self.limit else f"an integer of about {digits} digits"
 
     def repr_str(self, value: str, level: int) -> str:
-        """Return a text in quotes, of a long one the beginning."""
+        """Return a text in quotes, cut to the limit."""
         return repr(value[: self.limit + 1])
 
     def repr_bytes(self, value: bytes, level: int) -> str:
-        """Return bytes as they are written, of many the first."""
+        """Return bytes as a literal, cut to the limit."""
         return repr(value[: self.limit + 1])
 
     def repr_instance(self, value: object, level: int) -> str:
-        """Return what an object says of itself, in one line."""
+        """Return the `repr` of an object on one line."""
         try:
             return " ".join(repr(value).split())
         except BaseException as error:

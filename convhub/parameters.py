@@ -1,8 +1,8 @@
-"""Reads each parameter of a call: what was written becomes pairs of plain integers, or is refused.
+"""Reads each parameter of a call into pairs of plain integers, or refuses it.
 
-Values are told apart by type, since ``True == 1 == 1.0`` would otherwise pass, and ``type()`` alone tells the
-type: an object may answer `isinstance` as it likes. What an object raises while it is read is the cause of
-the error that refuses it.
+Values are distinguished by type, since ``True == 1 == 1.0`` would otherwise pass, and only by ``type()``,
+since an object can give any answer to `isinstance`. An exception that an object raises while it is read
+becomes the cause of the error that refuses it.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def mask_of_three(value: Any) -> tuple[bool, bool, bool]:
 
 
 def _read(name: str, value: Any, reader: Callable[[], T], right: str) -> T:
-    """Return what a reader makes of a value; an object that raises meanwhile is refused as any other."""
+    """Return the result of a reader of a value, and refuse an object that raises while it is read."""
     try:
         return reader()
     except ConvhubError:
@@ -93,15 +93,15 @@ def _read(name: str, value: Any, reader: Callable[[], T], right: str) -> T:
 
 
 def _integer(name: str, value: Any, whole: Any, right: str) -> int:
-    """Return `value`, part of the argument `name`, as an int; `whole` is what the caller wrote."""
+    """Return `value`, part of the argument `name`, as an int; `whole` is the whole argument."""
     if type(value) is int:
         return value
-    # A boolean is an int to Python, and a mistake here; floats have no __index__.
+    # A boolean is an int in Python, but a mistake here; floats have no __index__.
     if not _is_boolean(value) and hasattr(type(value), "__index__"):
         try:
             return int(operator.index(value))
         except TypeError:
-            pass  # an array of more than one element has __index__ too; the error below says so
+            pass  # an array of several elements has __index__ too, which raises; the error below reports it
     raise ArgumentTypeError(f"{name} is {short_repr(whole)}; it must be {right}")
 
 

@@ -1,7 +1,7 @@
-"""Has Sphinx build these pages: offline, each warning an error, tutorials executed.
+"""Configures Sphinx to build these pages: offline, each warning an error, tutorials executed.
 
 ``make docs`` builds them. Pages are Markdown by MyST; those whose front matter says ``file_format: mystnb``
-are notebooks, and run. What is peculiar to convhub is in ``_ext/``, one file for each idea.
+are notebooks, and are executed. Extensions for convhub are in ``_ext/``, one file for each idea.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 sys.path.insert(0, str(HERE / "_ext"))
 
-# Tutorials show what convhub does by default, not what the machine that builds them has configured.
+# Tutorials show convhub's defaults, not the configuration of the machine that builds them.
 for name in [name for name in os.environ if name.startswith("CONVHUB_")]:
     del os.environ[name]
 os.environ["XDG_CONFIG_HOME"] = str(HERE / "_build" / "no-configuration")
@@ -47,9 +47,9 @@ exclude_patterns = ["_build", "images/README.md"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
-smartquotes = False  # what stands in quotation marks is to be copied
+smartquotes = False  # readers copy quoted text
 
-#: Files outside of docs/ that are pages here too, so that links to them lead to those.
+#: Files outside of docs/ that are also pages, to which links to them lead.
 source_pages = {
     "README.md": "index",
     "CHANGELOG.md": "changelog",
@@ -62,7 +62,7 @@ source_pages = {
 
 
 def _digest() -> str:
-    """Return a text that changes with convhub's code, with what it runs on, and with what notebooks read."""
+    """Return a digest of convhub's code, of its libraries' versions, and of the files that notebooks read."""
     found = hashlib.sha256()
     code = [path for folder in ("convhub", "backends") for path in (ROOT / folder).rglob("*")]
     for path in sorted(
@@ -77,27 +77,27 @@ def _digest() -> str:
     return found.hexdigest()[:16]
 
 
-# A notebook that has not changed is not run again, unless convhub has: jupyter-cache knows only the former.
+# An unchanged notebook runs again only if convhub has changed, which jupyter-cache itself does not notice.
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(HERE / "_build" / "notebooks" / _digest())
-nb_execution_show_tb = True  # where one fails, which is a warning, and so an error
+nb_execution_show_tb = True  # if a notebook fails, which is a warning, and so an error
 nb_execution_timeout = 120
-nb_output_stderr = "error"  # a warning that leaks into a page
+nb_output_stderr = "error"  # a warning of a library must not appear in a page
 nb_merge_streams = True
 
 # --- reference ----------------------------------------------------------------------------------------------
 
-default_role = "autolink"  # of a docstring's single backquotes: a link, where it is the name of something
+default_role = "autolink"  # makes single backquotes in a docstring a link, if they contain a known name
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # the docstrings tell, in the words of the field
+autodoc_typehints = "none"  # the docstrings describe the types
 autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 88
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 numpydoc_validation_checks = {
     "all",
-    # A summary may be the whole of it. What is related is linked in the text. tests/e2e/test_docs.py wants an
-    # example of the functions that need one, and runs all there are.
+    # A docstring may be a summary only. Related names are linked in the text. tests/e2e/test_docs.py requires
+    # an example for the functions that need one, and runs all examples.
     "ES01",
     "SA01",
     "EX01",
@@ -111,10 +111,10 @@ numpydoc_validation_checks = {
     # Text begins beside the opening quotes, and a docstring of one line ends there: ruff's D212 and D200.
     "GL01",
     "GL02",
-    # A method of one line, "Return …", says in it what it returns.
+    # A docstring of one line, "Return …", already says what is returned.
     "RT01",
 }
-# What is no function or class has no docstring that Python keeps; Sphinx reads it from the source.
+# Python keeps no docstrings of data, which Sphinx reads from the source.
 numpydoc_validation_exclude = {
     r"convhub\.backend\.(CONTRACT|Accuracy|Answer|Array|ArrayLibrary)$",
     r"convhub\.typing\.(Array|Steps|Padding|Mask)$",
@@ -122,7 +122,7 @@ numpydoc_validation_exclude = {
 
 nitpicky = True
 nitpick_ignore_regex = [
-    # "autolink" asks only for names that exist; those of the inside have no page.
+    # "autolink" requests existing names only; private ones have no page.
     ("py:obj", ".*"),
 ]
 

@@ -1,7 +1,7 @@
-"""Benchmarks that asv runs over convhub's history; ``docs/benchmarks.md`` has the commands.
+"""Defines the benchmarks that asv runs over convhub's history: see ``docs/track-performance.md``.
 
-`common` has the rows (every backend that is installed, and torch itself) and the layers that all share;
-`layers` times these, `memory` has peaks, `overhead` imports, first calls and tiny calls, `accuracy` errors.
+`common` has the rows (every installed backend, and torch itself) and the layers that all benchmarks share;
+`layers` times them; `memory` measures peaks, `overhead` imports, first and tiny calls, `accuracy` errors.
 """
 
 import importlib
@@ -9,8 +9,8 @@ import os
 import sys
 from pathlib import Path
 
-# Each benchmark is a fork of the process that has imported this. Where memory and imports are not measured,
-# what all forks would import can be imported once: see ../compare.py.
+# Each benchmark is a fork of the process that has imported this module. Unless memory or imports count,
+# libraries that all forks need can be imported once, here: see ../compare.py.
 for _name in os.environ.get("ASV_PRELOAD", "").split():
     importlib.import_module(_name)
 
@@ -18,9 +18,8 @@ for _name in os.environ.get("ASV_PRELOAD", "").split():
 def _plugin_folders() -> list[str]:
     """Return the folders of ``ASV_PYTHONPATH``, in which third-party backends may be installed.
 
-    asv hands them to an environment of its own as ``PYTHONPATH``, and its runner takes that out of `sys.path`
-    again; with ``--python=same`` it adds them to `sys.path`, which processes that a benchmark starts do not
-    inherit.
+    In its own environments asv passes them as ``PYTHONPATH``, which its runner removes from `sys.path` again;
+    with ``--python=same`` it adds them to `sys.path`, which child processes of a benchmark do not inherit.
     """
     name = "PYTHONPATH" if "ASV_ENV_DIR" in os.environ else "ASV_PYTHONPATH"
     return [folder for folder in os.environ.get(name, "").split(os.pathsep) if folder]

@@ -1,10 +1,10 @@
-"""The worst error of a few small problems, in units of the bound to which the conformance suite holds it.
+"""Measures the worst error of a few small problems, in units of the bound of the conformance suite.
 
-Above 1 a promise is broken. It is a number to look at over years, and nothing to stop a change by: another
-order of adding up moves it.
+A value above 1 breaks a promise. The error is for observation over years, not a reason to reject a change:
+another order of summation changes it.
 
-This is the one benchmark that needs more of convhub than it exports: the exact result and the bound, in the
-form that they have had since the suite was there, and in the places where they have been.
+This is the only benchmark that needs more of convhub than it exports: the exact result and the bound, in the
+form that they have had since the first suite, and in every module that has contained them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import convhub
 from . import common
 from .calls import Layer, operands
 
-#: Edges of the suite: long sums, and every kind of index.
+#: Edge cases of the suite: long sums, and every kind of index.
 PROBLEMS = {
     "sum over many channels": "n1c131h3w3_k3r3s3",
     "prime channels past two vectors": "n1c33h4w5_k37r2s3",
@@ -27,7 +27,7 @@ PROBLEMS = {
 
 
 class WorstError:
-    """Of normal random operands; torch itself is held to the bound of each element."""
+    """The worst error on normal random operands; torch itself is held to the bound of each element."""
 
     param_names = ("backend", "primitive", "problem", "dtype")
     params = (common.ROWS, list(common.PRIMITIVES), list(PROBLEMS), list(common.DTYPES))
@@ -58,7 +58,7 @@ def _layer(primitive: str, name: str, dtype: str) -> Layer:
 
 
 def _module(now: str, before: str) -> Any:
-    """Return a module of convhub, which earlier revisions have elsewhere."""
+    """Return a module of convhub, which earlier revisions have under another name."""
     try:
         return importlib.import_module(now)
     except ModuleNotFoundError:
@@ -66,7 +66,7 @@ def _module(now: str, before: str) -> Any:
 
 
 def _accuracy(backend: str, problem: convhub.Problem) -> Any:
-    """Return the class of bound that a backend promises, in early revisions one for all its algorithms."""
+    """Return the accuracy class of a backend, which is one for all its algorithms in early revisions."""
     from convhub import config
 
     options = _module("convhub.dispatch.options", "convhub.candidates")

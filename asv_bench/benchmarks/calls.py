@@ -1,11 +1,11 @@
-"""A layer as a call of convhub, and as a call of torch.
+"""Makes a layer a call of convhub, and a call of torch.
 
-Both are called as their users call them, with NumPy arrays or tensors of the same memory: convhub by the
-functions that it exports, torch by ``torch.conv2d``, ``torch.conv_transpose2d`` and
-``torch.ops.aten.convolution_backward``, the operator that its autograd calls. Neither is given a bias.
+Both are called like a user calls them, with NumPy arrays or tensors of the same memory: convhub by its
+exported functions, torch by ``torch.conv2d``, ``torch.conv_transpose2d`` and
+``torch.ops.aten.convolution_backward``, the operator that its autograd calls. Neither gets a bias.
 
-`convhub.bench.sides` does the same for the command, and more, but asv needs what also runs on revisions
-that do not have that module.
+`convhub.bench.sides` does the same for the command, and more, but asv needs code that also runs on revisions
+without that module.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Layer(NamedTuple):
 
 
 class Operands(NamedTuple):
-    """Arrays of the shapes of a problem's input, weight and output; each call takes those that it needs."""
+    """Arrays with the shapes of a problem's input, weight and output; each call uses those that it needs."""
 
     x: Any
     w: Any
@@ -74,7 +74,7 @@ def torch_call(layer: Layer, given: Operands) -> Callable[[], Any]:
 
 
 def _options(problem: convhub.Problem) -> dict[str, Any]:
-    """Return the arguments that convhub and torch name alike; all layers are padded alike on both sides."""
+    """Return the arguments that convhub and torch share; all layers have the same padding on both sides."""
     return {
         "stride": problem.stride,
         "padding": (problem.padding[0][0], problem.padding[1][0]),
@@ -84,6 +84,6 @@ def _options(problem: convhub.Problem) -> dict[str, Any]:
 
 
 def _gradient(primitive: str) -> tuple[int, tuple[bool, bool, bool]]:
-    """Return which of the gradients for input, weight and bias is wanted, and the mask that asks for it."""
+    """Return the index of the gradient that a primitive computes, and the mask that selects it."""
     which = int(primitive == "grad_weight")
     return which, (which == 0, which == 1, False)

@@ -1,13 +1,12 @@
-"""The rows and the layers that all benchmarks share, and when one of them may be skipped.
+"""Defines the rows and the layers that all benchmarks share, and the conditions for skipping one.
 
-asv runs the benchmarks of today on revisions of the past. So they use nothing of convhub but what it exports,
-and their rows do not depend on what a revision has: asv tells a process which parameters to take by their
-number alone.
+asv runs the current benchmarks on past revisions. So they use only what convhub exports, and their rows do
+not depend on the revision: asv identifies parameters by their index alone. asv discards earlier results of a
+benchmark when the source of its methods changes, docstrings included.
 
-asv shows "n/a" for a benchmark whose ``setup`` raises `NotImplementedError`, and ends as if all were well. So
-this is raised here alone: by `ready` for what a backend itself says that it does not take, and by
-`need_module` for what a revision does not have yet. Anything else that keeps a row from running, a missing
-import above all, is a failed benchmark.
+asv shows "n/a" for a benchmark whose ``setup`` raises `NotImplementedError`, and reports no error. So only
+this module raises it: `ready` for layers that a backend declines, and `need_module` for modules that a
+revision does not have yet. Any other reason why a row does not run, above all a missing import, is a failure.
 """
 
 from __future__ import annotations
@@ -42,18 +41,18 @@ __all__ = [
 #: The backends of this repository that run on the CPU; a revision that lacks one has "n/a" in its row.
 ENGINES = ("naive", "numba", "numpy", "torch")
 
-#: The row that is no backend of convhub: torch's own functions, in the same environment and run.
+#: The row that is not a backend of convhub: torch's own functions, in the same environment and run.
 TORCH_ITSELF = "torch itself"
 
-#: Loops in Python, made to be read: one of `LAYERS` takes them up to a minute.
+#: Readable loops in Python, which need up to a minute for one of `LAYERS`.
 LOOPS = ("naive",)
 
 PRIMITIVES = ("forward", "grad_input", "grad_weight")
 DTYPES = ("float32", "float64")
 
-#: One layer of each class of `convhub.bench.classes`, from the lists in ``convhub/bench/shapes``; of at most
-#: 120 million multiply-accumulates. They are written out, since a curve over years must be one of the same
-#: problem, and the lists may grow.
+#: One layer of each class of `convhub.bench.classes`, from the lists in ``convhub/bench/shapes``, of at most
+#: 120 million multiply-accumulates. They are written out, since a curve over years must have the same problem
+#: throughout, and the lists may grow.
 LAYERS: dict[str, str] = {
     "3x3": "n1c64h28w28_k96r3s3_pad1x1",
     "1x1": "n1c512h28w28_k128r1s1",
@@ -68,9 +67,9 @@ LAYERS: dict[str, str] = {
     "odd": "n1c160h17w17_k160r7s1_pad3x0",
 }
 
-#: A sample is one call, and a process takes 5 to 60 of them, for 0.1 s. Of these the median counts: where the
-#: system gives the core to another program for a while, some calls take long, and the median does not notice.
-#: A sample of many calls would have such a while in it more often than not.
+#: A sample is one call, and a process takes 5 to 60 samples, for 0.1 s. The median counts, since it is not
+#: affected by the few calls during which the system gives the core to another program. A sample of many calls
+#: would usually contain such an interruption.
 NUMBER = 1
 REPEAT = (5, 60, 0.1)
 WARMUP = 0.05
@@ -78,18 +77,18 @@ WARMUP = 0.05
 SMALL_LAYERS = {"small": "n1c4h10w10_k4r3s3_pad1x1", "tiny": "n1c1h4w4_k1r3s3"}
 
 
-def _strangers() -> list[str]:
-    """Return other backends that are installed and run on the CPU, and plugins that did not load.
+def _third_party() -> list[str]:
+    """Return other installed backends that run on the CPU, and plugins that failed to load.
 
-    The latter are listed so that their benchmarks fail; left out, they would only be missed.
+    The latter are listed so that their benchmarks fail; without a row, nobody might notice.
     """
     broken = [failure.name for failure in convhub.explain(SMALL_LAYERS["tiny"]).failures]
     return [name for name in [*convhub.available_backends("cpu"), *broken] if name not in ENGINES]
 
 
-ROWS = [*ENGINES, TORCH_ITSELF, *dict.fromkeys(_strangers())]
+ROWS = [*ENGINES, TORCH_ITSELF, *dict.fromkeys(_third_party())]
 
-#: Those that are fast enough for `LAYERS`.
+#: The rows that are fast enough for `LAYERS`.
 FAST_ROWS = [row for row in ROWS if row not in LOOPS]
 
 
@@ -102,10 +101,10 @@ def layer(name: str, primitive: str = "forward", dtype: str = "float32") -> Laye
     name : str
         The class of the layer.
     primitive : {"forward", "grad_input", "grad_weight"}
-        Of convhub: for the transposed layer, grad_input is ``conv_transpose2d`` itself, and forward its
-        gradient for the input.
+        convhub's primitive: for the transposed layer, grad_input is ``conv_transpose2d`` itself, and forward
+        its gradient for the input.
     dtype : str
-        By NumPy's name.
+        NumPy's name of the dtype.
     """
     problem = convhub.Problem.parse(f"{primitive}_{dtype}_{LAYERS[name]}")
     return Layer(problem, transposed=name == "transposed")
@@ -119,15 +118,15 @@ def small_layer(name: str, primitive: str = "forward") -> Layer:
 
 @functools.cache
 def ready(row: str, layer: Layer) -> Callable[[], Any]:
-    """Return a layer as a call without arguments, after a first call, which may have compiled.
+    """Return a layer as a call without arguments, after a first call, which may have compiled code.
 
     Raises
     ------
     NotImplementedError
-        If the row's backend declines the layer, or is not there in this revision. asv shows "n/a".
+        If the row's backend declines the layer, or does not exist in this revision. asv shows "n/a".
     RuntimeError
-        If the row does not run it for another reason. An ImportError, or a NotImplementedError of the
-        backend's, becomes one too: the latter would be a silent "n/a". asv shows "failed".
+        If the row does not run it for another reason, such as an ImportError, or a NotImplementedError of
+        the backend, which would otherwise be a silent "n/a". asv shows "failed".
     """
     if row in ENGINES:
         need_module(f"convhub_{row}")
@@ -154,7 +153,7 @@ def need_module(name: str) -> None:
     Raises
     ------
     NotImplementedError
-        If there is none. That one is there and cannot be imported is another matter.
+        If there is none. A module that exists but cannot be imported is a failure instead.
     """
     if importlib.util.find_spec(name) is None:
         raise NotImplementedError(f"this revision of convhub has no module {name}")
@@ -166,7 +165,7 @@ def _call(row: str, layer: Layer) -> Callable[[], Any]:
 
 
 def _own_refusal(row: str, layer: Layer) -> str:
-    """Return the reason that a backend gives, or "" where its answer is a fault: "its supports raised …"."""
+    """Return the reason of a backend that declines, or "" for a fault such as "its supports raised …"."""
     (part,) = convhub.explain(layer.problem, backend=row).parts
     reason = dict(part.verdicts).get(row) or ""
     return "" if reason.startswith("its ") else reason

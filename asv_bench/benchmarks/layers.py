@@ -1,4 +1,4 @@
-"""The time of one layer of each class, and of a small one that loops in Python take too."""
+"""Times one layer of each class, and small layers that Python loops can compute too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from . import common
 
 
 class TimeLayers:
-    """A call by convhub's public functions, as a user makes it, or by torch's own."""
+    """A call of convhub's public functions, like a user's, or of torch's own."""
 
     param_names = ("backend", "primitive", "layer", "dtype")
     params = (common.FAST_ROWS, list(common.PRIMITIVES), list(common.LAYERS), list(common.DTYPES))
@@ -28,10 +28,9 @@ class TimeLayers:
 
 
 class TimeSmallLayers:
-    """Layers that are soon done also by loops in Python, so that every row has a time.
+    """Layers that are also fast in Python loops, so that every row has a time.
 
-    "small" has 14 400 multiply-accumulates; of "tiny" nearly all is the way through convhub to the engine,
-    and back.
+    "small" has 14 400 multiply-accumulates; the time of "tiny" is nearly all overhead of convhub.
     """
 
     param_names = ("backend", "primitive", "layer")

@@ -1,4 +1,4 @@
-"""The most memory of a process that computes one layer."""
+"""Measures the peak memory of a process that computes one layer."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 from . import common
 
-#: Its patches, laid out as a matrix, are 49 times as large as its output is high and wide.
+#: Its patches, as a matrix, have 49 values per channel for each pixel of the output.
 LAYER = "stem"
 
-#: A process of its own may compile; what a compiler takes is no part of the peak that is measured.
+#: Compiles in a separate process, so that the memory of a compiler is not part of the measured peak.
 COMPILE = "import sys; from benchmarks import common; common.ready(sys.argv[1], common.layer(*sys.argv[2:]))"
 
 
 class PeakMemLayer:
-    """Of the whole process: Python, the libraries that a backend imports, operands, result and workspace."""
+    """The peak of the whole process: Python, the libraries of a backend, operands, result and workspace."""
 
     param_names = ("backend", "primitive")
     params = (common.FAST_ROWS, list(common.PRIMITIVES))

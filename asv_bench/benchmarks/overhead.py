@@ -1,13 +1,13 @@
-"""Measures what is paid beside the arithmetic: imports, first calls, and convhub's own work at each call.
+"""Measures costs other than the arithmetic: imports, first calls, and convhub's overhead per call.
 
-Each sample is taken in a new process, whose code is here as text.
+Each sample is taken in a new process, whose code is in this file as text.
 """
 
 from __future__ import annotations
 
 from . import common
 
-#: Where libraries are told to keep what they compile.
+#: The variables that name the folders in which libraries keep compiled code.
 CACHES = ("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 
 _OPERANDS = """
@@ -34,7 +34,7 @@ def _call(backend: str) -> str:
 
 
 class Import:
-    """The import of a package in a new process: convhub's, numpy's, which is part of it, and torch's."""
+    """The import of a package in a new process: convhub, numpy, which is part of that, and torch."""
 
     param_names = ("package",)
     params = (["convhub", "numpy", "torch"],)
@@ -47,10 +47,10 @@ class Import:
 
 
 class FirstCall:
-    """The first call of a process, on an image of 4 by 4 pixels, with all that it imports and compiles.
+    """The first call of a process, on an image of 4 by 4 pixels, with its imports and compilation.
 
-    "cold": libraries find nothing compiled. "cached": they find what an earlier process left; the first
-    sample may not, and of five the median counts.
+    "cold": libraries find nothing compiled. "cached": they find what an earlier process compiled; only the
+    first sample may not, and the median of five counts.
     """
 
     param_names = ("backend", "caches")
@@ -72,7 +72,7 @@ class FirstCall:
 
 
 class TinyCall:
-    """A later call on the same image: nearly all of it is the way to the engine, and back."""
+    """A later call on the same image: nearly all of it is overhead of convhub."""
 
     param_names = ("backend",)
     params = (common.ROWS,)

@@ -1,4 +1,4 @@
-"""Puts the commands together, with what is common to them: help, version, errors and exit codes."""
+"""Assembles the commands, and what they share: help, version, errors and exit codes."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from .settings_check import settings_checked
 __all__ = ["app", "main"]
 
 
-#: Of click, or of the copy of it that newer versions of typer have.
+#: The class of click, or of the copy of it that newer versions of typer include.
 _UsageError: Any = typer.BadParameter.__base__
 
 
 def _nearest(message: str, commands: Iterable[str]) -> str:
-    """Return the word that was probably meant, as a sentence, where the parser's message tells none."""
+    """Return "Did you mean …?" for the parser's message, or nothing if no known word is near."""
     choice = re.search(r"'(.*)' is not one of (.*)\.", message)
     if choice is not None:
         return did_you_mean(choice[1], re.findall(r"'([^']*)'", choice[2]))
@@ -45,10 +45,10 @@ def _nearest(message: str, commands: Iterable[str]) -> str:
 
 
 class _Commands(TyperGroup):
-    """The commands; what is no fault of convhub ends any of them with a message instead of a traceback."""
+    """The commands, which end with a message, not a traceback, on errors that are not convhub's fault."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run a command, or print help or the version; nothing may be left to write afterwards."""
+        """Run a command, or print help or the version, with all output written at its end."""
         try:
             return super().main(*args, **kwargs)
         except OSError as error:
@@ -71,7 +71,7 @@ app = typer.Typer(
     name="convhub",
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    rich_markup_mode=None,  # plain help and usage errors: frames break what one would like to copy
+    rich_markup_mode=None,  # plain help and usage errors, since frames break text that users want to copy
     pretty_exceptions_enable=False,
 )
 
@@ -94,13 +94,13 @@ def _without_command(
 ) -> None:
     """2-D convolution, transposed convolution and their gradients, on the engine of your choice.
 
-    The commands tell which engines (backends) there are, which would run a given problem and why, and
-    whether they compute it right. A PROBLEM is a text such as
-    'forward_float32_n1c3h32w32_k8r3s3_stride2x2_pad1x1': what is computed, the type, the sizes of input
-    (n c h w) and weight (k r s), and the parameters that are not the usual ones.
+    The commands show which engines (backends) are installed, which of them would run a given problem and why,
+    and whether its result is right. A PROBLEM is a text such as
+    'forward_float32_n1c3h32w32_k8r3s3_stride2x2_pad1x1': the primitive, the type, the sizes of input
+    (n c h w) and weight (k r s), and the parameters that differ from their defaults.
 
-    Exit code 0: all is well. 1: something is wrong with a backend, a plugin or this machine. 2: what was
-    written is wrong, on the command line or in the configuration, all of which each command checks.
+    Exit code 0: success. 1: something is wrong with a backend, a plugin or this machine. 2: the command line
+    or the configuration is wrong; each command checks all settings.
     """
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())

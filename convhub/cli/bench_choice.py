@@ -29,7 +29,7 @@ USUAL, QUICK = 8, 2
 #: Rounds at most, by default and with --quick.
 ROUNDS, QUICK_ROUNDS = 9, 3
 
-#: Options that say something about the CPU.
+#: Options that apply to the CPU only.
 OF_CPU = ("threads", "memory")
 
 
@@ -62,9 +62,9 @@ def settings_on_gpu(
     Parameters
     ----------
     dtypes : sequence of str
-        Of the layers that are timed.
+        The dtypes of the layers that are timed.
     given : mapping of str to bool
-        Of every parameter, whether it stood on the command line.
+        For each parameter, whether it was given on the command line.
     """
     for name in OF_CPU:
         if given[name]:
@@ -87,7 +87,7 @@ def settings_on_gpu(
 
 
 def machine_of(settings: Settings, device: Device) -> Machine:
-    """Return what is known of this machine, with the GPU if it is one that is timed."""
+    """Return the description of this machine, with the GPU if one is timed."""
     if device.type == "cpu":
         return this_machine(versions())
     assert settings.backend is not None
@@ -115,7 +115,7 @@ def chosen_layers(
     quick: bool,
     every: bool,
 ) -> list[Layer]:
-    """Return what is to be timed."""
+    """Return the layers to time."""
     wanted = parse_classes(classes)
     if problems and shapes:
         raise typer.BadParameter("give PROBLEM or --shapes, and not both")
@@ -125,7 +125,7 @@ def chosen_layers(
         found = [of_problem(Problem.parse(text)) for text in problems]
     elif shapes:
         found, are_texts = read_file(shapes)
-        limits = limits._replace(images=None)  # no more than the user says
+        limits = limits._replace(images=None)  # never more images than in the user's table
     else:
         found, are_texts = built_in(), False
     if are_texts and (dtype or primitive):
@@ -136,7 +136,7 @@ def chosen_layers(
         found = problems_of(sized, primitive or "forward", dtype or "float32")
     if not (problems or shapes):
         found = [layer for layer in found if selection.usual_size(layer, limits)]
-    # A file of the user's is timed as it is, to the last layer.
+    # All layers of the user's file are timed.
     most = QUICK if quick else None if every or problems or shapes else USUAL
     chosen: list[Layer] = []
     merged = selection.merged(layer.on(device.type) for layer in found)

@@ -1,4 +1,4 @@
-"""Prints what ``convhub bench`` found: a table of classes for each primitive, and the layers if asked."""
+"""Prints the report of ``convhub bench``: a table of classes for each primitive, and layers on request."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["show_report"]
 
 
 def show_report(report: Report, *, layers: bool) -> None:
-    """Print a report; with `layers`, each layer too."""
+    """Print a report; with `layers`, also each layer."""
     for summary in summaries(report.rows):
         title = f"{summary.title}, memory {summary.memory}"
         show(Text.assemble((title, "bold"), f" ({MEMORY[summary.memory]})"))
@@ -60,14 +60,14 @@ def _layers(summary: Summary) -> Table:
 
 
 def _numbers(table: Table, first: int) -> Table:
-    """Return the table with numbers, from that column on, at the right."""
+    """Return the table with its columns right-aligned, from column `first` on."""
     for column in table.columns[first:]:
         column.justify = "right"
     return table
 
 
 def _coloured(cells: Sequence[str], index: int, ratio: float | None) -> list[str | Text]:
-    """Return the cells with that of the ratio green where it is one or more, and else red."""
+    """Return the cells with the ratio in green if it is one or more, otherwise in red."""
     coloured: list[str | Text] = list(cells)
     if ratio is not None:
         coloured[index] = Text(cells[index], style="green" if ratio >= 1 else "red")

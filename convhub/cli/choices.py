@@ -1,7 +1,7 @@
-"""Defines the values of options that have a few.
+"""Defines the values of options with a fixed choice.
 
-typer knows `Literal` from version 0.19 on, and `Enum` in every version. Each member is named as it is
-written on the command line, and its ``value`` is that text.
+typer supports `Literal` from version 0.19 on, and `Enum` in every version. The name of each member, and its
+``value``, is the word on the command line.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ class AccuracyChoice(StrEnum):
 
 
 class LevelChoice(StrEnum):
-    """How much the conformance suite tries."""
+    """How many problems the conformance suite runs."""
 
     quick = auto()
     full = auto()
 
 
 class MemoryChoice(StrEnum):
-    """What becomes of freed memory while the benchmark runs."""
+    """Whether freed memory stays with the process while the benchmark runs."""
 
     both = auto()
     keep = auto()

@@ -1,4 +1,4 @@
-"""Prints what ``convhub conformance`` found: who was tested on what, tables, failures with their commands."""
+"""Prints the report of ``convhub conformance``: backend and machine, tables, failures with their commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .output import new_table, show, unbroken
 
 __all__ = ["show_comparison", "show_report"]
 
-#: Of failures, and of reasons to skip, this many are shown; JSON has them all.
+#: At most this many failures, and reasons to skip, are shown; JSON has all of them.
 SHOWN = 10
 
 HEADERS: dict[Outcome, str] = {
@@ -99,7 +99,7 @@ def _show_rest(count: int, what: str) -> None:
 
 
 def show_comparison(before: Report, after: Report) -> None:
-    """Print what changed since an earlier report."""
+    """Print the changes since an earlier report."""
     found = compare(before, after)
     show("", Text(f"Since {before.date}, with convhub {before.convhub}", style="bold"), *found.notes)
     for what, style, changes in (

@@ -1,4 +1,4 @@
-"""Runs the suite in a process of its own, whatever configuration of pytest there is."""
+"""Runs the suite in a separate process, independent of any pytest configuration of the user."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 __all__ = ["SuiteError", "run_suite"]
 
-#: Seconds between looks at how far the suite is.
+#: Seconds between two checks of the suite's progress.
 PERIOD = 0.1
-#: Of what pytest printed, so many lines are shown where it did not come to its end.
+#: How many lines of pytest's output are shown if it did not finish.
 LINES = 30
 
 
 class SuiteError(ConvhubError):
-    """The suite did not come to its end, so that it says nothing."""
+    """The suite did not finish, so it has no result."""
 
 
 def run_suite(arguments: Sequence[str], processes: int) -> Report:
-    """Run the suite with these arguments of pytest, show how far it is, and return its report.
+    """Run the suite with these arguments of pytest, show its progress, and return its report.
 
     Raises
     ------
     SuiteError
-        If there is no report: what pytest printed last tells why.
+        If there is no report; the message has the last lines that pytest printed.
     """
     from ..conformance.report.findings import read_report
 
@@ -64,12 +64,12 @@ def run_suite(arguments: Sequence[str], processes: int) -> Report:
 
 
 def _pytest(processes: int) -> list[str]:
-    """Return the command that runs the suite, and nothing of the caller's."""
+    """Return the command that runs the suite, and no code of the caller's."""
     from .. import conformance
 
     folder = Path(conformance.__file__).parent
-    # `python -m` puts the working folder first among those from which modules come, and a `random.py` there
-    # would break everything; where this process has it itself, a plugin may lie there.
+    # `python -m` puts the working directory first on the module search path, where a `random.py` would break
+    # everything. If this process has it on its own path, a plugin may be there, so it stays.
     safe = [] if {"", os.getcwd()} & set(sys.path) else ["-P"]
     command = [sys.executable, *safe, "-m", "pytest", str(folder)]
     command += ["-c", str(folder / "suite.ini"), "--rootdir", str(folder), "-p", "no:cacheprovider"]
@@ -80,7 +80,7 @@ def _pytest(processes: int) -> list[str]:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Return the environment without what changes pytest, and without other plugins of it."""
+    """Return the environment without variables that change pytest, and with its other plugins disabled."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     return kept | {
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
@@ -89,7 +89,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _wait(child: subprocess.Popen[bytes], steps: Path) -> list[str]:
-    """Show how far the suite is until it ends; return what ran at the end."""
+    """Show the suite's progress until it ends, and return the cases that were still running."""
     from ..conformance.report.progress import parse_step
 
     running: dict[str, None] = {}
@@ -124,13 +124,13 @@ def _lines(child: subprocess.Popen[bytes], path: Path) -> Iterator[str]:
 
 
 def _why(status: int, running: Sequence[str], log: Path) -> str:
-    """Return what is known of a suite that did not come to its end."""
+    """Return the message about a suite that did not finish."""
     ended = f"with status {status}"
     if status < 0:
         ended = f"by signal {signal.Signals(-status).name}"
     during = f" while it ran {', '.join(running)}" if running else ""
     lines = log.read_text(encoding="utf-8", errors="backslashreplace").rstrip().splitlines()
-    # Where Python itself broke down, it tells first what it was doing; otherwise the end tells most.
+    # After a fatal error, Python prints first what it was doing; otherwise the last lines say most.
     fatal = next((i for i, line in enumerate(lines) if line.startswith("Fatal Python error")), None)
     shown = lines[-LINES:] if fatal is None else lines[fatal : fatal + LINES]
     printed = "\n".join(f"  {line}" for line in shown)

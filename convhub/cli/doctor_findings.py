@@ -1,4 +1,4 @@
-"""Finds what is wrong for ``convhub doctor``, each with what to do about it."""
+"""Finds everything that is wrong for ``convhub doctor``, each with a remedy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 
 
 class Examined(NamedTuple):
-    """A backend: whether it is available, why nothing was run on it (None: it was), and what it computed."""
+    """A backend: whether it is available, why nothing was run on it (or None), and its checks."""
 
     registered: RegisteredBackend
     available: bool
@@ -34,21 +34,21 @@ class Examined(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """Something that is wrong, and what to do about it."""
+    """Something that is wrong, and its remedy."""
 
     what: str
     remedy: str
 
 
 def setting_findings(registry: Registry, resolved: Resolved) -> Iterator[Finding]:
-    """Find what the settings name and there is not, and settings that leave nothing to run."""
+    """Find names in settings that do not exist, and settings that leave no backend to run."""
     for error in wrong_settings(registry, resolved):
         if not isinstance(error, BackendContractError):
-            yield Finding(str(error), "fix that setting; `convhub config` shows where each one is from")
+            yield Finding(str(error), "fix that setting; `convhub config` shows the source of each")
     for backend, origin in registry.backends.values():
         try:
             run_options(backend, resolved)
-        except BackendContractError as error:  # the options that it declares cannot be made
+        except BackendContractError as error:  # the declared options cannot be created
             yield Finding(str(error), _remedy(origin, registry))
         except ConfigurationError:  # as above
             pass
@@ -60,7 +60,7 @@ def setting_findings(registry: Registry, resolved: Resolved) -> Iterator[Finding
 
 
 def _not_available(name: str, registry: Registry, resolved: Resolved) -> Iterator[Finding]:
-    # One that is named for a device only may rest in a configuration that machines without it share.
+    # A backend that is named for one device may be in a configuration that machines without it share.
     missing = availability(registry.backends[name].backend, resolved)
     if missing is not None and not resolved.settings.fallback:
         source = resolved.sources["backend"]
@@ -71,11 +71,11 @@ def _not_available(name: str, registry: Registry, resolved: Resolved) -> Iterato
 
 
 def _nothing_left(registry: Registry, resolved: Resolved) -> Iterator[Finding]:
-    """Find that no backend is left that could run anything."""
+    """Find that no backend is available."""
     answers = [judge_availability(backend, resolved) for backend, _ in registry.backends.values()]
     if any(answer.reason is None or answer.fault for answer in answers):
-        return  # a fault is told as such
-    left = f", of {', '.join(registry.backends)} none" if registry.backends else ""
+        return  # faults are reported by `answer_findings`
+    left = f" (registered: {', '.join(registry.backends)})" if registry.backends else ""
     causes = []
     for key in ("disable_plugins", "plugins"):
         by_this = [out for out in registry.left_out if (out.by is None) == (key == "plugins")]
@@ -84,8 +84,8 @@ def _nothing_left(registry: Registry, resolved: Resolved) -> Iterator[Finding]:
             names = ", ".join(out.origin.plugin for out in by_this)
             causes.append(f"{key} = {value} in {resolved.sources[key]} leaves out {names}")
     yield Finding(
-        f"no backend is left that is available here{left}{'; ' * bool(causes)}{'; '.join(causes)}",
-        "fix that setting" if causes else "install convhub again, which brings backends of its own",
+        f"no backend is available here{left}{'; ' * bool(causes)}{'; '.join(causes)}",
+        "fix that setting" if causes else "reinstall convhub, which includes backends",
     )
 
 
@@ -110,13 +110,13 @@ def _not_on_cpu(backend: Backend, resolved: Resolved) -> str | None:
 
 
 def plugin_findings(registry: Registry) -> Iterator[Finding]:
-    """Find the plugins that failed."""
+    """Find the plugins that failed to load."""
     for _, origin, reason in registry.failures:
         yield Finding(f"{origin}: {reason}", _remedy(origin, registry))
 
 
 def answer_findings(registry: Registry, resolved: Resolved) -> Iterator[Finding]:
-    """Find the backends that do not say as the contract wants whether they are available."""
+    """Find the backends whose `availability` breaks the contract."""
     for name, (backend, origin) in registry.backends.items():
         answer = judge_availability(backend, resolved)
         if answer.fault:
@@ -134,6 +134,6 @@ def computing_findings(examined: Mapping[str, Examined]) -> Iterator[Finding]:
             if outcome == "wrong":
                 yield Finding(
                     f"backend {name!r} does not compute {problem} right: {detail}",
-                    f'run `convhub verify "{problem}" --backend {name}`, and tell the makers of '
+                    f'run `convhub verify "{problem}" --backend {name}`, and report it to the authors of '
                     f"{found.registered.origin}",
                 )

@@ -1,4 +1,4 @@
-"""Holds what ``convhub doctor`` found, and prints it."""
+"""Defines and prints the report of ``convhub doctor``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Report", "show_report"]
 
 
 class Report(NamedTuple):
-    """Everything found; `resolved` and `registry` are None where the configuration is wrong."""
+    """Everything found; `resolved` and `registry` are None if the configuration is wrong."""
 
     versions: dict[str, str]
     system: dict[str, str]
@@ -31,7 +31,7 @@ class Report(NamedTuple):
 
 
 def show_report(report: Report) -> None:
-    """Print a report, what is wrong last."""
+    """Print a report, with the findings at its end."""
     _section("Versions", report.versions.items())
     _section("System", report.system.items())
     if report.resolved is not None and report.registry is not None:
@@ -55,7 +55,7 @@ def show_report(report: Report) -> None:
 
 def _exists(database: str) -> str:
     path = Path(database)
-    if not path.is_absolute():  # a reason why there is none
+    if not path.is_absolute():  # then it is a reason why there is no database
         return ""
     try:
         return "" if path.exists() else " (does not exist yet)"

@@ -1,4 +1,4 @@
-"""Shows plugins that could not be used, in the same way in every command."""
+"""Shows plugins that could not be used, the same way in every command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["failure_row", "show_failures"]
 
 
 def failure_row(failure: Failure) -> dict[str, str]:
-    """Return a failure as JSON has it."""
+    """Return a failure as a row of JSON."""
     return {
         "name": failure.name,
         "plugin": failure.origin.plugin,

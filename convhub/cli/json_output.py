@@ -1,7 +1,7 @@
 """Writes ``--json [FILE]``, the same in every command: to standard output, or to a file.
 
-Neither click nor every version of typer has options whose value may be left out, so the command line is
-completed before they read it: ``--json`` alone becomes ``--json=-``.
+Options whose value may be omitted are not supported by click, nor by every version of typer, so the command
+line is completed before they parse it: ``--json`` alone becomes ``--json=-``.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from .output import write
 
 __all__ = ["STDOUT", "CommandWithJson", "JsonOption", "check_writable", "write_json", "write_text"]
 
-#: Stands for standard output, as it does for most programs.
+#: Means standard output, as in most programs.
 STDOUT = "-"
 
 
 class CommandWithJson(TyperCommand):
-    """A command whose ``--json`` may stand alone.
+    """A command whose ``--json`` needs no value.
 
-    What follows it is the file if it is ``-``, or has a dot or a slash, which no problem and no name of a
-    backend has; any other name is written ``--json=NAME``.
+    The next word is the file if it is ``-``, or has a dot or a slash, which no problem and no backend's name
+    has; any other file name must be written ``--json=NAME``.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -59,7 +59,7 @@ def _completed(args: list[str]) -> list[str]:
 
 
 def check_writable(option: str, file: str | os.PathLike[str]) -> None:
-    """Refuse a file that could not be written, before there is anything to write.
+    """Refuse a file that could not be written, before the work begins.
 
     Raises
     ------
@@ -97,18 +97,18 @@ JsonOption: TypeAlias = Annotated[
 
 
 def write_json(value: Any, file: str) -> None:
-    """Write a value as JSON; dates, NaN and infinities, which TOML has and JSON lacks, become texts."""
+    """Write a value as JSON; dates, NaN and infinities, which TOML has and JSON has not, become strings."""
     write_text(json.dumps(_finite(value), indent=2, allow_nan=False, default=str) + "\n", file)
 
 
 def write_text(text: str, file: str) -> None:
-    """Write what is JSON already."""
+    """Write a text to standard output or to a file."""
     if file == STDOUT:
         write(text)
         return
     try:
         Path(file).write_text(text, encoding="utf-8")
-    except OSError as error:  # a full disk does not say which file it is about
+    except OSError as error:  # the error of a full disk does not name the file
         raise OSError(error.errno, error.strerror, file) from error
 
 

@@ -1,4 +1,4 @@
-"""Fits tables to a narrow terminal: first their headers break, then each row becomes a few lines."""
+"""Fits tables to a narrow terminal: wraps their headers, or turns each row into a few lines."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["fitted"]
 
 
 def fitted(part: RenderableType, console: Console) -> list[RenderableType]:
-    """Return what to print: for a table with headers, what has no line longer than the console is wide.
+    """Return what to print for `part`: for a table with headers, no line wider than the console.
 
     Parameters
     ----------
     part : rich.console.RenderableType
-        A table is one of texts, and may be changed.
+        The cells of a table are texts, and the table may be changed.
     console : rich.console.Console
         Where it will be printed.
     """
@@ -32,14 +32,14 @@ def fitted(part: RenderableType, console: Console) -> list[RenderableType]:
 
 
 def _fits(table: Table, console: Console) -> bool:
-    """Return whether nothing would be cut off; rich tells of no cell that it cuts."""
+    """Return whether no cell would be cut off, which rich does not report."""
     widths = [
         max([column.width or column.min_width or 0, *map(_least, [column.header, *column.cells])])
         if column.no_wrap
         else column.width or column.min_width or 1
         for column in table.columns
     ]
-    # Beside each column a blank and a line, which are blanks here, and one more at the left.
+    # Each column has a space and a separator, which is a space here, and there is one more space at the left.
     return sum(widths) + 2 * len(widths) + 1 <= console.width
 
 
@@ -48,7 +48,7 @@ def _least(cell: object) -> int:
 
 
 def _rows(table: Table) -> list[RenderableType]:
-    """Return each row as its first cell, with a line below for each other one."""
+    """Return each row as its first cell, with one line below it for each other cell."""
     headers = [str(column.header) for column in table.columns]
     parts: list[RenderableType] = []
     for first, *others in zip(*(column.cells for column in table.columns), strict=True):

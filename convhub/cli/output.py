@@ -1,6 +1,6 @@
 """Prints for the commands: tables for people, errors in one line on stderr.
 
-A terminal gets colours and lines of its own width. A pipe or file gets neither: there a row of a table is
+A terminal gets colours and lines that fit its width. A pipe or file gets neither: each row of a table is
 one line, however long, so that nothing is cut off and `grep` finds whole reasons.
 """
 
@@ -35,13 +35,13 @@ __all__ = [
     "write",
 ]
 
-#: Wider than any line; rich breaks lines of what is not a terminal at 80 columns otherwise.
+#: Wider than any line; without it, rich wraps lines at 80 columns if the output is not a terminal.
 UNBROKEN = 100_000
 
-#: Of a device or a file: that nothing more can be written there.
+#: The errors that mean that a device or a file takes no more output.
 FULL = {errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EBADF, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
-#: The errors that say that what the user wrote is wrong.
+#: The errors in the command line or the configuration.
 USER_ERRORS = (ArgumentError, ArgumentTypeError, ConfigurationError, UnknownBackendError)
 
 
@@ -53,14 +53,14 @@ def new_console(stderr: bool = False) -> Console:
 
 
 def new_table(*headers: str, flexible: Mapping[str, int]) -> Table:
-    """Return an empty table; where it is too wide, some columns break their cells into lines.
+    """Return an empty table, in which some columns wrap their cells if the table is too wide.
 
     Parameters
     ----------
     *headers : str
-        Of the columns.
+        The headers of the columns.
     flexible : mapping of header to int
-        The columns that break, and how narrow each may become at the most.
+        The columns that wrap, and the least width of each.
     """
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for header in headers:
@@ -70,24 +70,24 @@ def new_table(*headers: str, flexible: Mapping[str, int]) -> Table:
 
 
 def unbroken(text: str) -> RenderableType:
-    """Return a text that stays in one line, however narrow the terminal: a command to copy."""
-    # In a group, since `Console.print` makes a new text of each that it is given, which may be broken.
+    """Return a text that is never wrapped, such as a command to copy."""
+    # A group is used since `Console.print` makes a new text of each text that it gets, which may be wrapped.
     return Group(Text(text, no_wrap=True, overflow="ignore"))
 
 
 def show(*parts: RenderableType) -> None:
-    """Print to stdout, one part after another, without blanks at the ends of lines."""
+    """Print to stdout, one part after another, without trailing spaces."""
     console = new_console()
     with console.capture() as captured:
         for part in parts:
             for piece in fitted(part, console):
                 console.print(piece, crop=False)
-    # Rich fills the last column up with blanks; the longest reason would make every line as long.
+    # Rich pads the last column with spaces, so that every line would be as long as the longest reason.
     write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
 def write(text: str) -> None:
-    """Write to standard output at once, so that a failure is met here and not when the program ends."""
+    """Write to standard output at once, so that a failure is raised here and not when the program ends."""
     sys.stdout.write(text)
     sys.stdout.flush()
 
@@ -103,12 +103,12 @@ def print_warning(message: object, *_: Any, **__: Any) -> None:
 
 
 def _print_labelled(label: str, style: str, message: str) -> None:
-    # Soft wrapping leaves the breaking of lines to the terminal, so that a message can be copied whole.
+    # With soft wrapping the terminal wraps lines, so that a message can be copied whole.
     new_console(stderr=True).print(Text.assemble((label, style), message), soft_wrap=True)
 
 
 def words_of(error: OSError) -> str:
-    """Return what an error of the operating system says, with the file that it is about.
+    """Return the message of an operating-system error, with its file.
 
     Examples
     --------
@@ -122,20 +122,20 @@ def words_of(error: OSError) -> str:
 
 
 def drop_output() -> None:
-    """Let what standard output still holds go nowhere, which Python would try to write at the end."""
+    """Discard the buffered output, which Python would otherwise try to write at exit."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
-    except (OSError, ValueError):  # in a test it is no file
+    except (OSError, ValueError):  # in tests, standard output is not a file
         return
 
 
 def exit_code(error: ConvhubError) -> int:
-    """Return 2 where what the user wrote is wrong, and 1 for anything else."""
+    """Return 2 for errors in the command line or the configuration, and 1 for all others."""
     return 2 if isinstance(error, USER_ERRORS) else 1
 
 
 def listed(items: Iterable[object], otherwise: str = "none") -> str:
-    """Return the items divided by commas, or `otherwise` where there is none."""
+    """Return the items separated by commas, or `otherwise` if there are none."""
     return ", ".join(map(str, items)) or otherwise

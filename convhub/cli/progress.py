@@ -1,4 +1,4 @@
-"""Shows a bar on stderr for work that takes a while, where somebody is watching."""
+"""Shows a progress bar on stderr for long work, if stderr is a terminal."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ PATIENCE = 1.5
 
 @contextlib.contextmanager
 def progress(total: int) -> Iterator[Callable[[str], None]]:
-    """Give a function that is called with a description after each of `total` steps."""
+    """Yield a function to call with a description after each of `total` steps."""
     start = time.monotonic()
-    # Without a thread that refreshes it: some checks fork, and threads do not survive that.
+    # No thread refreshes the bar, since some checks fork, and threads do not survive a fork.
     bar = Progress(console=new_console(stderr=True), transient=True, auto_refresh=False)
     task = bar.add_task("", total=total)
 

@@ -1,4 +1,4 @@
-"""Writes values of settings as a configuration file has them, and finds those that were changed."""
+"""Formats values of settings as in a configuration file, and finds those that differ from the defaults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["as_toml", "changed_settings"]
 
 
 def changed_settings(resolved: Resolved) -> dict[str, dict[str, Any]]:
-    """Return value and source of each setting that does not come from the defaults."""
+    """Return value and source of each setting that does not have its default."""
     return {
         key: {"value": getattr(resolved.settings, key), "source": resolved.sources[key]}
         for key in KEYS
@@ -20,7 +20,7 @@ def changed_settings(resolved: Resolved) -> dict[str, dict[str, Any]]:
 
 
 def as_toml(value: Any) -> str:
-    """Return a setting's value as it may be written in a configuration file.
+    """Return a setting's value as it is written in a configuration file.
 
     Examples
     --------

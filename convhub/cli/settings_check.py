@@ -17,16 +17,16 @@ __all__ = ["settings_checked"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-#: The commands that show what there is before what is wrong: which names would be right, and what is set.
+#: The commands that print their output before the errors: it has the right names, and the current settings.
 SHOW_FIRST = ("backends", "config")
-#: The command that reports what is wrong itself, settings and all else.
+#: The command that reports wrong settings itself, among its findings.
 REPORTS = "doctor"
 
 
 def settings_checked(command: Command) -> Command:
-    """Return a command that tells what is wrong with the settings, and then ends with the exit code 2.
+    """Return a command that first checks the settings, and ends with exit code 2 if any is wrong.
 
-    It does nothing else then, except that some show first what there is (`SHOW_FIRST`).
+    It then does nothing else, except that the commands in `SHOW_FIRST` print their output before.
     """
     name = command.__name__
     if name == REPORTS:
@@ -52,7 +52,7 @@ def _refuse_wrong_settings() -> None:
 
 
 def _wrong() -> list[str]:
-    """Return what is wrong with the settings; a plugin that is broken is nothing that was written there."""
+    """Return the errors in the settings; a broken plugin is not one of them."""
     try:
         resolved = current()
     except ConfigurationError as error:

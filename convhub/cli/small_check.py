@@ -1,6 +1,6 @@
 """Checks that a backend computes a small problem of integers exactly.
 
-It tells a broken installation from a sound one in a moment; ``convhub verify`` checks far more.
+This detects a broken installation in a moment; ``convhub verify`` checks far more.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ __all__ = ["Check", "check_backend"]
 
 
 class Check(NamedTuple):
-    """What came of one small problem, and, unless the result was right, why.
+    """The outcome of one small problem, with the reason unless the result was right.
 
-    It is "wrong" too where the backend raises, or answers to a question what the contract does not allow.
+    It is also "wrong" if the backend raises an exception, or answers a query in breach of the contract.
     """
 
     problem: Problem
@@ -57,7 +57,7 @@ def check_backend(registered: RegisteredBackend, resolved: Resolved) -> list[Che
 
 
 def _small_problems(registered: RegisteredBackend, primitive: Primitive, device: str) -> list[Problem]:
-    """Return a problem with everything that the backend takes, and the plainest of each usual kernel."""
+    """Return a problem with all parameters that the backend takes, and plain ones with common kernels."""
     takes = registered.backend.capabilities
     dtypes = takes.dtypes_of(primitive)
     if not dtypes:
@@ -83,7 +83,7 @@ def _check(trial: Trial) -> Check:
     given = operands(trial.problem, seed=0, kind="exact")
     try:
         result = compute(trial, given)
-    # This is a plugin's code, or a driver: what it raises is what is wrong.
+    # Any exception of the plugin's code, or of a driver, is the finding.
     except Exception as error:
         if raised_by_caller(error):
             raise
@@ -102,12 +102,12 @@ def _check(trial: Trial) -> Check:
 
 
 def _missing_device(trial: Trial) -> str | None:
-    """Return why no array can be put where the problem is, or None; the backend has no part in that."""
+    """Return why no array can be put on the problem's device, or None; this does not involve the backend."""
     if trial.problem.device == "cpu":
         return None
     try:
         deliver(np.zeros(1, np.float32), caller_library(trial))
-    # Each library has its own way to say that there is no such device.
+    # Each library raises its own exception if there is no such device.
     except Exception as error:
         if raised_by_caller(error):
             raise

@@ -1,4 +1,4 @@
-"""Prints what ``convhub bench --start`` found, and writes it as JSON."""
+"""Prints the times of ``convhub bench --start``, and writes them as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["show_start", "start_json"]
 
 
 def show_start(found: Start) -> None:
-    """Print the times of a backend's start, a line for each."""
+    """Print the times of a backend's start, one per line."""
     libraries = ", ".join(found.modules) or "none"
     lines = [
         ("first call, nothing compiled", f"{found.cold:.2f} s", "with the libraries that it imports"),

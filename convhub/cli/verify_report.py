@@ -1,4 +1,4 @@
-"""Adds up what ``convhub verify`` found about each backend, and prints it."""
+"""Counts the findings of ``convhub verify`` for each backend, and prints them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Tally", "show_tallies", "tally_row"]
 
-#: Of failures and of reasons to skip, each backend shows at most this many; JSON has them all.
+#: At most this many failures, and reasons to skip, are shown for each backend; JSON has all of them.
 SHOWN = 10
 
 
 @dataclasses.dataclass
 class Tally:
-    """The findings about one backend, added up as they come."""
+    """The counted findings about one backend."""
 
     backend: str
     outcomes: dict[str, Counter[str]] = dataclasses.field(default_factory=dict)
@@ -32,7 +32,7 @@ class Tally:
     failures: list[Finding] = dataclasses.field(default_factory=list)
 
     def add(self, findings: Iterable[Finding]) -> None:
-        """Add what was found about one problem."""
+        """Add the findings about one problem."""
         for finding in findings:
             self.outcomes.setdefault(finding.check, Counter())[finding.outcome] += 1
             if finding.outcome == "skipped":
@@ -40,7 +40,7 @@ class Tally:
             if finding.outcome == "failed":
                 self.failures.append(finding)
             if finding.ratio is not None:
-                # NaN is the worst that can be, and would lose every comparison.
+                # NaN is the worst error, but would compare as smaller than any number.
                 ratio = math.inf if math.isnan(finding.ratio) else finding.ratio
                 self.worst[finding.check] = max(ratio, self.worst.get(finding.check, 0.0))
 
@@ -50,12 +50,12 @@ class Tally:
 
     @property
     def checked(self) -> int:
-        """How many checks were not skipped."""
+        """The number of checks that were not skipped."""
         return self.count("passed") + self.count("failed")
 
 
 def tally_row(tally: Tally) -> dict[str, Any]:
-    """Return a tally as JSON has it; a ratio that is not finite is null there."""
+    """Return a tally as a row of JSON, with null for a ratio that is not finite."""
     return {
         "passed": tally.count("passed"),
         "failed": tally.count("failed"),

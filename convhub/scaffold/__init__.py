@@ -1,7 +1,7 @@
-"""Writes a new distribution with a backend, complete and passing its tests, to begin from.
+"""Writes a new distribution with a backend, complete and passing its tests, as a starting point.
 
-Its files stand in ``templates/``, each as it will be, with what `string.Template` puts in: ``$name`` of the
-backend, ``$module`` the same as Python has it, and ``$convhub``, the requirement of this convhub.
+The files in ``templates/`` have placeholders of `string.Template`: ``$name``, the name of the backend;
+``$module``, the same name as a Python identifier; and ``$convhub``, the requirement of this convhub.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..system.versions import version_of
 
 __all__ = ["FILES", "write_distribution"]
 
-#: Where each file goes, and its template. These end in .txt, so that no tool takes them for parts of convhub.
+#: The path of each file, and its template. Templates end in .txt, so that no tool takes them for code.
 FILES = {
     "pyproject.toml": "pyproject.toml.txt",
     "src/convhub_$module/__init__.py": "backend.py.txt",
@@ -35,9 +35,9 @@ def write_distribution(name: str, directory: Path) -> list[Path]:
     Parameters
     ----------
     name : str
-        Of the backend: small letters, digits, - and _, from a letter to a letter or digit.
+        Name of the backend: lower-case letters, digits, - and _, from a letter to a letter or digit.
     directory : Path
-        Where the folder is to be.
+        The folder in which to write it.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def write_distribution(name: str, directory: Path) -> list[Path]:
     Raises
     ------
     ArgumentError
-        If no new backend can have that name, there is no such directory, or the folder is there already.
+        If no new backend can have that name, the directory does not exist, or the folder exists already.
 
     Examples
     --------
@@ -63,8 +63,7 @@ def write_distribution(name: str, directory: Path) -> list[Path]:
     folder = directory / f"convhub-{name}"
     if folder.exists():
         raise ArgumentError(
-            f"name is {name!r}; the folder {folder} is there already, and must not be: take another name, or "
-            "another directory"
+            f"name is {name!r}; the folder {folder} exists already: choose another name or another directory"
         )
     values = {"name": name, "module": name.replace("-", "_"), "convhub": _requirement()}
     templates = importlib.resources.files(__package__) / "templates"
@@ -81,8 +80,8 @@ def write_distribution(name: str, directory: Path) -> list[Path]:
 def _check_name(name: str) -> None:
     wrong = wrong_name(name)
     if wrong is None and not name[-1].isalnum():
-        # Names of distributions must: https://packaging.python.org/en/latest/specifications/name-normalization/
-        wrong = "a name that is part of a distribution's ends with a letter or digit"
+        # A rule for names of distributions: https://packaging.python.org/en/latest/specifications/name-normalization/
+        wrong = "it must end with a letter or digit, as part of the name of a distribution"
     if wrong is not None:
         near = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-").lstrip("0123456789-")
         hint = f" Did you mean {near!r}?" if near and near != name and wrong_name(near) is None else ""

@@ -1,6 +1,6 @@
-"""The directive ``backend-table``: what convhub's own backends can do, from what they declare.
+"""Defines the directive ``backend-table``, a table of what convhub's own backends declare.
 
-It reads `Capabilities`, which needs neither a GPU nor the library that a backend runs on.
+It reads `Capabilities`, which needs neither a GPU nor the library of a backend.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ PARAMETERS = ("stride", "padding", "asymmetric_padding", "dilation", "groups")
 
 
 class BackendTable(SphinxDirective):
-    """A line for each backend; then a table with a column for each, and a row for each thing to know."""
+    """A line for each backend, then a table with a column for each backend and a row for each property."""
 
     def run(self) -> list[nodes.Node]:
-        """Return both as nodes of Sphinx."""
+        """Return both as docutils nodes."""
         return self.parse_text_to_nodes("\n".join(_lines(own_backends())))
 
 
 def own_backends() -> list[Backend]:
-    """Return convhub's own backends, first those that are chosen first."""
+    """Return convhub's own backends, in the order of their preference."""
     found = [backend for backend, _ in plugins.registry(plugins=False).backends.values()]
     return sorted(found, key=lambda b: (-b.preference.get("cpu", -1000), -b.preference.get("cuda", -1000)))
 
@@ -66,7 +66,7 @@ def _mark(is_so: bool) -> str:
 
 
 def _turn(backend: Backend, device: str, backends: list[Backend]) -> str:
-    """Return when a backend is tried on a device, where nobody names one."""
+    """Return the position at which a backend is tried on a device, if none is named."""
     if device not in backend.capabilities.devices:
         return "–"
     if device not in backend.preference:
@@ -81,7 +81,7 @@ def _turn(backend: Backend, device: str, backends: list[Backend]) -> str:
 
 
 def _takes(backend: Backend, dtype: str) -> str:
-    """Return whether a backend takes a dtype, or which of its primitives do."""
+    """Return whether a backend takes a dtype, or the primitives that take it."""
     taking = [name for name in backend.primitives if dtype in backend.capabilities.dtypes_of(name)]
     return _mark(bool(taking)) if len(taking) in (0, len(backend.primitives)) else ", ".join(taking)
 

@@ -1,8 +1,8 @@
-"""The directive ``example``: commands, and what they print when the page is built.
+"""Defines the directive ``example``, which runs commands when the page is built and shows their output.
 
-Each line is a command as one would type it, ``convhub`` or ``python``, with variables of the environment
-before it and, where only some lines matter, ``| grep WORD`` behind it. All run in an empty folder, with no
-configuration. A command ends with the exit code 0, or with that of the option ``ends``.
+Each line is a command as a user types it, ``convhub`` or ``python``, with environment variables before it
+and, if only some lines matter, ``| grep WORD`` after it. All run in an empty folder, without configuration.
+Each command must end with exit code 0, or with that of the option ``ends``.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-#: As wide as a block of code beside the table of contents.
+#: The width of a code block beside the table of contents.
 WIDTH = 84
 
 
 class CommandError(Exception):
-    """A command did not end as it should; the message has what it printed."""
+    """A command ended with the wrong exit code; the message has its output."""
 
 
 class Command(NamedTuple):
-    """A line, taken apart."""
+    """A parsed line."""
 
     variables: dict[str, str]
     words: list[str]
-    only: str | None  # lines with this word
+    only: str | None  # show only lines with this word
 
     @classmethod
     def parse(cls, line: str) -> Command:
-        """Take a line apart as a shell would."""
+        """Parse a line like a shell."""
         variables, words = {}, shlex.split(line)
         while words and "=" in words[0]:
             name, _, value = words.pop(0).partition("=")
@@ -54,7 +54,7 @@ class Example(SphinxDirective):
     option_spec: ClassVar = {"ends": directives.nonnegative_int}
 
     def run(self) -> list[nodes.Node]:
-        """Run them, and return the block."""
+        """Run the commands, and return the block."""
         try:
             ends = self.options.get("ends", 0)
             text = "\n".join(f"$ {line}\n{output(line, ends)}" for line in self.content)
@@ -64,7 +64,7 @@ class Example(SphinxDirective):
 
 
 def output(line: str, ends: int = 0) -> str:
-    """Return what a command prints, standard error included.
+    """Return the output of a command, standard error included.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def output(line: str, ends: int = 0) -> str:
     program, *arguments = command.words
     words = {"convhub": [sys.executable, "-m", "convhub"], "python": [sys.executable]}[program]
     with tempfile.TemporaryDirectory() as folder:
-        # The name of the folder stands in some outputs, and is to be a short one.
+        # Some outputs contain the name of the folder, which should be short.
         here = Path(folder, "project")
         here.mkdir()
         kept = {name: value for name, value in os.environ.items() if not name.startswith("CONVHUB_")}

@@ -1,7 +1,8 @@
-"""The directive ``command``: a command of convhub's program, with all that it takes, from the program itself.
+"""Defines the directive ``command``, which describes a command from the help of the program itself.
 
-``{command} bench`` describes ``convhub bench``; with no argument, ``convhub`` itself. A warning, which is an
-error here, says what no page describes. ``{pytest-options}`` describes what convhub adds to pytest.
+``{command} bench`` describes ``convhub bench``; without an argument, ``convhub`` itself. A warning, which is
+an error in this build, names options that no page describes. ``{pytest-options}`` describes convhub's options
+for pytest.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Command(SphinxDirective):
     optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Return what ``--help`` would say, as nodes of Sphinx."""
+        """Return the content of ``--help`` as docutils nodes."""
         name = self.arguments[0] if self.arguments else ""
         if name and name not in names():
             raise self.error(f"convhub has no command {name!r}; they are {', '.join(names())}")
@@ -39,10 +40,10 @@ class Command(SphinxDirective):
 
 
 class PytestOptions(SphinxDirective):
-    """The options of pytest that the conformance suite adds."""
+    """The options that the conformance suite adds to pytest."""
 
     def run(self) -> list[nodes.Node]:
-        """Return them as nodes of Sphinx."""
+        """Return them as docutils nodes."""
         lines = [*_directive("program", "pytest"), ""]
         for option, settings in pytest_options().items():
             taken = settings.get("metavar", "") if settings.get("action") != "store_true" else ""
@@ -56,7 +57,7 @@ def names() -> list[str]:
 
 
 def parameters(name: str) -> Iterator[tuple[str, str]]:
-    """Yield for each argument and option of a command how it is written, and its help."""
+    """Yield the syntax and the help of each argument and option of a command."""
     command, context = _command(name)
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
@@ -65,7 +66,7 @@ def parameters(name: str) -> Iterator[tuple[str, str]]:
 
 
 def pytest_options() -> dict[str, dict[str, Any]]:
-    """Return what convhub's plugin adds to pytest."""
+    """Return the options that convhub's plugin adds to pytest."""
     added: dict[str, dict[str, Any]] = {}
     group = SimpleNamespace(addoption=lambda option, **settings: added.update({option: settings}))
     parser = SimpleNamespace(getgroup=lambda *_, **__: group, addini=lambda *_, **__: None)
@@ -99,7 +100,7 @@ def _directive(name: str, argument: str, text: str = "") -> list[str]:
 
 
 def options() -> Iterator[tuple[str, str]]:
-    """Yield command and option, in the words of Sphinx, of all that the program takes."""
+    """Yield all pairs of command and option, in Sphinx's notation."""
     for name in ("", *names()):
         for written, _ in parameters(name):
             for option in written.split(", "):
@@ -107,7 +108,7 @@ def options() -> Iterator[tuple[str, str]]:
 
 
 def missing(described: AbstractSet[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Yield the options that are not among those that are described."""
+    """Yield the options that are not in `described`."""
     return (option for option in options() if option not in described)
 
 
@@ -117,7 +118,7 @@ def _check(_: Sphinx, env: BuildEnvironment) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Add the directives, and check when all pages are read."""
+    """Add the directives, and the check that runs when all pages are read."""
     app.add_directive("command", Command)
     app.add_directive("pytest-options", PytestOptions)
     app.connect("env-check-consistency", _check)

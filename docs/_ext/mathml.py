@@ -1,4 +1,4 @@
-"""Formulas as MathML, which browsers draw themselves: no script, no font, nothing to fetch."""
+"""Writes formulas as MathML, which browsers render without a script, a font or a download."""
 
 from __future__ import annotations
 

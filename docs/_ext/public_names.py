@@ -1,4 +1,4 @@
-"""A warning, which is an error here, for each public name that the reference does not have."""
+"""Warns, which is an error in this build, of each public name that the reference does not describe."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 
-#: The modules whose ``__all__`` is promised.
+#: The modules whose ``__all__`` is the public interface.
 MODULES = ("convhub", "convhub.backend", "convhub.hookspecs", "convhub.errors", "convhub.conformance")
 
 
 def missing(modules: Iterable[str], described: AbstractSet[str]) -> Iterator[str]:
-    """Yield the public names of modules that are not among those that are described."""
+    """Yield the public names of modules that are not in `described`."""
     for module in modules:
         for name in importlib.import_module(module).__all__:
             full = f"{module}.{name}"
@@ -26,7 +26,7 @@ def missing(modules: Iterable[str], described: AbstractSet[str]) -> Iterator[str
 
 
 def _is_described_elsewhere(full: str, described: AbstractSet[str]) -> bool:
-    """Return whether a name is another one for a thing that is described, such as ``convhub.errors.X``."""
+    """Return whether an object is described under another name, such as ``convhub.errors.X``."""
     module, _, name = full.rpartition(".")
     thing = getattr(importlib.import_module(module), name)
     others = (other for other in described if other.endswith(f".{name}"))
@@ -44,6 +44,6 @@ def _check(_: Sphinx, env: BuildEnvironment) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Check when all pages are read."""
+    """Add the check that runs when all pages are read."""
     app.connect("env-check-consistency", _check)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

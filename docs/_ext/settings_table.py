@@ -1,6 +1,6 @@
-"""The directive ``settings``: every setting, its environment variable and an example, from the schema.
+"""Defines the directive ``settings``, which lists every setting of the schema with variable and example.
 
-``{backend-options}`` describes the options that convhub's own backends have.
+``{backend-options}`` describes the options of convhub's own backends.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from convhub.config import KEYS, VARIABLES, Settings
 LAYER = "forward_n8c64h56w56_k64r3s3_pad1x1"
 SMALL = "forward_n1c1h4w4_k1r3s3"
 
-#: For each setting a command that shows what it does; its output comes from the build.
+#: For each setting, a command that shows its effect; the build adds its output.
 EXAMPLES = {
     "backend": f"CONVHUB_BACKEND=numpy convhub explain {SMALL}",
     "priority": f"CONVHUB_PRIORITY=naive,numpy convhub explain {SMALL}",
@@ -44,10 +44,10 @@ EXAMPLES = {
 
 
 class SettingsReference(SphinxDirective):
-    """Each setting, with what may stand there, default, meaning, variable and an example."""
+    """Each setting, with its allowed values, default, meaning, variable and an example."""
 
     def run(self) -> list[nodes.Node]:
-        """Return them as nodes of Sphinx."""
+        """Return them as docutils nodes."""
         return self.parse_text_to_nodes("\n".join(_settings()))
 
 
@@ -55,7 +55,7 @@ class BackendOptions(SphinxDirective):
     """The options of convhub's own backends, from the dataclasses that they declare."""
 
     def run(self) -> list[nodes.Node]:
-        """Return them as nodes of Sphinx."""
+        """Return them as docutils nodes."""
         return self.parse_text_to_nodes("\n".join(_options()))
 
 
@@ -89,7 +89,7 @@ def _head(key: str, kind: str, default: Any) -> Iterator[str]:
 
 
 def _written(kind: Any) -> str:
-    """Return a type, or one value of a `Literal`, as people write it."""
+    """Return a readable name of a type, or of one value of a `Literal`."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is dict or kind is dict:
         return "table"

@@ -1,7 +1,7 @@
-"""Links to what is no page of the site lead to one that shows the file; in the repository they are right too.
+"""Makes links to files that are not pages, which work in the repository, lead to pages that show the files.
 
-A link to a file that is a page under another name (`source_pages` in conf.py) leads to that page, and one to
-a folder is its name alone.
+A link to a file that is a page under another name (`source_pages` in conf.py) leads to that page, and a link
+to a folder becomes its name without a link.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ REFTYPE = "source-page"
 
 
 class _LinksOut(SphinxTransform):
-    """Takes links to files that are no pages from Sphinx, which would offer them as downloads."""
+    """Replaces links to files that are not pages, which Sphinx would offer as downloads."""
 
     default_priority = 400
 
@@ -45,18 +45,18 @@ class _LinksOut(SphinxTransform):
             else:
                 refer = nodes.inline()
                 for child in link.children:
-                    child["classes"] = []  # it shall not look like a link
+                    child["classes"] = []  # so that it does not look like a link
             refer["refdoc"] = self.env.docname
             refer.source, refer.line = link.source, link.line
             refer += link.children
             link.replace_self(refer)
 
     def _file(self, link: nodes.Element) -> str | None:
-        """Return the path in the repository of what a link leads to, if that is there and no page."""
+        """Return the path in the repository to which a link leads, if it exists and is not a page."""
         target, root = link["reftarget"].partition("#")[0], _root(self.env)
         if not target or target in self.env.found_docs:
             return None
-        if link.get("refdomain") == "doc":  # MyST has made it a page's name, or an absolute one
+        if link.get("refdomain") == "doc":  # MyST has turned it into the name of a page, or an absolute path
             path = Path(self.env.srcdir, f"{target}.md")
         else:
             path = Path(self.env.relfn2path(target)[1]).resolve()
@@ -93,7 +93,7 @@ def _resolve(app: Sphinx, _: BuildEnvironment, link: nodes.Element, text: nodes.
 
 
 def _pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """Yield a page for each file."""
+    """Yield a page for each linked file."""
     for path in sorted(set().union(*_shown(app.env).values())):
         text = (_root(app.env) / path).read_text(encoding="utf-8")
         code = app.builder.highlighter.highlight_block(text, _language(path), linenos="inline")  # type: ignore[attr-defined]
@@ -119,7 +119,7 @@ def _merge(_: Sphinx, env: BuildEnvironment, __: set[str], other: BuildEnvironme
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Turn links while reading, resolve them and add the pages while writing."""
+    """Replace links while reading; resolve them and add the pages while writing."""
     app.add_config_value("source_pages", {}, "env", dict)
     app.add_transform(_LinksOut)
     app.connect("missing-reference", _resolve)

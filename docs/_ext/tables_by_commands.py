@@ -1,4 +1,4 @@
-"""A title for pages that a command wrote: ``convhub bench --markdown`` begins at the third level."""
+"""Adds a title to pages that ``convhub bench --markdown`` wrote, whose headings begin at the third level."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ def _add_title(_: Sphinx, name: str, source: list[str]) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Look at each page's text before it is parsed."""
+    """Change each page's text before it is parsed."""
     app.connect("source-read", _add_title)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,6 +1,6 @@
-"""Draw design.svg: the way of a call through convhub, from the arguments to the answer.
+"""Draws design.svg: the path of a call through convhub, from the arguments to the result.
 
-``python docs/images/design.py`` writes it again. It is narrow, for phones, and its text is text.
+``python docs/images/design.py`` rewrites it. The picture is narrow, for phones, and its text is SVG text.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def draw() -> str:
         326,
         102,
         "dispatch/choose.py",
-        "a backend that is named is used or refused;",
+        "a backend that is named runs, or is refused;",
         "else policy, measurement, order. Remembered",
     )
     to.arrow((360, 428), (360, 520))
@@ -109,12 +109,10 @@ def draw() -> str:
     to.arrow((60, 446), (60, 376), (92, 376))
     to.box("data", 396, 446, 300, 62)
     to.text(416, 472, "candidates.py", "name")
-    to.text(416, 497, "who can, and why not", "small")
+    to.text(416, 497, "which can run it, or why not", "small")
     to.arrow((660, 446), (660, 376), (628, 376))
 
-    to.step(
-        524, 102, "dispatch/invoke.py", "hands the memory over, without a copy;", "looks at what comes back"
-    )
+    to.step(524, 102, "dispatch/invoke.py", "passes the arrays without a copy;", "checks the result")
     to.arrow((360, 626), (360, 664))
 
     names = ("naive", "numpy", "numba", "torch", "cupy", "yours")
@@ -124,7 +122,7 @@ def draw() -> str:
         to.box("plugin yours" if name == "yours" else "plugin", x, 668, 104, 50)
         to.text(x + 52, 700, name, "name", "middle")
     to.text(360, 752, "forward · grad_input · grad_weight · Capabilities", "", "middle")
-    to.text(360, 782, "plugins/ finds them by entry points, all by the same door", "small", "middle")
+    to.text(360, 782, "plugins/ finds all of them by the same entry points", "small", "middle")
     to.arrow((692, 693), (709, 693), (709, 477), (700, 477))
 
     to.arrow((360, 800), (360, 834))
@@ -132,11 +130,11 @@ def draw() -> str:
     to.text(360, 870, "y, in the library of x", "name", "middle")
     to.box("step", 24, 918, 672, 98)
     to.text(44, 948, "torch/autograd.py", "name")
-    to.text(44, 977, "on the way back: the same Problem, with another of", "small")
-    to.text(44, 1002, "the three primitives; and so on, to any order", "small")
+    to.text(44, 977, "in the backward pass: the same Problem with another", "small")
+    to.text(44, 1002, "of the three primitives; and so on, to any order", "small")
     to.arrow((24, 967), (11, 967), (11, 575), (92, 575))
     to.arrow((570, 863), (640, 863), (640, 914))
-    return to.svg("The way of a call through convhub")
+    return to.svg("The path of a call through convhub")
 
 
 if __name__ == "__main__":

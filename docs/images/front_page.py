@@ -1,6 +1,6 @@
-"""Draw front_page.jpg: a photograph, its edges by direction, and what 3 % of its coefficients rebuild.
+"""Draws front_page.jpg: a photograph, its edges by direction, and what 3 % of its coefficients rebuild.
 
-``python docs/images/front_page.py`` writes it again; it needs convhub[demo].
+``python docs/images/front_page.py`` rewrites the file; it needs convhub[demo].
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def test_a_backend_with_a_hyphen_computes(written, monkeypatch, primitive):
         ("*", "a name has small letters, digits, - and _ only, and begins with a letter."),
         (
             "loops-",
-            "a name that is part of a distribution's ends with a letter or digit. Did you mean 'loops'?",
+            "it must end with a letter or digit, as part of the name of a distribution. … 'loops'?",
         ),
         ("auto", "'auto' means automatic choice, and is no name."),
         (
@@ -124,7 +124,7 @@ def test_it_writes_where_it_is_told_and_over_nothing(run, tmp_path):
     assert "  cd 'a place/convhub-loops'\n" in printed
     file = place / "convhub-loops" / "README.md"
     file.write_text("mine")
-    assert f"the folder {Path('a place/convhub-loops')} is there already" in _refused(run, place)
+    assert f"the folder {Path('a place/convhub-loops')} exists already" in _refused(run, place)
     assert file.read_text() == "mine"
 
 

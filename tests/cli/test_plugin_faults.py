@@ -64,7 +64,7 @@ def test_one_that_computes_wrongly(install, run_json, fault):
     (trouble,) = report["troubles"]
     assert trouble["what"].startswith("backend 'mine' does not compute forward_float64_")
     assert f"{fault.error}: {WHO}" in trouble["what"]
-    assert trouble["remedy"].endswith(f"and tell the makers of {ORIGIN}")
+    assert trouble["remedy"].endswith(f"and report it to the authors of {ORIGIN}")
 
 
 def test_a_name_that_is_taken(install, run, run_json, monkeypatch):

@@ -86,7 +86,7 @@ TABLES = {
     "slower, then faster": ([SAME, SLOWER], [FASTER], 0, "None of 2 is slower by more than 1.25; 0 are"),
     "faster twice": ([SAME, FASTER], [FASTER], 0, "None of 2 is slower by more than 1.25; 1 are faster"),
     "declined now": ([SAME, LOST], None, 1, "1 of 2 are slower"),
-    "fails now": ([SAME, FAILED], None, 1, "Why some do not run any more stands in"),
+    "fails now": ([SAME, FAILED], None, 1, "says why some no longer run."),
     "runs now": ([SAME, NEW], None, 0, "None of 2 is slower"),
     "fails in both": ([SAME, NEITHER], None, 2, "They could not be compared"),
     "nothing runs": ([DECLINED], None, 2, "They could not be compared"),

@@ -61,7 +61,7 @@ def test_the_commands_do_what_the_page_says(folder):
 
 
 def test_the_table_has_every_check():
-    table = PAGE.partition("| check | what it wants |")[2].partition("\n\n")[0]
+    table = PAGE.partition("| check | what it requires |")[2].partition("\n\n")[0]
     assert re.findall(r"^\| ([a-z ]+) \|", table, re.MULTILINE) == list(NAMES)
 
 

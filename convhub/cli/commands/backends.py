@@ -1,4 +1,4 @@
-"""``convhub backends``: what is installed, what it can do, and whether it can run here."""
+"""Implements ``convhub backends``, which lists the installed backends, their abilities and availability."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = ["backends"]
 
 DEVICES = ("cpu", "cuda")
 
-#: What a backend has as its `supports` that gives none.
+#: The default of a backend's `supports`.
 _ALWAYS = next(field.default for field in dataclasses.fields(Backend) if field.name == "supports")
 
 
 def backends(json_file: JsonOption = None) -> None:
     """List the backends, and the plugins that failed to load.
 
-    First come those that are tried where none is named, in that order.
+    The backends that are tried when none is named come first, in that order.
     """
     resolved = config.current()
     registry = current_registry(resolved)
@@ -60,7 +60,7 @@ def backends(json_file: JsonOption = None) -> None:
 
 
 def _order(registry: Registry, resolved: config.Resolved) -> dict[str, list[str]]:
-    """Return for each device type the names that are tried where none is asked for, in order."""
+    """Return for each device type the names that are tried when none is named, in order."""
     return {device: automatic(device, registry, resolved) for device in DEVICES}
 
 
@@ -113,7 +113,7 @@ def _table(registry: Registry, missing: dict[str, str | None]) -> Any:
 
 
 def _limits(registry: Registry) -> Iterator[str]:
-    """Yield what backends do not take, so far as it can be said without a problem."""
+    """Yield the parameters that backends do not take, as far as they are declared."""
     parameters = ("groups", "stride", "dilation", "padding", "asymmetric_padding")
     for name, (backend, _) in registry.backends.items():
         lacks = [word for word in parameters if not getattr(backend.capabilities, word)]
@@ -126,12 +126,12 @@ def _limits(registry: Registry) -> Iterator[str]:
 
 
 def _decides(backend: Backend) -> bool:
-    """Return whether a backend has a `supports` of its own."""
+    """Return whether a backend has its own `supports`."""
     return backend.supports is not _ALWAYS
 
 
 def _dtypes(capabilities: Capabilities) -> str:
-    """Return the dtypes in short: those of all primitives, or of each that differs."""
+    """Return the dtypes in short form: one list for all primitives, or one for each if they differ."""
     each = {primitive: capabilities.dtypes_of(primitive) for primitive in PRIMITIVES}
     if len(set(each.values())) == 1:
         return _short(each["forward"])

@@ -1,4 +1,4 @@
-"""``convhub bench``: how fast a backend is beside torch, or beside another backend."""
+"""Implements ``convhub bench``, which times a backend against torch or another backend."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["EXTRA", "bench"]
 
 EXTRA = "convhub[bench]"
 
-#: Parameters that concern only what is shown and written.
+#: Parameters that concern only the output.
 SHOWING = ("from_file", "layers", "json_file", "plot", "markdown", "save_to")
 #: Parameters that --start takes.
 STARTING = ("start", "problems", "backend", "json_file")
@@ -57,58 +57,61 @@ def bench(
         File, typer.Option(metavar="FILE", help="Layers: a CSV table, or a problem in each line.")
     ] = None,
     dtype: Annotated[
-        str | None, typer.Option(metavar="DTYPE", help="Of layers without one.  [default: float32]")
+        str | None,
+        typer.Option(metavar="DTYPE", help="Dtype of layers without one.  [default: float32]"),
     ] = None,
     primitive: Annotated[
         PrimitiveChoice | None,
         typer.Option(
-            help="What of the layers to time; forward is conv_transpose2d for transposed ones.  "
+            help="The primitive to time; for transposed layers, forward is conv_transpose2d.  "
             "[default: forward]"
         ),
     ] = None,
     classes: Annotated[
         list[str] | None,
-        typer.Option(metavar="CLASS", help="Only these classes of layers, with commas; may be repeated."),
+        typer.Option(metavar="CLASS", help="Only these classes, separated by commas; may be repeated."),
     ] = None,
     device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="Where: cpu, cuda, or one of several GPUs such as cuda:1.")
+        str,
+        typer.Option(metavar="DEVICE", help="Device: cpu, cuda, or one of several GPUs such as cuda:1."),
     ] = "cpu",
-    threads: Annotated[int, typer.Option(metavar="N", min=1, max=1024, help="Of both sides.")] = 1,
+    threads: Annotated[int, typer.Option(metavar="N", min=1, max=1024, help="Threads of each side.")] = 1,
     accuracy: Annotated[
-        AccuracyChoice, typer.Option(help="The setting of convhub.")
+        AccuracyChoice, typer.Option(help="convhub's setting accuracy.")
     ] = AccuracyChoice.standard,
     tf32: Annotated[
         bool, typer.Option("--tf32", help="Let both sides round products of float32 to TF32, on a GPU.")
     ] = False,
     memory: Annotated[
         MemoryChoice,
-        typer.Option(help="Let freed memory stay, or not, or each in turn."),
+        typer.Option(help="Keep freed memory in the process, return it to the system, or time both."),
     ] = MemoryChoice.both,
     quick: Annotated[bool, typer.Option("--quick", help="Two layers of each class, three rounds.")] = False,
     every: Annotated[bool, typer.Option("--all", help="Every layer of each class.")] = False,
     layers: Annotated[
-        bool, typer.Option("--layers", "--verbose", help="List each layer, not only classes.")
+        bool, typer.Option("--layers", "--verbose", help="List each layer, not only the classes.")
     ] = False,
     json_file: JsonOption = None,
     plot: Annotated[File, typer.Option(metavar="FILE", help="Draw a figure: .png, .svg …")] = None,
-    markdown: Annotated[File, typer.Option(metavar="FILE", help="Write tables for the docs there.")] = None,
+    markdown: Annotated[File, typer.Option(metavar="FILE", help="Write the tables as Markdown.")] = None,
     save_to: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Write both there, named by date, chip and dtype; a rerun replaces them."
+            metavar="FOLDER",
+            help="Write JSON and tables there, named by date, chip and dtype; a rerun replaces them.",
         ),
     ] = None,
     start: Annotated[
-        bool, typer.Option("--start", help="Time first calls of new processes, and a tiny call, instead.")
+        bool, typer.Option("--start", help="Instead, time the first calls of new processes, and a tiny call.")
     ] = False,
     from_file: Annotated[
-        File, typer.Option("--from", metavar="FILE", help="Time nothing; show what --json wrote.")
+        File, typer.Option("--from", metavar="FILE", help="Time nothing; show a report that --json wrote.")
     ] = None,
 ) -> None:
-    """Time a backend beside torch, layer by layer.
+    """Time a backend against torch, layer by layer.
 
-    Both sides get the same numbers and as many threads, in one process, in turns. Exit code 1 if they do not
-    agree on a result. Nothing else should run on the machine meanwhile.
+    Both sides get the same numbers and the same number of threads, and take turns in one process. Exit code 1
+    if they do not agree on a result. Nothing else should run on the machine meanwhile.
     """
     for option, file in (("--plot", plot), ("--markdown", markdown)):
         if file is not None:
@@ -140,7 +143,7 @@ def bench(
     from ..bench_choice import chosen_layers, machine_of, settings_on_cpu, settings_on_gpu
 
     where = parse_device(device)
-    # First what is written, then whether this machine can do it.
+    # The command line is checked first, then whether this machine can run it.
     wanted = None if primitive is None else primitive.value
     chosen = chosen_layers(where, problems or [], shapes, dtype, wanted, classes or [], quick, every)
     dtypes = [layer.problem.dtype for layer in chosen]
@@ -168,7 +171,7 @@ def bench(
     )
     machine = machine_of(settings, where)
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    if save_to is not None:  # before minutes have passed
+    if save_to is not None:  # checked before minutes have passed
         check_free(save_to, name_of(today, machine.chip, dtypes, tf32), command)
     report = _timed(chosen, settings, machine, command, today)
     if save_to is not None:
@@ -177,7 +180,7 @@ def bench(
 
 
 def _started(backend: str | None, problems: Sequence[str], json_file: str | None) -> None:
-    """Measure and print what first calls cost."""
+    """Measure and print the times of first calls."""
     from ...bench.start import TINY, measure_start
     from ..start_report import show_start, start_json
 
@@ -193,7 +196,7 @@ def _started(backend: str | None, problems: Sequence[str], json_file: str | None
 
 
 def _check_only(context: typer.Context, allowed: Sequence[str], why: str) -> None:
-    """Refuse, beside --from or --start, what they have no use for."""
+    """Refuse parameters that --from or --start do not use."""
     given = _given(context)
     for parameter in context.command.params:
         if parameter.name not in allowed and given[parameter.name or ""]:
@@ -202,9 +205,9 @@ def _check_only(context: typer.Context, allowed: Sequence[str], why: str) -> Non
 
 
 def _given(context: typer.Context) -> dict[str, bool]:
-    """Return of every parameter whether it stood on the command line."""
+    """Return for every parameter whether it was given on the command line."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
-    # click before 8.2 says so of arguments of which there are none, too.
+    # Before version 8.2, click also says so of arguments without a value.
     empty = {name for name, value in context.params.items() if value is None or value in ((), [])}
     return {
         name: source is not None and source.name == "COMMANDLINE" and name not in empty
@@ -213,7 +216,7 @@ def _given(context: typer.Context) -> dict[str, bool]:
 
 
 def _need(module: str, option: str) -> None:
-    """End the command where a package is not there that `option` needs."""
+    """End the command if a module that `option` needs is not installed."""
     if importlib.util.find_spec(module) is None:
         print_error(f"{option} needs {module}: pip install '{EXTRA}'")
         raise typer.Exit(2)
@@ -240,7 +243,7 @@ def _timed(chosen: Sequence[Layer], settings: Settings, machine: Machine, comman
             "each other, such as torch's, may seem many times slower than they are"
         )
     dtypes = {layer.problem.dtype for layer in chosen}
-    # BLAS has these two; of any other type's arithmetic, and of a GPU's, it would tell nothing.
+    # BLAS has these two types; its peak says nothing about other types, or about a GPU.
     peak_dtype = "float64" if dtypes == {"float64"} else "float32"
     with progress(len(chosen) * len(settings.memory)) as advance:
         rows, peak = run(chosen, settings, peak_dtype="" if machine.gpu else peak_dtype, advance=advance)
@@ -260,7 +263,7 @@ def _save(report: Report, folder: Path, json_file: str | None) -> None:
 
 
 def _command(*arguments: str, **options: object) -> str:
-    """Return the command line that repeats the benchmark; what has its default is left out."""
+    """Return the command line that repeats the benchmark, without options that have their defaults."""
     defaults = {
         "against": "torch",
         "device": "cpu",
@@ -280,7 +283,7 @@ def _command(*arguments: str, **options: object) -> str:
 def _deliver(
     report: Report, layers: bool, json_file: str | None, plot: Path | None, markdown: Path | None
 ) -> None:
-    """Print a report, and write the files that are wanted; first that which cannot be made again."""
+    """Write the requested files and print the report; the JSON first, from which the rest can be made."""
     from ..bench_report import show_report
 
     if json_file is not None:

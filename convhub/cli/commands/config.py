@@ -1,4 +1,4 @@
-"""``convhub config``: each setting's value, and where it came from."""
+"""Implements ``convhub config``, which prints the value and the source of each setting."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _IN_ENVIRONMENT = {key: name for name, key in VARIABLES.items()}
 
 
 def config(json_file: JsonOption = None) -> None:
-    """Print each setting, its source and what may stand there.
+    """Print each setting, its source and its allowed values.
 
-    Settings come, strongest first, from the environment; from convhub.toml, or [tool.convhub] in
+    Settings come, in order of precedence, from the environment; from convhub.toml, or [tool.convhub] in
     pyproject.toml, in this folder or the nearest above it; from the user's convhub.toml; from the defaults.
     In the environment a setting is CONVHUB_ and its name in capitals, as in CONVHUB_BACKEND=numpy.
     """
@@ -47,7 +47,7 @@ def _row(key: str, resolved: Resolved) -> dict[str, Any]:
     value = getattr(resolved.settings, key)
     return {
         "value": value,
-        # What it comes to: "auto" as a number of threads, "64 MiB" as bytes.
+        # The value in use: "auto" as a number of threads, "64 MiB" in bytes.
         "effective": {"threads": resolved.threads, "workspace_limit": resolved.workspace_limit}.get(
             key, value
         ),

@@ -1,4 +1,4 @@
-"""``convhub conformance``: the whole suite on one backend, and a report that can be kept and compared."""
+"""Implements ``convhub conformance``, which runs the suite on one backend and writes and compares reports."""
 
 from __future__ import annotations
 
@@ -25,30 +25,31 @@ File = Path | None
 
 
 def conformance(
-    backend: Annotated[str, typer.Argument(metavar="NAME", help="The backend that is checked.")],
+    backend: Annotated[str, typer.Argument(metavar="NAME", help="The backend to check.")],
     xfails: Annotated[
         File,
-        typer.Option(metavar="FILE.toml", help="Failures that are known; one that passes is an error."),
+        typer.Option(metavar="FILE.toml", help="Known failures; one that passes is an error."),
     ] = None,
     json_file: JsonOption = None,
     junit: Annotated[
-        File, typer.Option(metavar="FILE", help="Write there what machines read that show tests.")
+        File, typer.Option(metavar="FILE", help="Write JUnit XML, for CI systems, to this file.")
     ] = None,
     level: Annotated[
-        LevelChoice, typer.Option(help="Everything, or what finds most faults in a minute.")
+        LevelChoice, typer.Option(help="Run everything, or the part that finds most faults in a minute.")
     ] = LevelChoice.full,
-    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of all random data.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Seed of all random data.")] = 0,
     compare: Annotated[
-        File, typer.Option(metavar="EARLIER.json", help="Say what changed since --json wrote that.")
+        File,
+        typer.Option(metavar="EARLIER.json", help="Print the changes since this report of --json."),
     ] = None,
     processes: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Run that many tests at once; needs pytest-xdist.")
+        int, typer.Option(metavar="N", min=1, help="Run N tests at once; needs pytest-xdist.")
     ] = 1,
 ) -> None:
     """Run the conformance suite on one backend.
 
-    Every promise of convhub.backend is checked, on problems of every kind. No other backend may compute in
-    its place: fallback is off. Exit code 1 if a check fails, if one passes that was expected to fail, or if
+    Every promise of convhub.backend is checked, on problems of every kind. No other backend may compute
+    instead: fallback is off. Exit code 1 if a check fails, if one passes that was expected to fail, or if
     nothing could be checked.
     """
     for module in ("pytest", "hypothesis"):
@@ -66,7 +67,7 @@ def conformance(
     from ..conformance_report import show_comparison, show_report
     from ..conformance_run import run_suite
 
-    # What is wrong is said now, and not after minutes.
+    # Errors are reported now, not after minutes.
     if junit is not None:
         check_writable("--junit", junit)
     if xfails is not None:
@@ -95,7 +96,7 @@ def conformance(
 
 
 def _is_wrong(report: Report, backend: str) -> bool:
-    """Return whether something failed, or nothing was checked, which is said."""
+    """Return whether a check failed, or nothing was checked, which is printed as an error."""
     if not any(tested.checked for tested in report.tested):
         print_error(f"nothing was checked on {backend}")
         return True
@@ -103,7 +104,7 @@ def _is_wrong(report: Report, backend: str) -> bool:
 
 
 def _need(module: str, what: str, package: str) -> None:
-    """End the command where a package is not there."""
+    """End the command if a module is not installed."""
     if importlib.util.find_spec(module) is None:
         print_error(f"{what} needs {module}: pip install '{package}'")
         raise typer.Exit(2)

@@ -1,4 +1,4 @@
-"""``convhub demo``: random layers, a photograph and a network, on every backend that runs here."""
+"""Implements ``convhub demo``, which runs layers, a photograph and a network on every available backend."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXTRA = "convhub[demo]"
 
 def demo(
     output: Annotated[
-        Path, typer.Option(metavar="DIR", file_okay=False, help="Where to put the pictures; made if missing.")
+        Path, typer.Option(metavar="DIR", file_okay=False, help="The folder for pictures, which is created.")
     ] = Path("demo-output"),
 ) -> None:
     """Run random layers, a photograph and a network, with pictures.
@@ -29,6 +29,6 @@ def demo(
         run(output, new_console())
     except ModuleNotFoundError as error:
         if (error.name or "convhub").partition(".")[0] == "convhub":
-            raise  # our own defect, whose report needs the traceback
+            raise  # a defect of convhub, whose report needs the traceback
         print_error(error if EXTRA in str(error) else f"the demo needs {error.name}: pip install '{EXTRA}'")
         raise typer.Exit(2) from error

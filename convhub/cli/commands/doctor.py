@@ -1,4 +1,4 @@
-"""``convhub doctor``: everything that a bug report needs, and what is wrong on this machine."""
+"""Implements ``convhub doctor``, which prints everything that a bug report needs, and what is wrong."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def doctor(json_file: JsonOption = None) -> None:
     """Check this installation, and print what a bug report needs.
 
     Settings and plugins are examined, and each backend runs a small problem. Exit code 1 if something is
-    wrong; what to do about it stands at the end. That a backend is not available
-    on this machine is nothing wrong, unless the configuration names it.
+    wrong; the end of the report says what to do. A backend that is not available on this machine is not an
+    error, unless the configuration names it.
     """
     report = _examine()
     if json_file is not None:
@@ -54,7 +54,7 @@ def _examine() -> Report:
     try:
         resolved = current()
     except ConfigurationError as error:
-        # Which plugins may be loaded is a setting; while settings are wrong, none is.
+        # Settings decide which plugins may be loaded, so none is loaded while settings are wrong.
         remedy = "fix that setting, then run `convhub doctor` again"
         wrong = [Finding(line, remedy) for line in str(error).splitlines()]
         return Report(versions(), _system(), _database(), None, None, {}, wrong)
@@ -66,7 +66,7 @@ def _examine() -> Report:
         *answer_findings(registry, resolved),
         *computing_findings(examined),
     )
-    # One wrong setting may show on each device.
+    # One wrong setting may be found once for each device.
     once = list(dict.fromkeys(findings))
     return Report(versions(), _system(), _database(), resolved, registry, examined, once)
 
@@ -77,7 +77,7 @@ def _examine_backend(registered: RegisteredBackend, resolved: Resolved) -> Exami
         return Examined(registered, False, f"not available: {missing}", [])
     try:
         check_options(current_registry(resolved), resolved)
-    except ConfigurationError:  # every call would be refused for it, and it is among the findings already
+    except ConfigurationError:  # it would refuse every call, and is already a finding
         return Examined(registered, True, "available, but settings are wrong", [])
     try:
         run_options(registered.backend, resolved)
@@ -91,7 +91,7 @@ def _database() -> str:
     try:
         return str(database_path())
     except OSError as error:
-        return f"none, so that `tune` measures in each process: {error}"
+        return f"none, so `tune` measures in each process: {error}"
 
 
 def _system() -> dict[str, str]:

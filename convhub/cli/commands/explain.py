@@ -1,4 +1,4 @@
-"""``convhub explain``: which backend would run a problem, and why each other one would not."""
+"""Implements ``convhub explain``, which shows the backend that would run a problem, and why no other."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ ProblemArgument = typer.Argument(
 def explain(
     problem: Annotated[str, ProblemArgument],
     backend: Annotated[
-        str | None, typer.Option(metavar="NAME", help="As if a call had named this backend.")
+        str | None, typer.Option(metavar="NAME", help="As if the call named this backend.")
     ] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Tell which backend would run PROBLEM, and why no other one.
+    """Show which backend would run PROBLEM, and why each other one would not.
 
     Nothing is computed or measured. Exit code 1 if it would be refused.
     """

@@ -1,4 +1,4 @@
-"""``convhub new-backend``: write a distribution with a backend, to begin from."""
+"""Implements ``convhub new-backend``, which writes a distribution with a backend to start from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["new_backend"]
 def new_backend(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="Of the backend, as users will choose it.", show_default=False),
+        typer.Argument(metavar="NAME", help="Name of the backend, for its users.", show_default=False),
     ],
     directory: Annotated[
         Path,
@@ -25,9 +25,9 @@ def new_backend(
         ),
     ] = Path(),
 ) -> None:
-    """Write a new distribution with a backend on NumPy that passes its tests, to begin from.
+    """Write a new distribution with a NumPy backend that passes its tests, as a starting point.
 
-    It has one file of code, with the three primitives; tests that run the conformance suite; and what is
+    It has one file of code, with the three primitives; tests that run the conformance suite; and all files
     needed to publish it.
     """
     from ...scaffold import write_distribution

@@ -1,4 +1,4 @@
-"""``convhub verify``: the checks of the conformance suite, on one problem or on random ones."""
+"""Implements ``convhub verify``, which runs the suite's checks on one problem or on random ones."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def verify(
     random: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="Check this many random problems that the backend takes instead."
+            metavar="N", min=1, help="Check N random problems that the backend takes, instead of PROBLEM."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of the random problems and data.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Seed of the random problems and data.")] = 0,
     backend: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Check this backend; may be repeated. By default, all available."),
     ] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Check that backends compute PROBLEM, or N random ones, right.
+    """Check that backends compute PROBLEM, or N random problems, correctly.
 
-    Each result is compared with the exact one, under the bound to which the backend's accuracy class is held.
+    Each result is compared with the exact one, under the bound of the backend's accuracy class.
     Exit code 1 if a check fails, or if nothing could be checked.
     """
     if (problem is None) == (random is None):
@@ -72,8 +72,8 @@ def verify(
 
 
 def _drawn(name: str, count: int, seed: int) -> list[Problem]:
-    """Return random problems that a backend takes; where it takes few, fewer, with a warning."""
-    # Imported here, since the other commands need not wait for it.
+    """Return `count` random problems that a backend takes, or fewer with a warning if it takes few."""
+    # Imported here, since the other commands do not need it.
     from ...conformance.calls import refused
     from ...conformance.verify import random_problems
 

@@ -1,4 +1,4 @@
-"""Whether the backend keeps every promise of ``convhub.backend``."""
+"""Checks that the backend keeps every promise of ``convhub.backend``."""
 
 from convhub.conformance import conformance_cases
 

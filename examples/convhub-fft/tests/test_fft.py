@@ -1,4 +1,4 @@
-"""What is this backend's own: its memory, its blocks, its threads, and results that are not finite."""
+"""Tests this backend's own properties: memory, blocks, threads, and results that are not finite."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def operands(problem, seed=0):
 
 
 def by_taps(problem, given):
-    """Return what the definition says, with no transform."""
+    """Return the result by the definition, without a transform."""
     result = np.zeros(problem.result_shape, problem.dtype)
     getattr(taps, f"add_{problem.primitive}")(*given, result, problem, RunOptions())
     return result
@@ -50,7 +50,7 @@ def test_memory_keeps_to_its_limit_in_blocks_of_any_size(problem):
     for limit in (10**7, 10**6, 500_000, 200_000, 60_000):
         options = RunOptions(workspace_limit=limit)
         blocks.add(largest_block(problem, limit))
-        call(problem, given, options)  # what is kept from the first call on
+        call(problem, given, options)  # fills caches that later calls use
         tracemalloc.start()
         result = call(problem, given, options)
         _, peak = tracemalloc.get_traced_memory()

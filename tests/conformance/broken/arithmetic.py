@@ -28,7 +28,7 @@ def _as(dtype, *operands):
 
 @fault(*SUMS, "agrees with torch")
 def float32_inside_float64(right, first, second, bias, problem, options):
-    """Computes float64 and complex128 in half as many bits."""
+    """Computes float64 and complex128 with half as many bits."""
     dtype = NARROWER.get(problem.dtype)
     if dtype is None:
         return right(first, second, bias, problem, options)
@@ -38,7 +38,7 @@ def float32_inside_float64(right, first, second, bias, problem, options):
 
 @fault(*SUMS)
 def sums_in_16_bits(right, first, second, bias, problem, options):
-    """Wrong only for float16 and bfloat16: rounds each partial sum to the type that is stored."""
+    """Wrong only for float16 and bfloat16: rounds each partial sum to the stored type."""
     if problem.dtype not in ("float16", "bfloat16") or problem.macs > WALKED:
         return right(first, second, bias, problem, options)
     total = None
@@ -96,7 +96,7 @@ def long_sums_one_after_another(right, first, second, bias, problem, options):
 
 @fault("complex overflow")
 def complex_sums_times_one(right, first, second, bias, problem, options):
-    """Multiplies complex sums by 1 + 0i in the end, as a BLAS does: infinities make NaN of the other part."""
+    """Multiplies complex sums by 1 + 0i at the end, as a BLAS does: an infinity makes the other part NaN."""
     result = right(first, second, bias, problem, options)
     if not problem.dtype.startswith("complex"):
         return result
@@ -140,7 +140,7 @@ def float16_by_way_of_bfloat16(right, first, second, bias, problem, options):
 
 @fault(*SUMS)
 def bfloat16_cut_off(right, first, second, bias, problem, options):
-    """Wrong only for bfloat16: cuts the last 16 bits of float32 off, where it should round to nearest."""
+    """Wrong only for bfloat16: truncates the last 16 bits of float32 instead of rounding to nearest."""
     if problem.dtype != "bfloat16":
         return right(first, second, bias, problem, options)
     wide = right(widen(first), widen(second), widen(bias), problem.replace(dtype="float32"), options)
@@ -149,7 +149,7 @@ def bfloat16_cut_off(right, first, second, bias, problem, options):
 
 @fault("random data")
 def a_few_bits_lost(right, first, second, bias, problem, options):
-    """Wrong only for float64: multiplies the result by what is 1 but for the last eight bits."""
+    """Wrong only for float64: multiplies the result by a number that is 1 except for the last eight bits."""
     result = right(first, second, bias, problem, options)
     return result * (1 + 2.0**-44) if problem.dtype == "float64" else result
 

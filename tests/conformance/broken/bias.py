@@ -1,4 +1,4 @@
-"""Faults of the bias: added twice, to some images only, in the wrong type, or read as it does not lie."""
+"""Faults of the bias: added twice, to some images only, in the wrong type, or read with a wrong stride."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def bias_of_the_first_group(right, first, second, bias, problem, options):
 
 @fault("positive data", on=ON)
 def bias_in_float16(right, first, second, bias, problem, options):
-    """Rounds the bias to float16, as mixed precision keeps it."""
+    """Rounds the bias to float16, as mixed precision stores it."""
     if bias is not None and bias.dtype.kind in "fc":
         real, imaginary = bias.real.astype(np.float16), bias.imag.astype(np.float16)
         bias = (real + 1j * imaginary if bias.dtype.kind == "c" else real).astype(bias.dtype)

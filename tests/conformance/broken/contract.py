@@ -1,4 +1,4 @@
-"""Faults of form: a result of the wrong type or shape, or that lies as it must not; a refusal too late."""
+"""Faults of form: a result of the wrong type, shape or layout, or a refusal that comes too late."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ANY = ("random data", "public functions")
 
 @fault(*ANY)
 def result_too_wide(right, first, second, bias, problem, options):
-    """Wrong only for float32: returns the float64 in which it adds up."""
+    """Wrong only for float32: returns the float64 in which it sums."""
     result = right(first, second, bias, problem, options)
     return result.astype(np.float64) if problem.dtype == "float32" else result
 
@@ -53,14 +53,14 @@ def batch_of_one_squeezed(right, first, second, bias, problem, options):
 
 
 @fault("random data", "exact integers", on=("forward",))
-def output_size_worked_out_anew(right, x, w, bias, problem, options):
+def output_size_recomputed(right, x, w, bias, problem, options):
     """Wrong only for fewer outputs than fit: returns as many as fit."""
     return right(x, w, bias, problem.replace(output_size=(0, 0)), options)
 
 
 @fault("random data", "exact integers", on=("grad_input", "grad_weight"))
 def result_as_large_as_was_reached(right, first, second, bias, problem, options):
-    """Wrong only where pixels or outputs are left over: returns a result without them."""
+    """Wrong only if pixels or outputs are left over: returns a result without them."""
     result = right(first, second, bias, problem, options)
     full = problem.replace(output_size=(0, 0)).output_size
     return result[..., :-1, :] if full != problem.output_size else result
@@ -74,7 +74,7 @@ def result_is_a_list(right, first, second, bias, problem, options):
 
 @fault("random data", "torch tensors")
 def groups_refused_when_called(right, first, second, bias, problem, options):
-    """Declares groups, and raises when it is given some."""
+    """Declares groups, and raises when it gets some."""
     if problem.groups > 1:
         raise NotImplementedError("groups")
     return right(first, second, bias, problem, options)
@@ -82,7 +82,7 @@ def groups_refused_when_called(right, first, second, bias, problem, options):
 
 @fault("random data")
 def declared_dtype_refused(right, first, second, bias, problem, options):
-    """Declares bfloat16, and raises when it is given some."""
+    """Declares bfloat16, and raises when it gets some."""
     if problem.dtype == "bfloat16":
         raise TypeError("bfloat16")
     return right(first, second, bias, problem, options)

@@ -44,31 +44,31 @@ def moved(problem, **changes):
 
 @wrong_map(*NUMBERS, "adjoint", "agrees with torch")
 def stride_swapped(problem):
-    """Takes the stride of the rows for the columns, and the other way round."""
+    """Uses the stride of the rows for the columns, and vice versa."""
     return moved(problem, stride=problem.stride[::-1])
 
 
 @wrong_map(*NUMBERS)
 def stride_of_the_rows_for_both(problem):
-    """Takes the stride of the rows for both axes."""
+    """Uses the stride of the rows for both axes."""
     return moved(problem, stride=(problem.stride[0],) * 2)
 
 
 @wrong_map(*NUMBERS)
 def dilation_swapped(problem):
-    """Takes the dilation of the rows for the columns, and the other way round."""
+    """Uses the dilation of the rows for the columns, and vice versa."""
     return moved(problem, dilation=problem.dilation[::-1])
 
 
 @wrong_map(*NUMBERS, "adjoint")
 def dilation_ignored(problem):
-    """Takes every dilation for 1."""
+    """Treats every dilation as 1."""
     return moved(problem, dilation=(1, 1))
 
 
 @wrong_map(*NUMBERS)
 def stride_cut_to_the_kernel(problem):
-    """Takes a stride that is larger than the kernel for the kernel's size."""
+    """Replaces a stride that is larger than the kernel with the kernel's size."""
     return moved(problem, stride=tuple(map(min, problem.stride, problem.kernel_size)))
 
 
@@ -77,13 +77,13 @@ def stride_cut_to_the_kernel(problem):
 
 @wrong_map(*NUMBERS, "public functions")
 def padding_mirrored(problem):
-    """Puts the padding of the bottom at the top, and that of the right at the left."""
+    """Swaps the padding of top and bottom, and of left and right."""
     return moved(problem, before=[side[1] for side in problem.padding])
 
 
 @wrong_map(*NUMBERS)
 def padding_swapped(problem):
-    """Puts the padding of the rows at the columns, and the other way round."""
+    """Uses the padding of the rows for the columns, and vice versa."""
     return moved(problem, before=[side[0] for side in problem.padding[::-1]])
 
 
@@ -103,14 +103,14 @@ def border_replicated(problem):
 
 @wrong_map(*NUMBERS)
 def indices_wrap_around(problem):
-    """Reads from the other end of the image what lies on its padding, as negative indices do in Python."""
+    """Reads the padding from the other end of the image, as negative indices do in Python."""
     rows, columns = (positions(problem, axis) % problem.input_size[axis] for axis in (0, 1))
     return right_map(problem)._replace(rows=rows, columns=columns)
 
 
 @wrong_map(*NUMBERS)
 def padding_in_steps_of_dilation(problem):
-    """Multiplies the padding with the dilation."""
+    """Multiplies the padding by the dilation."""
     return moved(
         problem, before=[side[0] * d for side, d in zip(problem.padding, problem.dilation, strict=True)]
     )
@@ -143,7 +143,7 @@ def groups_round_robin(problem):
 
 @wrong_map(*NUMBERS)
 def channels_interleaved(problem):
-    """Takes every groups-th channel for a group, not a block of channels."""
+    """Uses every groups-th channel as a group, not a block of channels."""
     per_group = problem.group_channels[0]
     groups = np.arange(problem.out_channels) // (problem.group_channels[1])
     return right_map(problem)._replace(channels=groups[:, None] + np.arange(per_group) * problem.groups)
@@ -163,7 +163,7 @@ def multiplier_across_channels(problem):
 
 @wrong_map(*NUMBERS, "agrees with torch")
 def kernel_flipped(problem):
-    """Convolves as mathematicians do, with the kernel upside down."""
+    """Convolves in the mathematical sense, with the kernel flipped."""
     return right_map(problem)._replace(weights=right_map(problem).weights[:, ::-1, ::-1])
 
 
@@ -202,19 +202,19 @@ def last_tap_left_out(problem):
 
 @wrong_map(*NUMBERS)
 def pointwise_stride_ignored(problem):
-    """Wrong only for kernels of one weight: takes every pixel, not every stride-th."""
+    """Wrong only for kernels of one weight: uses every pixel, not every stride-th."""
     return moved(problem, stride=(1, 1)) if problem.kernel_size == (1, 1) else right_map(problem)
 
 
 @wrong_map(*NUMBERS)
 def pointwise_padding_ignored(problem):
-    """Wrong only for kernels of one weight: takes them never to be padded."""
+    """Wrong only for kernels of one weight: assumes that there is no padding."""
     return moved(problem, before=(0, 0)) if problem.kernel_size == (1, 1) else right_map(problem)
 
 
 @wrong_map(*NUMBERS)
 def one_row_taken_for_one_column(problem):
-    """Wrong only for kernels of one row or one column: takes the padding of the other axis."""
+    """Wrong only for kernels of one row or one column: uses the padding of the other axis."""
     if 1 not in problem.kernel_size or problem.kernel_size == (1, 1):
         return right_map(problem)
     return moved(problem, before=[side[0] for side in problem.padding[::-1]])

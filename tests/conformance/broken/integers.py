@@ -35,7 +35,7 @@ def int64_in_32_bits(right, first, second, bias, problem, options):
 
 @fault("random data")
 def small_integers_saturate(right, first, second, bias, problem, options):
-    """Wrong only for int8 and uint8: stops at the largest number, where it should wrap around."""
+    """Wrong only for int8 and uint8: saturates at the largest number instead of wrapping around."""
     if problem.dtype not in WIDE:
         return right(first, second, bias, problem, options)
     limits = np.iinfo(problem.dtype)
@@ -48,7 +48,7 @@ def small_integers_saturate(right, first, second, bias, problem, options):
 
 @fault("random data")
 def unsigned_taken_for_signed(right, first, second, bias, problem, options):
-    """Wrong only for uint8: takes what is above 127 for negative, and negative sums for zero."""
+    """Wrong only for uint8: treats numbers above 127 as negative, and negative sums as zero."""
     if problem.dtype != "uint8":
         return right(first, second, bias, problem, options)
     signed = [None if o is None else o.astype(np.int8) for o in (first, second, bias)]

@@ -1,4 +1,4 @@
-"""Faults of memory: strides not minded, operands changed, elements never written, neighbours read."""
+"""Faults of memory: strides ignored, operands changed, elements never written, neighbours read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .faults import fault
 
 @fault("every element")
 def last_row_never_written(right, first, second, bias, problem, options):
-    """Hands back new memory whose last row it has not filled."""
+    """Returns new memory whose last row it has not filled."""
     result = right(first, second, bias, problem, options)
     unfilled = np.empty_like(result)
     unfilled[:, :, :-1] = result[:, :, :-1]
@@ -18,7 +18,7 @@ def last_row_never_written(right, first, second, bias, problem, options):
 
 @fault("every element", on=("grad_weight",))
 def empty_batch_never_written(right, first, second, bias, problem, options):
-    """Wrong only for an empty batch: hands back new memory, since it has nothing to add to it."""
+    """Wrong only for an empty batch: returns uninitialised memory, since it has nothing to add to it."""
     result = right(first, second, bias, problem, options)
     return result if problem.batch else np.empty_like(result)
 
@@ -28,33 +28,33 @@ def empty_batch_never_written(right, first, second, bias, problem, options):
 
 @fault("any layout")
 def strides_of_the_first_operand_ignored(right, first, second, bias, problem, options):
-    """Reads the first operand as it lies, whatever the order of its axes."""
+    """Reads the first operand in memory order, whatever the order of its axes."""
     return right(first.ravel(order="K").reshape(first.shape), second, bias, problem, options)
 
 
 @fault("any layout")
 def strides_of_the_second_operand_ignored(right, first, second, bias, problem, options):
-    """Reads the second operand as it lies, whatever the order of its axes."""
+    """Reads the second operand in memory order, whatever the order of its axes."""
     return right(first, second.ravel(order="K").reshape(second.shape), bias, problem, options)
 
 
 @fault("any layout")
 def strides_without_their_sign(right, first, second, bias, problem, options):
-    """Wrong only for reversed views: takes strides for sizes, which have no sign."""
+    """Wrong only for reversed views: ignores the sign of strides."""
     turned = first[tuple(slice(None, None, -1 if step < 0 else 1) for step in first.strides)]
     return right(turned, second, bias, problem, options)
 
 
 @fault("any layout")
 def broadcast_read_as_dense(right, first, second, bias, problem, options):
-    """Wrong only for broadcast operands: multiplies what a stride of 0 repeats with zero."""
+    """Wrong only for broadcast operands: multiplies the elements that a stride of 0 repeats by zero."""
     repeats = any(step == 0 and size > 1 for step, size in zip(first.strides, first.shape, strict=True))
     return right(first * first.dtype.type(not repeats), second, bias, problem, options)
 
 
 @fault("any layout", "torch tensors")
 def gaps_between_elements_read(right, first, second, bias, problem, options):
-    """Wrong only where elements of a row lie apart: reads what lies between."""
+    """Wrong only if the elements of a row are not adjacent: reads the gaps."""
     if first.ndim == 4 and first.shape[3] > 1 and first.strides[3] == 2 * first.itemsize:
         first = np.lib.stride_tricks.as_strided(first, strides=(*first.strides[:3], first.itemsize))
     return right(first, second, bias, problem, options)
@@ -80,7 +80,7 @@ def read_only_refused(right, first, second, bias, problem, options):
 
 @fault("any layout", "unchanged operands")
 def operand_modified(right, first, second, bias, problem, options):
-    """Adds one to the first operand when it has done."""
+    """Adds one to the first operand at the end."""
     result = right(first, second, bias, problem, options)
     if first.flags.writeable:
         first[:1] += first.dtype.type(1)
@@ -89,7 +89,7 @@ def operand_modified(right, first, second, bias, problem, options):
 
 @fault("unchanged operands")
 def nan_cleaned_in_place(right, first, second, bias, problem, options):
-    """Wrong only for NaN: replaces it in the caller's array when it has done."""
+    """Wrong only for NaN: replaces it in the caller's array at the end."""
     result = right(first, second, bias, problem, options)
     if first.dtype.kind == "f" and first.flags.writeable:
         np.nan_to_num(first, copy=False)
@@ -98,7 +98,7 @@ def nan_cleaned_in_place(right, first, second, bias, problem, options):
 
 @fault("random data", "public functions")
 def result_over_an_operand(right, first, second, bias, problem, options):
-    """Wrong only where both have one shape: writes the result over the first operand."""
+    """Wrong only if both have the same shape: writes the result over the first operand."""
     result = right(first, second, bias, problem, options)
     if result.shape != first.shape or not first.flags.writeable:
         return result
@@ -122,7 +122,7 @@ def behind(array, count):
 
 @fault("any layout")
 def vector_read_past_the_end(right, first, second, bias, problem, options):
-    """Wrong only if NaN lies behind an operand: multiplies it with zero."""
+    """Wrong only if NaN lies behind an operand: multiplies it by zero."""
     result = right(first, second, bias, problem, options)
     result.reshape(-1)[-1:] += (behind(first, 7) * first.dtype.type(0)).sum(dtype=first.dtype)
     return result

@@ -1,4 +1,4 @@
-"""The page of the documentation that says which fault is found by which check."""
+"""Writes the page of the documentation that says which check finds which fault."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ __all__ = ["PATH", "PURPOSES", "first_finder", "render"]
 
 PATH = Path(__file__).parents[3] / "docs" / "conformance-faults.md"
 
-#: Why a check is there that is never the first to find a fault.
+#: The purpose of each check that is never the first to find a fault.
 PURPOSES = {
-    "adjoint": "compares primitives with each other, so that it would find what the oracle has wrong too",
-    "public functions": "runs what users call: convhub's own part too, which computes the gradient of a bias",
-    "torch tensors": "runs it on torch's tensors, dense and strided, and through autograd",
-    "agrees with torch": "is the opinion of others on what a convolution is",
+    "adjoint": "compares primitives with each other, so that it would also find errors of the oracle",
+    "public functions": "runs the functions that users call, with convhub's own part: the gradient of a bias",
+    "torch tensors": "runs them on torch tensors, dense and strided, and through autograd",
+    "agrees with torch": "compares with an independent implementation",
 }
 
-#: Of checks that find a fault and need not, so many are named; of more, their number.
+#: At most this many checks that find a fault without being required to are named; of more, only the number.
 FEW = 4
 
 HEAD = """\
 # What the conformance suite finds
 
-A suite that passes everything proves nothing. convhub's is itself tested: with {faults} backends that have
-one realistic fault each, in as many of the three primitives as can have it ({variants} broken backends in
-all). Every one is found at level *quick*, and the tests say by which check. Backends that are right and built
-in other ways (FFT, one einsum over all windows, tables of indices, compensated sums, sums in twice as many
+A suite that passes everything proves nothing. convhub's suite is itself tested: with {faults} realistic
+faults, each in as many of the three primitives as can have it ({variants} broken backends in
+all). Every one is found at level *quick*, and the tests say by which check. Correct backends that are built
+in other ways (FFT, one einsum over all windows, index tables, compensated sums, sums with twice as many
 bits, loops, torch) pass.
 
-The faults are in `tests/conformance/broken/`, a file for each kind below. This page, and the record that the
-tests compare with, are written by
+The faults are in `tests/conformance/broken/`, in one file for each kind below. This command writes this page,
+and the record with which the tests compare:
 
 ```sh
 PYTHONPATH=tests .venv/bin/python -m conformance.broken.record
@@ -43,47 +43,48 @@ PYTHONPATH=tests .venv/bin/python -m conformance.broken.record
 
 ## Checks
 
-*Must find* counts the faults that a test demands of a check. On the problem where a fault is found first,
-*first* counts those that no earlier check finds there, checks running in this order, and *alone* those that
-no other check does.
+*Must find* counts the faults that a test requires a check to find. On the problem where a fault is found
+first, *first* counts the faults that no earlier check finds, in the order of this table, and *alone* the
+faults that no other check finds.
 
 | check | must find | first | alone |
 | --- | --- | --- | --- |
 {checks}
 
-Some checks are never the first, and have another purpose:
+Some checks are never the first to find a fault, and have another purpose:
 
 {purposes}
 
 ## Faults
 
-A check in **bold** must find the fault in whichever primitive it is, or a test fails; the others find it in
-each primitive too, on the problem that is named. Problems have the names that they have in
+A check in **bold** must find the fault in each of its primitives, or a test fails; the others find it in
+each primitive too, on the named problem. The names of problems are those of
 `convhub/conformance/problems/cases.py`.
 """
 
 TAIL = """
-## No faults
+## Not faults
 
-These look like faults, and are none by the contract of `convhub/backend.py`. No check fails on them.
+These look like faults, but the contract in `convhub/backend.py` allows them. No check fails on them.
 
-| what | in |
+| behaviour | in |
 | --- | --- |
 {tolerated}
 
-## What the suite does not see
+## What the suite does not detect
 
-- Memory that a backend never gives back, settings of the process that it changes, files that it leaves.
-- Writes beyond its own result: only memory around the operands is watched. Guard pages and sanitizers see
+- Memory that a backend never frees, process settings that it changes, files that it leaves behind.
+- Writes outside its own result: only memory around the operands is watched. Guard pages and sanitizers detect
   them.
-- Sizes beyond 2**31 elements, and what shows only above the largest problems tried (some 10**7 products).
-- A fault that a race brings about once in thousands of calls.
-- Results that are subnormal; only operands are. Where an operand that is not finite meets padding, any
-  outcome passes.
-- Time.
+- Sizes beyond 2**31 elements, and faults that occur only above the largest problems of the suite (some 10**7
+  products).
+- Races that cause a fault once in thousands of calls.
+- Subnormal results; only operands are subnormal. If an operand that is not finite meets padding, any outcome
+  passes.
+- Slowness.
 
-The gradient of a bias is computed by convhub, not by backends. The seed's defect there, a constant that is
-right for a gradient of ones, is among the faults as a gradient that takes every `grad_output` for ones.
+The gradient of a bias is computed by convhub, not by backends. The corresponding fault, a constant that is
+right for a gradient of ones, is among the faults above as a gradient that treats every `grad_output` as ones.
 """
 
 

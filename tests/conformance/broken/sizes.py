@@ -21,7 +21,7 @@ def tail_of_vector_dropped(right, first, second, bias, problem, options):
 
 @fault(*NUMBERS)
 def tail_of_grid_dropped(right, first, second, bias, problem, options):
-    """Wrong only where results are no multiple of 128: the last, partial block is never launched."""
+    """Wrong only if the result's size is no multiple of 128: the last, partial block is never launched."""
     result = right(first, second, bias, problem, options)
     result.reshape(-1)[result.size - result.size % 128 :] *= result.size < 128
     return result
@@ -29,7 +29,7 @@ def tail_of_grid_dropped(right, first, second, bias, problem, options):
 
 @fault(*NUMBERS, on=("forward", "grad_input"))
 def columns_past_256_dropped(right, first, second, bias, problem, options):
-    """Wrong only for images wider than 256: one block of threads takes a row."""
+    """Wrong only for images wider than 256: one block of threads computes a row."""
     result = right(first, second, bias, problem, options)
     result[..., 256:] = 0
     return result
@@ -49,7 +49,7 @@ def offsets_in_16_bits(right, first, second, bias, problem, options):
 
 @fault(*NUMBERS)
 def large_ones_wrong(right, first, second, bias, problem, options):
-    """Wrong only above a million products: a block that two threads write is added up twice."""
+    """Wrong only above a million products: a block that two threads write is added twice."""
     result = right(first, second, bias, problem, options)
     if problem.macs > 10**6:
         result[-1, -1, -1, -1] *= 2
@@ -58,7 +58,7 @@ def large_ones_wrong(right, first, second, bias, problem, options):
 
 @fault(*NUMBERS, on=("forward", "grad_input"))
 def images_past_32_dropped(right, first, second, bias, problem, options):
-    """Wrong only for more than 32 images: takes them 32 at a time, and forgets the rest."""
+    """Wrong only for more than 32 images: processes them 32 at a time, and forgets the rest."""
     result = right(first, second, bias, problem, options)
     images = len(result)
     if images > 32:
@@ -68,7 +68,7 @@ def images_past_32_dropped(right, first, second, bias, problem, options):
 
 @fault(*NUMBERS)
 def channels_past_64_dropped(right, first, second, bias, problem, options):
-    """Wrong only for more than 64 channels of the result: what exceeds whole blocks of 16 is not stored."""
+    """Wrong only for more than 64 channels of the result: those beyond whole blocks of 16 are not stored."""
     result = right(first, second, bias, problem, options)
     axis = 0 if problem.primitive == "grad_weight" else 1
     channels = result.shape[axis]
@@ -105,7 +105,7 @@ def empty_batch_refused(right, first, second, bias, problem, options):
 
 @fault("random data", "torch tensors")
 def multiplier_refused(right, first, second, bias, problem, options):
-    """Fails only for depthwise layers with a multiplier: raises what was never written."""
+    """Fails only for depthwise layers with a multiplier: raises NotImplementedError."""
     if 1 < problem.groups == problem.in_channels < problem.out_channels:
         raise NotImplementedError("a multiplier")
     return right(first, second, bias, problem, options)
@@ -113,7 +113,7 @@ def multiplier_refused(right, first, second, bias, problem, options):
 
 @fault(*NUMBERS)
 def one_output_taken_for_a_dense_layer(right, first, second, bias, problem, options):
-    """Wrong only for outputs of one pixel: takes the kernel to cover the image, at its first pixel."""
+    """Wrong only for outputs of one pixel: assumes that the kernel covers the image from its first pixel."""
     if problem.output_size != (1, 1) or problem.input_size == problem.kernel_size:
         return right(first, second, bias, problem, options)
     return np.zeros_like(right(first, second, bias, problem, options))

@@ -16,7 +16,7 @@ def _is_float(problem):
 
 @fault("nonfinite")
 def nan_swallowed(right, first, second, bias, problem, options):
-    """Takes NaN for zero."""
+    """Treats NaN as zero."""
     if _is_float(problem):
         first, second = (np.where(np.isnan(o), np.zeros_like(o), o) for o in (first, second))
     return right(first, second, bias, problem, options)
@@ -24,7 +24,7 @@ def nan_swallowed(right, first, second, bias, problem, options):
 
 @fault("nonfinite")
 def nan_lost_in_a_maximum(right, first, second, bias, problem, options):
-    """Bounds the result by a comparison, which NaN never passes, so that it becomes the bound."""
+    """Bounds the result by a comparison, which NaN never passes, so that NaN becomes the bound."""
     result = right(first, second, bias, problem, options)
     if _is_float(problem):
         result = np.where(np.abs(result) < np.inf, result, np.zeros_like(result))
@@ -49,7 +49,7 @@ def nan_everywhere(right, first, second, bias, problem, options):
 
 @fault("exact integers")
 def subnormals_flushed(right, first, second, bias, problem, options):
-    """Takes subnormal operands for zero, as processors do that are told to be fast."""
+    """Treats subnormal operands as zero, as processors do in flush-to-zero mode."""
     if not _is_float(problem):
         return right(first, second, bias, problem, options)
     return right(_flushed(first, problem), _flushed(second, problem), bias, problem, options)
@@ -70,7 +70,7 @@ def _smallest_normal(dtype):
 
 @fault("exact integers")
 def small_results_flushed(right, first, second, bias, problem, options):
-    """Wrong only for float32 and float64: takes results below 1e-8 for noise, and makes them zero."""
+    """Wrong only for float32 and float64: treats results below 1e-8 as noise, and makes them zero."""
     result = right(first, second, bias, problem, options)
     if problem.dtype in ("float32", "float64"):
         result[np.abs(result) < 1e-8] = 0

@@ -12,7 +12,7 @@ from .faults import fault
 
 @fault("no stale state", "every element", remembers=True)
 def stale_scratch():
-    """Adds to a buffer that still holds the result of the call before."""
+    """Adds to a buffer that still holds the result of the previous call."""
     buffers = {}
 
     def run(right, first, second, bias, problem, options):
@@ -50,7 +50,7 @@ def operand_packed_once():
 
 @fault("no stale state", remembers=True)
 def operand_packed_by_address():
-    """Keeps the second operand by its address, and does not see that its numbers have changed."""
+    """Keeps the second operand by its address, and does not notice that its numbers have changed."""
     packed = {}
 
     def run(right, first, second, bias, problem, options):
@@ -77,7 +77,7 @@ def second_call_wrong():
 
 @fault("positive data", "no stale state", on=("forward", "grad_input"), remembers=True)
 def plan_keeps_the_first_bias():
-    """Plans the first call of a problem, and keeps whether that had a bias."""
+    """Plans the first call of a problem, and remembers whether that had a bias."""
     plans = {}
 
     def run(right, first, second, bias, problem, options):
@@ -89,7 +89,7 @@ def plan_keeps_the_first_bias():
 
 @fault("no stale state", on=("grad_weight",), remembers=True)
 def nan_stays_in_the_accumulator():
-    """Clears its accumulator by multiplying with zero, which NaN survives."""
+    """Clears its accumulator by multiplying by zero, which NaN survives."""
     accumulators = {}
 
     def run(right, dy, x, bias, problem, options):
@@ -103,7 +103,7 @@ def nan_stays_in_the_accumulator():
 
 @fault("no stale state", "every element", remembers=True)
 def order_of_sums_changes():
-    """Wrong only for floats: adds up in an order that differs from call to call, without saying so."""
+    """Wrong only for floats: sums in an order that differs from call to call, without declaring it."""
     count = itertools.count()
 
     def run(right, first, second, bias, problem, options):

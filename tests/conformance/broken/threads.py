@@ -1,4 +1,4 @@
-"""Faults of threads and processes: races, sums split by threads, workers that a fork does not take along."""
+"""Faults of threads and processes: races, sums split by threads, workers that do not survive a fork."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def scratch_shared_by_callers():
 
 @fault("many callers", remembers=True)
 def table_seen_before_it_is_filled():
-    """Puts a table into a cache, and fills it then, when another thread may have found it."""
+    """Puts a table into a cache before filling it, when another thread may already read it."""
     tables = {}
 
     def run(right, first, second, bias, problem, options):
@@ -85,7 +85,7 @@ def update_lost(right, first, second, bias, problem, options):
 
 @fault("any thread count")
 def rows_left_over_by_threads(right, first, second, bias, problem, options):
-    """Wrong only for more threads than divide the rows: each takes as many, and the rest is nobody's."""
+    """Wrong only if the rows are not a multiple of the threads: no thread computes the remaining rows."""
     result = right(first, second, bias, problem, options)
     rows = result.shape[2]
     result[:, :, rows - rows % options.threads :] = 0
@@ -94,7 +94,7 @@ def rows_left_over_by_threads(right, first, second, bias, problem, options):
 
 @fault("after fork", remembers=True)
 def workers_of_another_process():
-    """Wrong only after a fork: its threads have stayed behind."""
+    """Wrong only after a fork: the child has no worker threads."""
     owner = []
 
     def run(right, first, second, bias, problem, options):

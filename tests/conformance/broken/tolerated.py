@@ -19,7 +19,7 @@ def zeros_negative(right, first, second, bias, problem, options):
 
 @fault(on=("forward",))
 def zero_weights_skipped(right, x, w, bias, problem, options):
-    """Leaves weights of zero out, so that NaN times zero is nothing: sparse kernels do."""
+    """Skips weights of zero, so that NaN times zero adds nothing, as sparse kernels do."""
     if not w.size or w.all():
         return right(x, w, bias, problem, options)
     clean = np.where(np.isfinite(x), x, np.zeros_like(x))
@@ -33,7 +33,7 @@ def zero_weights_skipped(right, x, w, bias, problem, options):
 
 @fault()
 def unsigned_read_as_signed(right, first, second, bias, problem, options):
-    """Adds up uint8 as int8: the last eight bits, which are the result, are the same."""
+    """Sums uint8 as int8: the last eight bits, which are the result, are the same."""
     if problem.dtype != "uint8":
         return right(first, second, bias, problem, options)
     signed = [None if o is None else o.astype(np.int8) for o in (first, second, bias)]
@@ -42,7 +42,7 @@ def unsigned_read_as_signed(right, first, second, bias, problem, options):
 
 @fault()
 def float64_rounded_twice(right, first, second, bias, problem, options):
-    """Adds float16 up in float64, and rounds to float32 on the way back."""
+    """Sums float16 in float64, and rounds to float32 before float16."""
     if problem.dtype != "float16":
         return right(first, second, bias, problem, options)
     wide = [None if o is None else o.astype(np.float64) for o in (first, second, bias)]
@@ -51,7 +51,7 @@ def float64_rounded_twice(right, first, second, bias, problem, options):
 
 @fault(on=("forward",))
 def padding_multiplied_with_weights(right, x, w, bias, problem, options):
-    """Multiplies zeros of the padding with NaN in a weight: which the contract leaves open."""
+    """Multiplies zeros of the padding by NaN in a weight, which the contract leaves open."""
     result = right(x, w, bias, problem, options)
     if problem.padding == ((0, 0), (0, 0)) or numpy_dtype(problem.dtype).kind in "iu" or np.isfinite(w).all():
         return result

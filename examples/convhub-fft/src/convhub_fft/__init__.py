@@ -1,22 +1,23 @@
-"""The backend ``fft``: convolution as products of spectra, by scipy.fft; for large kernels.
+"""Defines the backend ``fft``: convolution as products of spectra, by scipy.fft, for large kernels.
 
-A kernel of R by S costs a direct convolution R · S products an output; here it costs one for each frequency,
-and transforms that hardly depend on its size. Where one transform takes more than the sums themselves, as it
-does for small kernels and for few outputs, these are made tap by tap. `convhub explain` tells which.
+A direct convolution with a kernel of R by S takes R · S products per output; this one takes one for each
+frequency, and transforms that hardly depend on the size of the kernel. If one transform takes more operations
+than the sums themselves, as for small kernels and few outputs, the sums are computed tap by tap.
+`convhub explain` shows which.
 
 Accuracy
     ``normwise``: a transform mixes all pixels of an image, so that rounding errors of the largest ones reach
-    all others. Transforms are in float64, for float32 too. Taps are ``componentwise``, and run where accuracy
-    is to be strict. They add the sums of images one after another, so that ``long_sums`` is False.
-Not finite
-    A transform would spread one NaN over the whole image, so images whose results are not finite are summed
-    again tap by tap, many times slower; so is what overflows in a spectrum, and not in its result.
+    all others. Transforms use float64, for float32 too. Taps are ``componentwise``, and run if accuracy is
+    ``"strict"``. They add the sums of images one after another, so ``long_sums`` is False.
+Values that are not finite
+    A transform would spread one NaN over the whole image, so images whose results are not finite are
+    recomputed tap by tap, many times slower; so are images that overflow only in a spectrum.
 Memory
-    At most ``options.workspace_limit`` beyond operands and result. Where not even the spectra of one image
-    and kernel fit, everything is summed tap by tap, which takes a row of all channels at the least.
+    At most ``options.workspace_limit`` beyond operands and result. If not even the spectra of one image and
+    kernel fit, everything is summed tap by tap, which needs at least one row of all channels.
 Threads
     ``options.threads`` for transforms and products of spectra. Sums by taps are products of NumPy's BLAS,
-    which has threads of its own. The bits do not depend on how many there are.
+    which has its own threads. The bits do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ __all__ = ["convhub_backends", "convhub_contract"]
 convhub_contract = 1
 
 
-# scipy takes a while to import, so it waits for the first call.
+# scipy is imported at the first call, since its import is slow.
 
 
 def forward(x: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions) -> Array:
@@ -53,14 +54,14 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> A
 
 
 def algorithm(problem: Problem, options: RunOptions) -> str:
-    """Name what runs, ``fft`` or ``taps``; see `convhub_fft.plan`."""
+    """Return the name of the algorithm that runs, ``fft`` or ``taps``; see `convhub_fft.plan`."""
     from .plan import plan_of
 
     return "fft" if plan_of(problem, options) is not None else "taps"
 
 
 def accuracy(problem: Problem, options: RunOptions) -> Accuracy:
-    """Return the accuracy class of what runs."""
+    """Return the accuracy class of the algorithm that runs."""
     return "normwise" if algorithm(problem, options) == "fft" else "componentwise"
 
 

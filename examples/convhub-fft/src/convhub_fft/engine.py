@@ -1,4 +1,4 @@
-"""The three primitives as products of spectra.
+"""Computes the three primitives as products of spectra.
 
 By the convolution theorem, with X the spectra of images and their phases, W of kernels and D of ``dy``, as
 matrices at each frequency::
@@ -7,8 +7,8 @@ matrices at each frequency::
     DX = D · W          sums over output channels
     DW = D*ᵀ · X        sums over images
 
-The conjugates, W* and D*, make correlations of what would be convolutions. Results are made block by block,
-so that memory keeps to its limit. What is not finite then is summed again, tap by tap.
+The conjugates, W* and D*, make these correlations instead of convolutions. Results are computed block by
+block, so that memory stays within its limit. Results that are not finite are recomputed tap by tap.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> A
 
 
 def _left_over(result: Array, plan: Plan | None) -> list[slice]:
-    """Return what of the first axis is to be summed tap by tap: all, or what is not finite."""
+    """Return the parts of the first axis to sum tap by tap: all without a plan, else those not finite."""
     every = [slice(n, n + 1) for n in range(len(result))]
     return [n for n in every if plan is None or not np.isfinite(result[n]).all()]
 
@@ -86,8 +86,8 @@ def _with_bias(result: Array, bias: Array | None) -> Array:
     return result
 
 
-# Each of these writes to its third argument, and wants it zero: no window may reach some of the pixels, and
-# there may be no images.
+# Each of these writes to its third argument, which must be zero: there may be pixels that no window reaches,
+# and there may be no images.
 
 
 def transform_forward(x: Array, w: Array, y: Array, problem: Problem, plan: Plan, threads: int) -> None:

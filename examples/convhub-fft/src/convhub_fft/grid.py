@@ -6,10 +6,10 @@ pixel from the a-th on::
 
     y[p] = Σ_a Σ_i  w_a[i] · x_a[p + i]
 
-So phases are channels, over which a plain convolution sums. Phases that no tap meets are left out, and each
-pixel that is used lies in one phase only, which makes the way back, of gradients, as easy.
+So phases become channels, over which a plain convolution sums. Phases that no tap meets are left out, and
+each used pixel lies in one phase only, so that gradients are computed the same way.
 
-As a cyclic correlation of `length` elements it is right for p < output_size: p + i never reaches the end.
+A cyclic correlation of `length` elements is right for p < output_size, since p + i never reaches the end.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class Axis(NamedTuple):
     Parameters
     ----------
     phase, offset : ndarray of int
-        Of each tap of the kernel: which of the phases it meets, and where in it.
+        For each tap of the kernel, the phase that it meets, and its position in that phase.
     pixels : tuple of (slice, slice)
-        Of each phase: places on the grid, and the pixels of the image (without its padding) that lie there.
+        For each phase, places on the grid, and the pixels of the image (without its padding) that lie there.
     length : int
-        Of the grid, and of the transform.
+        The length of the grid, and of the transform.
     """
 
     phase: Array
@@ -68,7 +68,7 @@ class Grid(NamedTuple):
 
     @property
     def phases(self) -> tuple[int, int]:
-        """How many phases there are on each axis."""
+        """The number of phases on each axis."""
         return len(self.rows.pixels), len(self.columns.pixels)
 
     @property
@@ -113,8 +113,8 @@ def _pixels(phase: int, size: int, used: int, stride: int, before: int) -> tuple
     return slice(place, place + count), slice(pixel, pixel + (count - 1) * stride + 1, stride)
 
 
-# On the grid its axes come first, so that spectra are stacks of matrices as they lie; then come the groups,
-# and the two axes that a product joins. The phases go with the input channels. Everything is float64 there.
+# Arrays on the grid have its axes first, so that spectra are stacks of matrices without a copy; then come the
+# groups, and the two axes of a matrix product. The phases belong to the input channels. All are float64.
 
 
 def by_group(array: Array, axis: int, groups: int) -> Array:

@@ -1,4 +1,4 @@
-"""Decides whether transforms are worth while for a problem, and how much is transformed at once."""
+"""Decides whether transforms pay for a problem, and how much is transformed at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPECTRUM_ITEM = 16
 
 
 class Block(NamedTuple):
-    """How many groups are worked on at once, and of each how many images, input and output channels."""
+    """The number of groups computed at once, and of images, input and output channels of each group."""
 
     groups: int
     images: int
@@ -40,8 +40,8 @@ class Plan(NamedTuple):
 def plan_of(problem: Problem, options: RunOptions) -> Plan | None:
     """Return how to compute a problem by transforms, or None where it is to be summed tap by tap.
 
-    It is where one transform takes more operations than the sums for an image and a kernel, where the spectra
-    of these take more memory than there may be, and where accuracy is to be strict.
+    It is None if one transform takes more operations than the sums for an image and a kernel, if their
+    spectra take more memory than allowed, and if accuracy is ``"strict"``.
     """
     if options.accuracy == "strict" or _sums(problem) < _transform(grid_of(problem)):
         return None
@@ -50,12 +50,12 @@ def plan_of(problem: Problem, options: RunOptions) -> Plan | None:
 
 
 def _sums(problem: Problem) -> int:
-    """Return how many products there are of one input channel and one output channel of an image."""
+    """Return the number of products of one input channel and one output channel of an image."""
     return math.prod(problem.output_size) * math.prod(problem.kernel_size)
 
 
 def _transform(grid: Grid) -> float:
-    """Return about how many operations the transforms of a channel's phases take."""
+    """Return approximately how many operations the transforms of a channel's phases take."""
     points = math.prod(grid.shape)
     return math.prod(grid.phases) * points * math.log2(points)
 
@@ -63,7 +63,7 @@ def _transform(grid: Grid) -> float:
 def largest_block(problem: Problem, limit: int) -> Block | None:
     """Return the largest block whose spectra keep to a limit of bytes, or None if not even the smallest does.
 
-    Groups are divided first, since nothing of one is needed for another; then whichever part is largest.
+    Groups are divided first, since they share no data; then the largest of the other parts.
     """
     grid, G = grid_of(problem), problem.groups
     block = Block(G, max(1, problem.batch), problem.in_channels // G, problem.out_channels // G)
@@ -76,7 +76,7 @@ def largest_block(problem: Problem, limit: int) -> Block | None:
 
 
 def _bytes(block: Block, grid: Grid) -> int:
-    """Return what the three spectra of a block take, and their transforms meanwhile."""
+    """Return the bytes of the three spectra of a block, and of their transforms."""
     height, width = grid.shape
     inputs = block.inputs * math.prod(grid.phases)
     spectra = block.images * inputs + block.outputs * inputs + block.images * block.outputs

@@ -1,4 +1,4 @@
-"""Transforms of what lies on a grid, and the products of spectra."""
+"""Transforms arrays on a grid, and multiplies spectra."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from .plan import cut
 
 __all__ = ["from_spectrum", "multiply_add", "quiet", "spectrum"]
 
-#: Of a product of complex matrices. Up to this many OpenBLAS stays on the thread that calls (see its
-#: interface/gemm.c), so that no more threads work than `RunOptions.threads` allows.
+#: The most multiplications in one product of complex matrices. Up to this number OpenBLAS stays on the
+#: calling thread (see its interface/gemm.c), so that no more threads run than `RunOptions.threads` allows.
 MOST_MULTIPLICATIONS = 2**15
 
 
 def quiet() -> np.errstate:
-    """Return a context without warnings: what is not finite is summed again, tap by tap, and may warn."""
+    """Return a context without warnings, since results that are not finite are recomputed, and warn then."""
     return np.errstate(over="ignore", invalid="ignore")
 
 
 def spectrum(laid: Array, threads: int) -> Array:
-    """Return the transform of real numbers on a grid, what follows its groups as matrices."""
+    """Return the transform of real numbers on a grid, with the axes after the groups as matrices."""
     transformed = fft.rfft2(laid, axes=(0, 1), workers=threads)
     return transformed.reshape(*transformed.shape[:4], -1)
 
 
 def from_spectrum(product: Array, shape: tuple[int, int], threads: int) -> Array:
-    """Return the numbers on a grid of `shape` whose spectrum is `product`, which is lost."""
+    """Return the numbers on a grid of `shape` whose spectrum is `product`, which is overwritten."""
     return fft.irfft2(product, s=shape, axes=(0, 1), workers=threads, overwrite_x=True)
 
 
@@ -41,7 +41,7 @@ def multiply_add(total: Array | None, a: Array, b: Array, threads: int) -> Array
     pieces = cut(b.shape[-1], max(1, MOST_MULTIPLICATIONS // (a.shape[-2] * terms)))
 
     def multiply(rows: slice) -> None:
-        with quiet():  # threads do not inherit it
+        with quiet():  # threads do not inherit this context
             if terms == 1:
                 np.multiply(a[rows], b[rows], out=products[rows])
             else:

@@ -1,8 +1,8 @@
-"""The three primitives as sums over the taps of the kernel, each a matrix product.
+"""Computes the three primitives as sums over the taps of the kernel, each a matrix product.
 
-For what transforms cannot do, or not well; see `convhub_fft.plan`. An image is worked on in bands of output
-rows, as high as memory allows, a single row at the least. Taps on the padding are left out, so that a NaN
-reaches the outputs whose window holds it, and no other.
+This is for problems that transforms cannot compute, or not well: see `convhub_fft.plan`. An image is
+processed in bands of output rows, as high as memory allows, at least a single row. Taps on the padding are
+left out, so that a NaN reaches the outputs whose window holds it, and no other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Place = tuple[int, int, tuple[slice, slice], tuple[slice, slice]]
 
 
 def add_forward(x: Array, w: Array, y: Array, problem: Problem, options: RunOptions) -> None:
-    """Add to ``y`` what images ``x`` give; both may be fewer images than the problem has."""
+    """Add the result of images ``x`` to ``y``; both may have fewer images than the problem."""
     w = by_group(w, 0, problem.groups)
     for x_n, y_n in _images(x, y, problem):
         for r, s, outputs, pixels in _places(problem, options):
@@ -32,7 +32,7 @@ def add_forward(x: Array, w: Array, y: Array, problem: Problem, options: RunOpti
 
 
 def add_grad_input(dy: Array, w: Array, dx: Array, problem: Problem, options: RunOptions) -> None:
-    """Add to ``dx`` what images ``dy`` give; both may be fewer images than the problem has."""
+    """Add the result of images ``dy`` to ``dx``; both may have fewer images than the problem."""
     w = by_group(w, 0, problem.groups).swapaxes(1, 2)
     for dy_n, dx_n in _images(dy, dx, problem):
         for r, s, outputs, pixels in _places(problem, options):
@@ -42,7 +42,7 @@ def add_grad_input(dy: Array, w: Array, dx: Array, problem: Problem, options: Ru
 
 
 def add_grad_weight(dy: Array, x: Array, dw: Array, problem: Problem, options: RunOptions) -> None:
-    """Add to ``dw`` what images ``dy`` and ``x`` give."""
+    """Add the result of images ``dy`` and ``x`` to ``dw``."""
     dw = by_group(dw, 0, problem.groups)
     for dy_n, x_n in _images(dy, x, problem):
         for r, s, outputs, pixels in _places(problem, options):
@@ -57,7 +57,7 @@ def _images(one: Array, other: Array, problem: Problem) -> Iterator[tuple[Array,
 
 
 def _places(problem: Problem, options: RunOptions) -> Iterator[Place]:
-    """Yield the taps, once for each band, with the outputs that they serve and the pixels that they take."""
+    """Yield the taps, once for each band, with their outputs and the pixels that they multiply."""
     P, Q = problem.output_size
     row = Q * (problem.in_channels + problem.out_channels) * np.dtype(problem.dtype).itemsize
     for band in cut(P, max(1, options.workspace_limit // row)):
@@ -70,7 +70,7 @@ def _places(problem: Problem, options: RunOptions) -> Iterator[Place]:
 
 
 def _meeting(problem: Problem, axis: int, tap: int, outputs: slice) -> tuple[slice, slice]:
-    """Return which of some outputs a tap serves along an axis, and the pixels that it takes for them."""
+    """Return the outputs to which a tap contributes along an axis, and the pixels that it multiplies."""
     stride, shift = problem.stride[axis], tap * problem.dilation[axis] - problem.padding[axis][0]
     first = max(outputs.start, -(shift // stride))
     last = min(outputs.stop, (problem.input_size[axis] - 1 - shift) // stride + 1)
