@@ -12,9 +12,9 @@ from .. import config
 from ..dispatch.candidates import availability
 from ..problem import Problem
 from ..reference.bounds import LONG
+from ..reference.operands import operands
 from .calls import compute, refused, registered
 from .problems import cases
-from .problems.data import operands
 from .trial import Trial
 from .verify import Finding
 

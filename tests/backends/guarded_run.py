@@ -17,7 +17,7 @@ from convhub_numba import backend
 from guarded_cases import Case, cases
 from guarded_memory import FILLING, MODES, Memory, guarded
 
-from convhub.arrays import numpy_dtype
+from convhub.reference.operands import fill
 
 Allocate = Callable[[Any, Any], np.ndarray]
 
@@ -70,7 +70,7 @@ def operands_of(case: Case, generator: np.random.Generator) -> list[np.ndarray]:
     shapes = problem.operand_shapes
     if problem.primitive != "grad_weight":
         shapes = (*shapes, problem.result_shape[1:2])
-    return [generator.standard_normal(shape).astype(numpy_dtype(problem.dtype)) for shape in shapes]
+    return [fill(generator, shape, problem.dtype, "normal") for shape in shapes]
 
 
 def faults(case: Case, mode: str, layout: Any, given: list[np.ndarray], expected: np.ndarray) -> list[str]:

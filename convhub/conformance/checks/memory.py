@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from ...arrays import numpy_dtype
+from ...reference.operands import operands
 from ...reference.oracle import Array, Operands
 from ..calls import compute, registered, settings
-from ..problems.data import operands
 from ..problems.layouts import BUILDERS, View, broadcast, broadcast_values
 from ..trial import CheckFailure, Trial
 from .numbers import judge

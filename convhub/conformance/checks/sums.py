@@ -17,10 +17,10 @@ import numpy as np
 from ...arrays import numpy_dtype
 from ...problem import Problem
 from ...reference.bounds import LONG, bound, worst
+from ...reference.operands import operands
 from ...reference.oracle import Array, Exact, Operands
 from ...reference.samples import choose_elements, greatest_magnitude, recompute
 from ..calls import compute, registered
-from ..problems.data import operands
 from ..trial import Skip, Trial
 from .numbers import accuracy, check_form, within
 

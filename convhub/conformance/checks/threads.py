@@ -14,9 +14,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...reference.operands import operands
 from ...reference.oracle import Array, Operands
 from ..calls import compute, refused, settings
-from ..problems.data import operands
 from ..trial import CheckFailure, Skip, Trial
 from .memory import same_bits
 from .numbers import judge
