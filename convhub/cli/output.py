@@ -22,6 +22,7 @@ from .narrow import fitted
 
 __all__ = [
     "FULL",
+    "SHOWN",
     "drop_output",
     "exit_code",
     "listed",
@@ -30,6 +31,7 @@ __all__ = [
     "print_error",
     "print_warning",
     "show",
+    "show_rest",
     "unbroken",
     "words_of",
     "write",
@@ -37,6 +39,9 @@ __all__ = [
 
 #: Wider than any line; rich breaks lines of what is not a terminal at 80 columns otherwise.
 UNBROKEN = 100_000
+
+#: Of failures, of reasons to skip and the like, this many are shown; JSON has them all.
+SHOWN = 10
 
 #: Of a device or a file: that nothing more can be written there.
 FULL = {errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EBADF, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -84,6 +89,12 @@ def show(*parts: RenderableType) -> None:
                 console.print(piece, crop=False)
     # Rich fills the last column up with blanks; the longest reason would make every line as long.
     write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+def show_rest(count: int, what: str) -> None:
+    """Print how many of `count` things were not shown, since no more than `SHOWN` are."""
+    if count > SHOWN:
+        show(f"... and {count - SHOWN} more {what}; --json has all")
 
 
 def write(text: str) -> None:
