@@ -117,7 +117,7 @@ numpydoc_validation_checks = {
 # What is no function or class has no docstring that Python keeps; Sphinx reads it from the source.
 numpydoc_validation_exclude = {
     r"convhub\.backend\.(CONTRACT|Accuracy|Answer|Array|ArrayLibrary)$",
-    r"convhub\.typing\.(Array|Steps|Padding|Mask)$",
+    r"convhub\.typing\.(Array|ArrayT|Steps|Padding|Mask)$",
 }
 
 nitpicky = True
