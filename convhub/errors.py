@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 
-#: Of a value that is refused a message repeats so many characters, and of a plugin's text so many.
+#: The most characters that a message repeats of a value that is refused, and of a plugin's text.
 VALUE_LIMIT = 60
 TEXT_LIMIT = 1000
 
@@ -99,7 +99,7 @@ class UnsupportedProblemError(BackendError):
 
 
 class OutOfMemoryError(BackendError, MemoryError):
-    """There is too little memory for this problem, on a device or, as torch says it, at all."""
+    """There is too little memory for this problem, on a device or on the host."""
 
 
 class PluginError(UnknownBackendError):
@@ -156,7 +156,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def slips(one: str, other: str) -> int:
     """Return how many letters must be added, left out, changed or exchanged with the next, one after another.
 
-    That is the optimal string alignment distance, which counts an exchange as one slip where Levenshtein's
+    This is the optimal string alignment distance, which counts an exchange as one slip where Levenshtein's
     counts two.
 
     Examples
@@ -206,7 +206,7 @@ def describe_error(error: BaseException) -> str:
 
     Examples
     --------
-    >>> said(KeyError("x")), said(MemoryError())
+    >>> describe_error(KeyError("x")), describe_error(MemoryError())
     ("KeyError: 'x'", 'MemoryError')
     """
     text = safe_str(error)
@@ -240,11 +240,11 @@ def short_repr(value: object, limit: int = VALUE_LIMIT) -> str:
     """Return any value as a message may show it: its `repr`, of no more than `limit` characters.
 
     Lists that contain themselves, integers with more digits than Python prints, and objects whose `repr`
-    raises are shown too, as well as it can be.
+    raises are shown too, as far as that is possible.
 
     Examples
     --------
-    >>> shown(None), len(shown("long" * 100)), shown((1, 10**5000))
+    >>> short_repr(None), len(short_repr("long" * 100)), short_repr((1, 10**5000))
     ('None', 60, '(1, an integer of about 5001 digits)')
     """
     try:

@@ -78,7 +78,7 @@ def mask_of_three(value: Any) -> tuple[bool, bool, bool]:
 
 
 def _read(name: str, value: Any, reader: Callable[[], T], right: str) -> T:
-    """Return what a reader makes of a value; an object that raises meanwhile is refused as any other."""
+    """Return what a reader makes of a value; one that raises while being read is refused like any other."""
     try:
         return reader()
     except ConvhubError:

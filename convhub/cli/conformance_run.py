@@ -1,4 +1,4 @@
-"""Runs the suite in a process of its own, whatever configuration of pytest there is."""
+"""Runs the suite in a separate process, whatever configuration of pytest there is."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = ["SuiteError", "run_suite"]
 
-#: Seconds between looks at how far the suite is.
+#: Seconds between two checks of how far the suite is.
 PERIOD = 0.1
-#: Of what pytest printed, so many lines are shown where it did not come to its end.
+#: How many lines of what pytest printed are shown where it did not finish.
 LINES = 30
 
 
 class SuiteError(ConvhubError):
-    """The suite did not come to its end, so that it says nothing."""
+    """The suite did not finish, so that it says nothing."""
 
 
 def run_suite(arguments: Sequence[str], processes: int) -> Report:
@@ -124,7 +124,7 @@ def _lines(child: subprocess.Popen[bytes], path: Path) -> Iterator[str]:
 
 
 def _why(status: int, running: Sequence[str], log: Path) -> str:
-    """Return what is known of a suite that did not come to its end."""
+    """Return what is known of a suite that did not finish."""
     ended = f"with status {status}"
     if status < 0:
         ended = f"by signal {signal.Signals(-status).name}"

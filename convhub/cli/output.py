@@ -1,6 +1,6 @@
 """Prints for the commands: tables for people, errors in one line on stderr.
 
-A terminal gets colours and lines of its own width. A pipe or file gets neither: there a row of a table is
+A terminal gets colours and lines of its width. A pipe or file gets neither: there a row of a table is
 one line, however long, so that nothing is cut off and `grep` finds whole reasons.
 """
 
@@ -65,7 +65,7 @@ def new_table(*headers: str, flexible: Mapping[str, int]) -> Table:
     *headers : str
         Of the columns.
     flexible : mapping of header to int
-        The columns that break, and how narrow each may become at the most.
+        The columns that break, and how narrow each may become.
     """
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for header in headers:

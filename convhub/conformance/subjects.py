@@ -42,7 +42,7 @@ BOTH = ("float32", "float64")
 
 
 class Subject(NamedTuple):
-    """A backend on one of its devices, under options of its own such as ``"numba.vector_bits=128"``.
+    """A backend on one of its devices, under its own options such as ``"numba.vector_bits=128"``.
 
     `missing` says why it cannot run on this machine, if it cannot.
     """

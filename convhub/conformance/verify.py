@@ -212,7 +212,7 @@ def random_problems(
         yield random_problem(rng, primitive or chosen, dtype or chosen_dtype)
 
 
-#: How many problems are drawn for each one that a backend shall take: one in 25 has a kernel of 3x3.
+#: How many problems are drawn for each one that a backend is to take: one in 25 has a kernel of 3x3.
 DRAWS = 400
 
 

@@ -5,7 +5,7 @@ A sum of n products in any order, each operation rounded once, has an error of a
 errors are nearly independent, so that √n stands in place of n with a probability close to one (Higham and
 Mary, *A new approach to probabilistic rounding error analysis*, 2019). convhub demands
 ``(8 + √n) · eps · Σ|x·w|``: twice that, and 8 for short sums. They are not independent where numbers are
-alike: additions of equal ones may all round the same way. So long sums need blocks, such that no number
+alike: additions of equal ones may all round the same way. So long sums need blocks, so that no number
 passes through more than a few times √n additions.
 """
 

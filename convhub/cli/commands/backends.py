@@ -113,7 +113,7 @@ def _table(registry: Registry, missing: dict[str, str | None]) -> Any:
 
 
 def _limits(registry: Registry) -> Iterator[str]:
-    """Yield what backends do not take, so far as it can be said without a problem."""
+    """Yield what backends do not take, as far as that is known without a problem."""
     parameters = ("groups", "stride", "dilation", "padding", "asymmetric_padding")
     for name, (backend, _) in registry.backends.items():
         lacks = [word for word in parameters if not getattr(backend.capabilities, word)]
@@ -126,7 +126,7 @@ def _limits(registry: Registry) -> Iterator[str]:
 
 
 def _decides(backend: Backend) -> bool:
-    """Return whether a backend has a `supports` of its own."""
+    """Return whether a backend defines `supports` itself."""
     return backend.supports is not _ALWAYS
 
 

@@ -158,7 +158,7 @@ def _plantable(problem: Problem) -> list[tuple[int, str]]:
 
 def _planted(trial: Trial, position: int, what: str, value: float) -> float:
     problem = trial.problem
-    # No zeros, which times infinity would be NaN, or nothing at all in a backend that skips them.
+    # No zeros: times infinity they would be NaN, or be skipped by some backends.
     clean = [np.where(a == 0, np.ones_like(a), a) for a in operands(problem, trial.seed)[:2] if a is not None]
     holder = clean[position]
     if not holder.size:

@@ -28,7 +28,7 @@ __all__ = ["counts", "equal_numbers", "exactly", "long_sums"]
 
 #: What all numbers of the operands are; of complex ones both parts. In few bits none of them is exact.
 EQUAL = ((0.1, 0.3), (0.7, 0.07))
-#: Of random operands, so many elements are compared.
+#: How many elements are compared of the result for random operands.
 ELEMENTS = 4
 
 
