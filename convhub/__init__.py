@@ -5,7 +5,7 @@ import typing as _typing
 from .api import Gradients, conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
 from .config import reload_settings
 from .context import settings, use_backend
-from .dispatch.candidates import available_backends
+from .dispatch.candidates import Verdict, available_backends
 from .errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -23,7 +23,7 @@ from .errors import (
     UnknownBackendError,
     UnsupportedProblemError,
 )
-from .explanation import Explanation, explain
+from .explanation import Explanation, Part, explain
 from .problem import Problem
 
 __all__ = [
@@ -40,11 +40,14 @@ __all__ = [
     "Gradients",
     "MixedArraysError",
     "OutOfMemoryError",
+    "Part",
     "PluginError",
     "Problem",
     "ShapeError",
     "UnknownBackendError",
     "UnsupportedProblemError",
+    "Verdict",
+    "__version__",
     "available_backends",
     "conv2d",
     "conv2d_backward",

@@ -250,7 +250,7 @@ class Backend:
         The primitives, as the module's text describes them; one that is None is not offered.
     availability : callable, optional
         ``availability()`` returns True, or one line saying what is missing on this machine ("CUDA driver
-        not found"). Asked late and once, in a thread of its own, and given 30 seconds. Being importable is
+        not found"). Asked late and once, in a separate thread, and given 30 seconds. Being importable is
         not being available.
     supports : callable, optional
         ``supports(problem)`` returns True, or one line saying why not; for what `Capabilities` cannot say.
@@ -265,7 +265,7 @@ class Backend:
         A dataclass with the backend's own settings, each with a default, from ``[options.NAME]`` in a
         configuration file; handed over as ``options.backend``.
     preference : mapping of device type to int, optional
-        Where the backend stands when nobody names one: of those that can run a problem, the highest does.
+        The rank of the backend when none is named: of those that can run a problem, the highest does.
         On a device that is not listed it runs only when it is named, by a call or by configuration; so
         installing a package changes no result.
     summary : str

@@ -26,7 +26,7 @@ def raised_by_caller(error: BaseException) -> bool:
     """Return whether an error came out of code of the caller's that ran in the middle of something else.
 
     That is a signal handler, what `numpy.seterrcall` or ``warnings.showwarning`` was set to, or a function
-    that traces or profiles. It is asked where an error is about to be taken for a backend's, so it costs
+    that traces or profiles. It is asked where an error is about to be attributed to a backend, so it costs
     nothing where none is raised.
 
     Parameters

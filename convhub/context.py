@@ -1,4 +1,4 @@
-"""`settings` and `use_backend`: set something for a block, a function or a task."""
+"""Sets something for a block, a function or a task: `settings` and `use_backend`."""
 
 from __future__ import annotations
 

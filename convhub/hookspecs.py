@@ -52,7 +52,7 @@ def convhub_backends() -> Sequence[Backend]:
 
 @hookspec(firstresult=True)
 def convhub_choose(problem: Problem, candidates: Sequence[str]) -> str | None:
-    """Return the one of `candidates`, all able to run `problem`, that shall run it, or None to pass.
+    """Return the one of `candidates`, all able to run `problem`, that is to run it, or None to pass.
 
     Parameters
     ----------

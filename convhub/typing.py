@@ -1,4 +1,4 @@
-"""Types for checkers such as mypy: arrays of any library, and the parameters of the four functions.
+"""Defines types for checkers such as mypy: arrays of any library, and the parameters of the four functions.
 
 An array is whatever has the attributes that arrays of NumPy, torch and CuPy have in common, so that none of
 these needs to be installed for types to be checked. A function returns arrays of the type that it is given:

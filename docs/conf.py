@@ -117,7 +117,7 @@ numpydoc_validation_checks = {
 # Python keeps no docstrings of data, which Sphinx reads from the source.
 numpydoc_validation_exclude = {
     r"convhub\.backend\.(CONTRACT|Accuracy|Answer|Array|ArrayLibrary)$",
-    r"convhub\.typing\.(Array|Steps|Padding|Mask)$",
+    r"convhub\.typing\.(Array|ArrayT|Steps|Padding|Mask)$",
 }
 
 nitpicky = True

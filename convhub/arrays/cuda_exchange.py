@@ -69,7 +69,7 @@ def _torch_beside_cupy(array: Array) -> Iterator[None]:
 
 
 class _TorchStream:
-    """A stream of torch's for CuPy; streams of older versions of torch do not tell it themselves."""
+    """Presents a stream of torch's to CuPy, which older versions of torch do not do themselves."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream

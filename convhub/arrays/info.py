@@ -66,8 +66,8 @@ def array_info(name: str, array: Array) -> ArrayInfo:
 def fingerprint(array: Array) -> tuple[Any, ...] | None:
     """Return what decides the `array_info` of an array; None where only `array_info` itself can tell.
 
-    A look costs a tenth of a microsecond, for a tensor four. A tensor without memory of its own is one for
-    `array_info`: those that torch wraps refuse to tell an address, or tell none.
+    It costs a tenth of a microsecond, for a tensor four. Tensors without their own memory are
+    left to `array_info`: those that torch wraps refuse to give an address, or give none.
     """
     kind = type(array)
     if kind is np.ndarray:

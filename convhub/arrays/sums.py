@@ -16,7 +16,7 @@ __all__ = ["channel_sum"]
 def channel_sum(array: Array) -> Array:
     """Return the sum over batch, height and width of an (N, C, H, W) array: the gradient of a bias.
 
-    Its error stays within the bound of a sum of so many terms, in whatever order they lie in memory. NumPy
+    Its error stays within the bound of a sum of n terms, in whatever order they lie in memory. NumPy
     and torch add up by pairs along some axes only, and one after another along the rest. So float16 and
     float32 of NumPy are accumulated in float64, and all else in blocks that are added up by pairs.
     """

@@ -1,6 +1,6 @@
 """Tells tensors that hold numbers from those that stand for others while torch transforms or records.
 
-Only a plain tensor may be read: one of torch's own classes, dense, with memory of its own. Others look like
+Only a plain tensor may be read: one of torch's own classes, dense, with its own memory. Others look like
 it and have none (a tensor that `torch.func` wraps, a fake one, one whose storage was freed), or mean
 something else (nested, masked and distributed ones). What torch itself wraps goes through torch's dispatcher,
 see `convhub.torch.operators`; everything else is refused by name.
@@ -28,7 +28,7 @@ _PRE_DISPATCH = _C.DispatchKey.PreDispatch
 
 
 def is_recorded(*operands: Tensor | None) -> bool:
-    """Return whether torch must see a primitive on these tensors as one operator of its own.
+    """Return whether torch must see a primitive on these tensors as a single operator.
 
     So it is where `torch.func` transforms, where something records (`make_fx`, `torch.export`) or watches
     operators (a `TorchDispatchMode`), and where a tensor has no memory that could be read here.

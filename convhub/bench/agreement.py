@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import numpy_dtype
 from ..errors import ConvhubError
 from ..problem import Problem
+from ..reference.bounds import probable_growth, storage_epsilon
 
 __all__ = ["DisagreementError", "allowed_difference", "check_agreement", "difference"]
 
@@ -48,17 +48,14 @@ def difference(one: NDArray[Any], other: NDArray[Any]) -> float:
 
 
 def allowed_difference(problem: Problem, allow_tf32: bool = False) -> float:
-    """Return how large `difference` may be: as sums of so many rounded products differ, with a wide margin.
+    """Return how large `difference` may be: as sums of rounded products differ, with a wide margin.
 
     Zero for integers, whose sums are exact. TF32 has as many bits as float16.
     """
     if "int" in problem.dtype:
         return 0.0
-    narrow = problem.dtype == "bfloat16"  # of which NumPy knows no limits
-    epsilon = 2.0**-7 if narrow else float(np.finfo(numpy_dtype(problem.dtype)).eps)
-    if allow_tf32 and problem.dtype == "float32":
-        epsilon = float(np.finfo(np.float16).eps)
-    return min(MOST, 16 * (8 + math.sqrt(problem.terms)) * epsilon)
+    rounded_to = "float16" if allow_tf32 and problem.dtype == "float32" else problem.dtype
+    return min(MOST, 16 * probable_growth(problem.terms) * storage_epsilon(rounded_to))
 
 
 def check_agreement(

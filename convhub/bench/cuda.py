@@ -1,8 +1,8 @@
 """Times CUDA through the library whose arrays a side gets: which device, events, giving memory back.
 
-An event is a mark in the work of a stream, and the device notes the time when it comes by. Two of them around
-many calls tell how long the device was busy with these, whatever the host did meanwhile. Each side is timed
-by events of its own library, on that library's current stream, where its work is too.
+An event is a mark in the work of a stream, and the device notes the time when it reaches it. Two of them
+around many calls tell how long the device was busy with these, whatever the host did at the same time. Each
+side is timed by events of its own library, on that library's current stream, where its work is too.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Cuda(Protocol):
         """Give back to the driver what the library's pool of memory does not use."""
 
     def versions(self) -> dict[str, str]:
-        """Return what belongs to the library, and was not installed under a name of its own."""
+        """Return what belongs to the library, and was not installed under its own name."""
 
 
 class _CupyCuda:
@@ -133,7 +133,7 @@ def cuda(library: str) -> Cuda:
 
 
 def event_clock(device: Cuda) -> Clock:
-    """Return the clock that times calls by events: seconds of one call, of so many one after the other."""
+    """Return the clock that times calls by events: seconds of one call, over several one after the other."""
 
     def seconds(call: Call, count: int) -> float:
         start = device.record()

@@ -114,7 +114,7 @@ def _check_device_type(backend: Backend, device: Device) -> None:
 
 
 def _probe(backend: Backend) -> Problem:
-    """Return a problem that a backend declines for one reason only: that it cannot run here at all."""
+    """Return a problem that a backend declines for one reason only: that it cannot run here."""
     primitive = backend.primitives[0]
     dtype = backend.capabilities.dtypes_of(primitive)[0]
     return Problem(primitive, 1, 1, 1, (1, 1), (1, 1), dtype=dtype, device="cuda")

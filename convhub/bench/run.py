@@ -74,7 +74,7 @@ def run(
 
 
 def _steps(given: Work) -> Iterator[Step]:
-    """Start a worker and give what it writes; end it when nobody listens any more."""
+    """Start a worker and give what it writes; end it when no more is asked for."""
     done = 0
     with tempfile.TemporaryFile() as messages:
         process = subprocess.Popen(

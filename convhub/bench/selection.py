@@ -27,7 +27,7 @@ class Limits(NamedTuple):
     least_macs : int
         Below this many, the call itself is what is measured: such a layer is left out.
     images : int or None
-        At most so many; None: as many as the list has.
+        The most images; None: as many as the list has.
     bytes : int or None
         Of input and output in float32, likewise; None: any number.
     """
@@ -45,7 +45,7 @@ CPU = Limits(150_000_000, 40_000_000, 2_000_000)
 #: A millisecond of float32 on a large GPU, far above what it takes to issue a call; beyond its caches.
 GPU = Limits(10_000_000_000, 2_000_000_000, 50_000_000, images=256, bytes=128 * 2**20)
 
-#: A single image with more than so many times the limit is left out.
+#: A single image of more than this many times the limit is left out.
 TOO_LARGE = 5
 
 

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from .. import api, arrays
 from ..arrays import to_numpy
 from ..conformance.calls import caller_library, deliver
-from ..conformance.problems.data import Fill, fill, generator
 from ..conformance.trial import Trial
 from ..explanation import explain
 from ..problem import Problem
+from ..reference.operands import Fill, fill, generator
 from .layers import Layer
 
 __all__ = ["TORCH", "Operands", "Side", "make_side", "operands"]

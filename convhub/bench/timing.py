@@ -19,7 +19,7 @@ TURN = 0.03
 
 Call = Callable[[], object]
 
-#: Returns the seconds of one call, measured over so many of them, one after the other.
+#: Returns the seconds of one call, measured over the given number of calls, one after the other.
 Clock = Callable[[Call, int], float]
 
 
@@ -42,7 +42,7 @@ def on_host(call: Call, count: int) -> float:
 
 
 def interleaved(calls: Sequence[Call], settings: Settings, clocks: Sequence[Clock] | None = None) -> Times:
-    """Time the calls in rounds: in each, every call has its turn, and the order is turned round each time.
+    """Time the calls in rounds: in each, every call has its turn, and the order is reversed each time.
 
     A turn begins with a call that does not count, which brings the caches back from the other side; then as
     many calls as fill `TURN` are timed together. There are at least ``settings.least_rounds``, and more, up

@@ -1,6 +1,6 @@
-"""Times layers in a process of its own, from a `Work` on stdin to a line of JSON for each step on stdout.
+"""Times layers in a separate process, from a `Work` on stdin to a line of JSON for each step on stdout.
 
-A process of its own for each mode of memory, since malloc cannot be set back (`memory`), and since the
+Each mode of memory has its own process, since malloc cannot be set back (`memory`), and since the
 number of threads of some libraries is fixed when they are loaded.
 """
 

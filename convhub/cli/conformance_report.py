@@ -12,12 +12,9 @@ from ..conformance.report.findings import Report, Tested
 from ..conformance.report.lines import ratio_text, summary_of
 from ..conformance.report.rows import Outcome, Row
 from ..problem import PRIMITIVES
-from .output import new_table, show, unbroken
+from .output import SHOWN, new_table, show, show_rest, unbroken
 
 __all__ = ["show_comparison", "show_report"]
-
-#: At most this many failures, and reasons to skip, are shown; JSON has all of them.
-SHOWN = 10
 
 HEADERS: dict[Outcome, str] = {
     "passed": "Passed",
@@ -84,18 +81,13 @@ def _worst(tested: Tested) -> Table:
 def _show_rows(word: str, style: str, rows: Sequence[Row]) -> None:
     for row in rows[:SHOWN]:
         show(Text.assemble((f"{word} {row.check}: ", style), row.detail), unbroken(f"  {row.command}"))
-    _show_rest(len(rows), f"marked {word}")
+    show_rest(len(rows), f"marked {word}")
 
 
 def _show_some(lines: Sequence[str], what: str) -> None:
     for line in lines[:SHOWN]:
         show(line)
-    _show_rest(len(lines), what)
-
-
-def _show_rest(count: int, what: str) -> None:
-    if count > SHOWN:
-        show(f"... and {count - SHOWN} more {what}; --json has all")
+    show_rest(len(lines), what)
 
 
 def show_comparison(before: Report, after: Report) -> None:
@@ -122,4 +114,4 @@ def _show_changes(what: str, style: str, changes: Sequence[Change]) -> None:
     for subject, problem, check, before, after in changes[:SHOWN]:
         where = f" on {problem}" if problem else ""
         show(f"  {subject} {check}{where}: {before or 'not tried'}, now {after}")
-    _show_rest(len(changes), what)
+    show_rest(len(changes), what)

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.table import Table
 from rich.text import Text
 
 from ..config import Resolved
 from ..plugins import Origin, Registry
 from .doctor_findings import Examined, Finding
+from .narrow import grid_of_two
 from .output import show
 from .setting_values import as_toml, changed_settings
 
@@ -46,7 +46,7 @@ def show_report(report: Report) -> None:
         return
     count = len(report.findings)
     show(Text("1 thing is wrong:" if count == 1 else f"{count} things are wrong:", style="bold red"))
-    grid = _grid()
+    grid = grid_of_two()
     for number, (what, remedy) in enumerate(report.findings, 1):
         grid.add_row(f"{number}.", what)
         grid.add_row("", Text(f"What to do: {remedy}.", style="bold"))
@@ -98,16 +98,9 @@ def _verdict(found: Examined) -> str:
 
 
 def _section(title: str, rows: Iterable[tuple[str, str]]) -> None:
-    grid = _grid()
+    grid = grid_of_two()
     for name, value in rows:
         grid.add_row(f"  {name}", value)
     if not grid.row_count:
         grid.add_row("  none")
     show(Text(title, style="bold"), grid, "")
-
-
-def _grid() -> Table:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    return grid

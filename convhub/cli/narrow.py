@@ -7,7 +7,15 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["fitted"]
+__all__ = ["fitted", "grid_of_two"]
+
+
+def grid_of_two() -> Table:
+    """Return an empty grid: names, and what belongs to them, broken into lines where it is too long."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    return grid
 
 
 def fitted(part: RenderableType, console: Console) -> list[RenderableType]:
@@ -52,9 +60,7 @@ def _rows(table: Table) -> list[RenderableType]:
     headers = [str(column.header) for column in table.columns]
     parts: list[RenderableType] = []
     for first, *others in zip(*(column.cells for column in table.columns), strict=True):
-        grid = Table.grid(padding=(0, 2))
-        grid.add_column(no_wrap=True)
-        grid.add_column(overflow="fold")
+        grid = grid_of_two()
         for header, cell in zip(headers[1:], others, strict=True):
             if str(cell):
                 grid.add_row(f"  {header}", cell)

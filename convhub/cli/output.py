@@ -22,6 +22,7 @@ from .narrow import fitted
 
 __all__ = [
     "FULL",
+    "SHOWN",
     "drop_output",
     "exit_code",
     "listed",
@@ -30,6 +31,7 @@ __all__ = [
     "print_error",
     "print_warning",
     "show",
+    "show_rest",
     "unbroken",
     "words_of",
     "write",
@@ -37,6 +39,9 @@ __all__ = [
 
 #: Wider than any line; without it, rich wraps lines at 80 columns if the output is not a terminal.
 UNBROKEN = 100_000
+
+#: At most this many failures, and reasons to skip, are shown; JSON has all of them.
+SHOWN = 10
 
 #: The errors that mean that a device or a file takes no more output.
 FULL = {errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EBADF, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -84,6 +89,12 @@ def show(*parts: RenderableType) -> None:
                 console.print(piece, crop=False)
     # Rich pads the last column with spaces, so that every line would be as long as the longest reason.
     write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+def show_rest(count: int, what: str) -> None:
+    """Print how many of `count` things were not shown, since no more than `SHOWN` are."""
+    if count > SHOWN:
+        show(f"... and {count - SHOWN} more {what}; --json has all")
 
 
 def write(text: str) -> None:

@@ -13,11 +13,11 @@ import numpy as np
 from ..callers_code import raised_by_caller
 from ..config import Resolved
 from ..conformance.calls import caller_library, compute, deliver
-from ..conformance.problems.data import operands
 from ..conformance.trial import Trial
 from ..dispatch.candidates import judge
 from ..plugins import RegisteredBackend
 from ..problem import Primitive, Problem
+from ..reference.operands import operands
 from ..reference.oracle import exact
 
 __all__ = ["Check", "check_backend"]

@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from .output import new_table, show, unbroken
+from .output import SHOWN, new_table, show, show_rest, unbroken
 
 if TYPE_CHECKING:
     from ..conformance.verify import Finding
 
 __all__ = ["Tally", "show_tallies", "tally_row"]
-
-#: At most this many failures, and reasons to skip, are shown for each backend; JSON has all of them.
-SHOWN = 10
 
 
 @dataclasses.dataclass
@@ -115,17 +112,12 @@ def _show(tally: Tally) -> None:
         show(table)
     for reason, count in tally.skips.most_common(SHOWN):
         show(f"skipped {count}: {reason}")
-    _show_rest(len(tally.skips), "reasons")
+    show_rest(len(tally.skips), "reasons")
     for finding in tally.failures[:SHOWN]:
         show(
             Text.assemble((f"FAILED {tally.backend} {finding.check}: ", "bold red"), finding.detail),
             unbroken(f"  {finding.command}"),
         )
-    _show_rest(len(tally.failures), "failures")
+    show_rest(len(tally.failures), "failures")
     if tally.skips or tally.failures:
         show("")
-
-
-def _show_rest(count: int, what: str) -> None:
-    if count > SHOWN:
-        show(f"... and {count - SHOWN} more {what}; --json has all")

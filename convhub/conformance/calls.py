@@ -100,7 +100,7 @@ def compute(trial: Trial, operands: Operands, problem: Problem | None = None) ->
     given = tuple(None if o is None else deliver(o, library) for o in operands)
     if problem.primitive == "grad_weight":
         given = given[:2]
-    # Infinities and overflow are part of what is checked; NumPy's warnings of them are the caller's business.
+    # Infinities and overflow are part of what is checked; NumPy's warnings of them concern the caller.
     with np.errstate(all="ignore"):
         result = to_numpy(execute(problem, given, Request(trial.backend, "argument"), library))
     if library != "numpy":  # what was delivered is known here alone

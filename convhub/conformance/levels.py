@@ -109,7 +109,7 @@ def _full(subject: Subject) -> list[Problem]:
         *large(BOTH, subject.device),
         *taps(BOTH, subject.device),
     ]
-    # Crossed problems have few channels, for which an engine may have kernels of their own.
+    # Crossed problems have few channels, for which an engine may have special kernels.
     found += [
         Problem.parse(f"{primitive}_{dtype}_{EDGES['pointwise']}_{subject.device}")
         for dtype in dtypes(subject)[len(BOTH) :]

@@ -12,9 +12,9 @@ from .. import config
 from ..dispatch.candidates import availability
 from ..problem import Problem
 from ..reference.bounds import LONG
+from ..reference.operands import operands
 from .calls import compute, refused, registered
 from .problems import cases
-from .problems.data import operands
 from .trial import Trial
 from .verify import Finding
 
@@ -42,7 +42,7 @@ BOTH = ("float32", "float64")
 
 
 class Subject(NamedTuple):
-    """A backend on one of its devices, under options of its own such as ``"numba.vector_bits=128"``.
+    """A backend on one of its devices, under its own options such as ``"numba.vector_bits=128"``.
 
     `missing` says why it cannot run on this machine, if it cannot.
     """

@@ -40,7 +40,7 @@ from .problems.cases import declared_problem, random_problem
 from .trial import CheckFailure, Skip, Trial
 from .watch import watching
 
-__all__ = ["CHECKS", "Finding", "random_problems", "run_check", "verify"]
+__all__ = ["Finding", "verify"]
 
 #: Every check by its name: a function of a `Trial` that returns the worst ratio of error to bound, or None.
 CHECKS: dict[str, Callable[[Trial], float | None]] = {
@@ -212,7 +212,7 @@ def random_problems(
         yield random_problem(rng, primitive or chosen, dtype or chosen_dtype)
 
 
-#: How many problems are drawn for each one that a backend shall take: one in 25 has a kernel of 3x3.
+#: How many problems are drawn for each one that a backend is to take: one in 25 has a kernel of 3x3.
 DRAWS = 400
 
 

@@ -1,4 +1,4 @@
-"""Checks of a backend as a whole: what it declares, what it imports, and gradients of its gradients."""
+"""Checks a backend as a whole: what it declares, what it imports, and gradients of its gradients."""
 
 from __future__ import annotations
 

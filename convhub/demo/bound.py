@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,10 +12,10 @@ from .. import config
 from ..backend import Accuracy, Backend
 from ..dispatch.options import current_registry, run_options
 from ..problem import Problem
-from ..reference.bounds import machine_epsilon, worst
+from ..reference.bounds import probable_growth, summing_bound, worst
 from ..reference.oracle import Exact, Operands, exact
 
-__all__ = ["Reference", "channel_sum", "fraction_of_bound", "greatest_growth", "reference", "usual_growth"]
+__all__ = ["Reference", "channel_sum", "fraction_of_bound", "greatest_growth", "reference"]
 
 Array = NDArray[Any]
 
@@ -42,13 +41,8 @@ def channel_sum(grad_output: Array) -> Reference:
     return Reference(Exact(value, np.zeros_like(value), magnitude), wide.size // wide.shape[1])
 
 
-def usual_growth(terms: int) -> float:
-    """Return how many eps a sum of so many products may err by, if its rounding errors are independent."""
-    return 8 + math.sqrt(terms)
-
-
 def greatest_growth(terms: int) -> float:
-    """Return how many eps a sum of so many products can err by at all, in whatever order it is made.
+    """Return how many eps a sum of `terms` products can err by at all, in whatever order it is made.
 
     Equation 3.5 of Higham, *Accuracy and Stability of Numerical Algorithms* (2002), to first order. Errors
     are not independent in a clear sky, where one product is added up again and again, and rounded each time
@@ -58,7 +52,7 @@ def greatest_growth(terms: int) -> float:
 
 
 def fraction_of_bound(
-    result: Array, right: Reference, backend: str = "", growth: Callable[[int], float] = usual_growth
+    result: Array, right: Reference, backend: str = "", growth: Callable[[int], float] = probable_growth
 ) -> float:
     """Return the worst error as a fraction of ``growth(terms) · eps · magnitude``; above 1 it is too large.
 
@@ -74,11 +68,9 @@ def fraction_of_bound(
     growth : callable
         From how many products are summed to how many eps are allowed.
     """
-    magnitude = right.right.magnitude
     known = current_registry().backends.get(backend)
-    if known is not None and _accuracy(known.backend, right.problem) == "normwise":
-        magnitude = np.full_like(magnitude, magnitude.max())
-    allowed = growth(right.terms) * machine_epsilon(result.dtype.name) * magnitude
+    accuracy = "componentwise" if known is None else _accuracy(known.backend, right.problem)
+    allowed = summing_bound(right.terms, result.dtype.name, right.right.magnitude, accuracy, growth)
     return worst(result, right.right, allowed).ratio
 
 

@@ -14,7 +14,7 @@ Array32 = NDArray[np.float32]
 
 
 def cosine_frame() -> Array32:
-    """Return filters that take a colour picture apart, such that the transposed convolution rebuilds it.
+    """Return filters that take a colour picture apart, so that the transposed convolution rebuilds it.
 
     Each is a product of three orthonormal cosine transforms: of the colours, of 8 rows and of 8 columns.
     Windows overlap by half, so that each pixel lies under four; with each filter halved, the bank is a tight

@@ -95,7 +95,7 @@ class Report:
 def photograph(name: str = "china.jpg") -> Array:
     """Return a photograph that scikit-learn brings, (1, 3, H, W), float32 from 0 to 1.
 
-    Rows and columns are cut to a multiple of 8, such that every pixel lies under four windows.
+    Rows and columns are cut to a multiple of 8, so that every pixel lies under four windows.
     """
     from sklearn.datasets import load_sample_image
 
@@ -248,7 +248,7 @@ def _forecast(backend: str, picture: Array) -> float:
                 job.run(backend)
             rounds.append(time.perf_counter() - start)
         seconds = min(rounds) * _windows(picture.shape[2:]) / _windows(size)
-        # On the smallest piece, most of the time may go into calling, which the whole does not multiply.
+        # On the smallest piece most of the time may be that of the calls, which does not grow with it.
         if min(rounds) >= 0.3:
             break
     return seconds

@@ -80,7 +80,7 @@ def by_orientation(answers: NDArray[Any]) -> NDArray[np.float64]:
     """Return a picture, (3, H, W), of the answers of a Gabor bank, (2 K, H, W): even waves, then odd ones.
 
     The hue is the direction of the edge: the mean of the directions weighted by energy, with angles doubled
-    such that half a turn is the same direction again. The light is the root of the energy.
+    so that half a turn is the same direction again. The light is the root of the energy.
     """
     half = len(answers) // 2
     energy = answers[:half].astype(np.float64) ** 2 + answers[half:].astype(np.float64) ** 2
@@ -122,7 +122,7 @@ def _feature_map(axes: Axes, values: NDArray[Any], kernel: NDArray[Any], signed:
 
 
 def _key(axes: Axes) -> None:
-    """Draw the key of hues in the lower right corner: each line has the colour of its own direction."""
+    """Draw the key of hues in the lower right corner: each line has the colour of its direction."""
     inset = axes.inset_axes((0.885, 0.03, 0.1, 0.15))
     for angle in np.arange(0, np.pi, np.pi / 8):
         # A wave across direction `angle` answers to edges along the normal of it; rows count downwards.

@@ -13,14 +13,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
-from .. import arrays
 from ..callers_code import raised_by_caller
 from ..config import Resolved
 from ..errors import UnsupportedProblemError
 from ..plugins import Registry
 from ..problem import Problem
+from ..reference.operands import operands as draw_operands
 from .choice import make_choice
 from .invoke import invoke
 from .tuning_store import Measured, keep, recall
@@ -130,21 +128,10 @@ def _small_part(problem: Problem) -> Problem:
     )
 
 
-def random_operands(problem: Problem, seed: int = 0) -> tuple[Any, ...]:
+def random_operands(problem: Problem) -> tuple[Any, ...]:
     """Return NumPy arrays for a primitive: its two operands, and None for the bias where it has one."""
-    generator = np.random.default_rng(seed)
-    operands = tuple(_random(generator, shape, problem.dtype) for shape in problem.operand_shapes)
-    return (*operands, None) if problem.bias_shape else operands
-
-
-def _random(generator: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Any:
-    kind = arrays.numpy_dtype(dtype)
-    if kind.kind in "iu":
-        return generator.integers(0, 4, shape).astype(kind)
-    values = generator.standard_normal(shape)
-    if kind.kind == "c":
-        return (values + 1j * generator.standard_normal(shape)).astype(kind)
-    return values.astype(kind)
+    given = draw_operands(problem, seed=0)
+    return given if problem.bias_shape else given[:2]
 
 
 def _timed(

@@ -1,27 +1,16 @@
-"""Finds, loads and names plugins; those made by hand are registered here."""
+"""Finds, loads and names plugins; those made by hand are registered here.
 
-from .loading import BY_HAND, Failure, Origin
-from .registering import (
-    Hook,
-    LeftOut,
-    RegisteredBackend,
-    Registry,
-    normalized,
-    register,
-    registry,
-    unregister,
-)
+Public are the names in ``__all__``; the others serve convhub's own modules.
+"""
 
-__all__ = [
-    "BY_HAND",
-    "Failure",
-    "Hook",
-    "LeftOut",
-    "Origin",
-    "RegisteredBackend",
-    "Registry",
-    "normalized",
-    "register",
-    "registry",
-    "unregister",
-]
+from .loading import BY_HAND as BY_HAND
+from .loading import Failure, Origin
+from .registering import Hook as Hook
+from .registering import LeftOut as LeftOut
+from .registering import RegisteredBackend as RegisteredBackend
+from .registering import Registry as Registry
+from .registering import normalized as normalized
+from .registering import register, unregister
+from .registering import registry as registry
+
+__all__ = ["Failure", "Origin", "register", "unregister"]

@@ -42,7 +42,7 @@ def written_contract(module: str) -> object:
     """Return what the source of a module states, which need not be able to run; None if nothing.
 
     A plugin for a later contract may use what this convhub does not have, and fail for that reason before
-    anybody can ask it.
+    it can be asked.
     """
     spec = importlib.util.find_spec(module)
     source = getattr(spec.loader, "get_source", lambda _: None)(module) if spec else None

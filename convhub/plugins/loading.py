@@ -1,4 +1,4 @@
-"""Imports one plugin and asks what backends it brings, whatever it does meanwhile.
+"""Imports one plugin and asks what backends it brings, whatever it does while it runs.
 
 Nothing that a plugin raises gets out of here, `SystemExit` included: it comes back as the reason for which
 the plugin is refused. An import that does not end cannot be ended, and one that ends the process (`os._exit`)

@@ -1,7 +1,7 @@
 """Collects the plugins that there are into a registry, and distrusts what they bring.
 
 A plugin is an entry point of the group ``convhub``, of any distribution; the built-in ones are no
-different. Each is loaded in a `try` of its own, so that one that breaks takes nothing else down; what
+different. Each is loaded in its own `try`, so that one that breaks takes nothing else down; what
 broke, and why, is kept for ``convhub backends`` and ``convhub doctor``.
 
 The one thing that convhub's own distribution has before others is its names: a third-party backend of a
@@ -73,7 +73,7 @@ class LeftOut(NamedTuple):
 
     @property
     def is_own(self) -> bool:
-        """Whether it is one of convhub's, each of which brings one backend, of its own name."""
+        """Whether it is one of convhub's, each of which brings one backend, of the same name."""
         return _is_own(self.origin)
 
 

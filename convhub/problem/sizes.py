@@ -49,7 +49,7 @@ MAX_ELEMENTS = 2**63 - 1
 def full_output_size(input_size: int, kernel_size: int, stride: int, padding: Pair, dilation: int) -> int:
     """Return how many outputs fit along one axis (zero or less: the kernel does not fit).
 
-    Relationship 15 of arXiv:1603.07285, with a padding of its own on each side.
+    Relationship 15 of arXiv:1603.07285, with a different padding on each side.
 
     Parameters
     ----------

@@ -5,13 +5,14 @@ A sum of n products in any order, each operation rounded once, has an error of a
 errors are nearly independent, so that √n stands in place of n with a probability close to one (Higham and
 Mary, *A new approach to probabilistic rounding error analysis*, 2019). convhub demands
 ``(8 + √n) · eps · Σ|x·w|``: twice that, and 8 for short sums. They are not independent where numbers are
-alike: additions of equal ones may all round the same way. So long sums need blocks, such that no number
+alike: additions of equal ones may all round the same way. So long sums need blocks, so that no number
 passes through more than a few times √n additions.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,18 @@ from ..backend import Accuracy
 from ..problem import Problem
 from .oracle import Array, Exact, error
 
-__all__ = ["LONG", "Worst", "bound", "machine_epsilon", "worst"]
+__all__ = [
+    "ACCUMULATORS",
+    "LONG",
+    "Worst",
+    "bound",
+    "certain_growth",
+    "machine_epsilon",
+    "probable_growth",
+    "storage_epsilon",
+    "summing_bound",
+    "worst",
+]
 
 #: From how many terms on a sum is long.
 LONG = 2**15
@@ -48,6 +60,48 @@ def machine_epsilon(dtype: str) -> float:
     return float(np.finfo(np.dtype(ACCUMULATORS.get(dtype, dtype))).eps)
 
 
+def storage_epsilon(dtype: str) -> float:
+    """Return eps of the type in which `dtype` is stored."""
+    return 2.0**-7 if dtype == "bfloat16" else float(np.finfo(numpy_dtype(dtype)).eps)
+
+
+def probable_growth(terms: int) -> float:
+    """Return how many eps a sum of `terms` products may err by, if its rounding errors are independent."""
+    return 8 + math.sqrt(terms)
+
+
+def certain_growth(terms: int) -> float:
+    """Return how many eps convhub allows a sum of `terms` products in whatever order it is made."""
+    return 8 + terms / 2
+
+
+def summing_bound(
+    terms: int,
+    dtype: str,
+    magnitude: Array,
+    accuracy: Accuracy = "componentwise",
+    growth: Callable[[int], float] = probable_growth,
+) -> Array:
+    """Return ``growth(terms) · eps · magnitude``, which bounds what summing alone may err by.
+
+    Parameters
+    ----------
+    terms : int
+        How many products are summed for each element, the bias included.
+    dtype : str
+        Of the result; eps is that of the type in which it is added up.
+    magnitude : array
+        The same sums over absolute values.
+    accuracy : {"componentwise", "normwise"}
+        With "normwise" every element is held to the largest magnitude in place of its own.
+    growth : callable
+        From how many products are summed to how many eps are allowed.
+    """
+    if accuracy == "normwise" and magnitude.size:
+        magnitude = np.full_like(magnitude, magnitude.max())
+    return growth(terms) * machine_epsilon(dtype) * magnitude
+
+
 def bound(
     problem: Problem,
     right: Exact,
@@ -72,27 +126,21 @@ def bound(
     """
     if right.value.dtype.kind in "iu":
         return np.zeros(right.value.shape)
-    magnitude = right.magnitude
-    if accuracy == "normwise" and magnitude.size:
-        magnitude = np.full_like(magnitude, magnitude.max())
     terms = problem.terms + bias
-    growth = math.sqrt(terms) if long_sums or terms < LONG else terms / 2
-    allowed = (8 + growth) * machine_epsilon(problem.dtype) * magnitude
+    growth = probable_growth if long_sums or terms < LONG else certain_growth
+    allowed = summing_bound(terms, problem.dtype, right.magnitude, accuracy, growth)
     if problem.dtype.startswith("complex"):
         allowed *= COMPLEX_FACTOR
     if problem.dtype in ACCUMULATORS:
         # The sum, with its error, is rounded once more, by half a step of the type that is stored.
-        epsilon, smallest = _storage(problem.dtype)
+        epsilon, smallest = storage_epsilon(problem.dtype), _smallest_step(problem.dtype)
         allowed += 0.5 * np.maximum(epsilon * (np.abs(right.value) + allowed), smallest)
     return allowed
 
 
-def _storage(dtype: str) -> tuple[float, float]:
-    """Return eps of a stored type, and the distance between its subnormal numbers."""
-    if dtype == "bfloat16":
-        return 2.0**-7, 2.0**-133
-    info = np.finfo(numpy_dtype(dtype))
-    return float(info.eps), float(info.smallest_subnormal)
+def _smallest_step(dtype: str) -> float:
+    """Return the distance between the subnormal numbers of a stored type."""
+    return 2.0**-133 if dtype == "bfloat16" else float(np.finfo(numpy_dtype(dtype)).smallest_subnormal)
 
 
 def worst(result: Array, right: Exact, allowed: Array) -> Worst:

@@ -29,8 +29,8 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 #: Where elements of a result are: for each of its four axes, the index of each element on that axis.
 Elements: TypeAlias = tuple[Array, Array, Array, Array]
 
-#: As many elements are computed as have so many products together; at least 64, unless that would make more
-#: than the most; and the corners.
+#: Elements are computed until their products add up to the first number: at least 64 elements, unless these
+#: have more products than the second; and the corners.
 PRODUCTS = 2**18
 MOST_PRODUCTS = 2**22
 FEWEST_ELEMENTS = 64

@@ -1,9 +1,9 @@
-"""Does what must not be interrupted half way where nothing interrupts it: in another thread.
+"""Runs what must not be interrupted half way in another thread, where no signal interrupts it.
 
 Handlers of signals run in the main thread, between any two instructions. An import that Ctrl-C ends half way
-may leave a library that can be imported no more (torch says that a function already has a docstring), and a
-compiler may be left with a lock that nobody opens again. In another thread both come to their end; the caller
-who waits is interrupted at once, and finds them done when it calls again.
+may leave a library that can no longer be imported (torch says that a function already has a docstring), and a
+compiler may be left with a lock that is never released. In another thread both run to their end; the caller
+that waits is interrupted at once, and finds them done when it calls again.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def apart(function: Callable[..., Result], *arguments: Any) -> Result:
 
     try:
         threading.Thread(target=work, name=f"convhub {function.__name__}").start()
-    except RuntimeError:  # no more threads are to be had
+    except RuntimeError:  # no more threads can be started
         return function(*arguments)
     while not (results or errors):
         with contextlib.suppress(Empty):  # now and then, since some systems interrupt no wait

@@ -1,8 +1,8 @@
 """Makes a fork wait until no other thread is importing a module.
 
-Python locks a module while it is being imported. A child that is forked meanwhile inherits the lock without
-the thread that would release it, and its own import of that module would wait for ever: at the first call of
-a backend, which imports torch or Numba, of any plugin, or of anything else.
+Python locks a module while it is being imported. A child that is forked at that time inherits the lock
+without the thread that would release it, and its own import of that module would wait forever: at the first
+call of a backend, which imports torch or Numba, of any plugin, or of anything else.
 """
 
 from __future__ import annotations

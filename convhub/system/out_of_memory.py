@@ -1,7 +1,7 @@
 """Recognises that memory has run out, whichever library says it, and raises one kind of error.
 
 NumPy, Numba and CuPy raise a `MemoryError`; torch a `RuntimeError` that only its text tells apart, or on a
-GPU an error of its own named `OutOfMemoryError`; CUDA's driver and its libraries an error with a code.
+GPU its own error named `OutOfMemoryError`; CUDA's driver and its libraries an error with a code.
 """
 
 from __future__ import annotations

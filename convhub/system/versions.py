@@ -1,4 +1,4 @@
-"""Versions of distributions, read from their metadata: nothing is imported."""
+"""Reads versions of distributions from their metadata, without importing them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradients of any order for torch tensors: one `torch.autograd.Function` for every primitive and backend.
+"""Gives torch tensors gradients of any order: one `torch.autograd.Function` for every primitive and backend.
 
 This is the short way, for plain tensors. What torch transforms or records takes `convhub.torch.operators`.
 """

@@ -1,4 +1,4 @@
-"""Derivatives of the three primitives, from nothing but the three primitives.
+"""Composes derivatives of the three primitives from nothing but the three primitives.
 
 Each primitive is linear in either operand, and its derivative by one is another primitive applied to the
 incoming gradient and the other operand (conjugated, as torch wants it for complex tensors):
@@ -53,7 +53,7 @@ _DERIVATIVES: dict[Primitive, tuple[Derivative, Derivative]] = {
 
 def is_needed(operands: Operands) -> bool:
     """Return whether autograd must know of a primitive on these tensors."""
-    # Inside forward_ad.dual_level() a tangent may hang on any tensor.
+    # Inside forward_ad.dual_level() any tensor may have a tangent.
     if forward_ad._current_level >= 0:
         return True
     return torch.is_grad_enabled() and any(o is not None and o.requires_grad for o in operands)

@@ -21,10 +21,10 @@ from convhub.conformance.problems.cases import (
     pairwise,
     taps,
 )
-from convhub.conformance.problems.data import operands
 from convhub.conformance.problems.layouts import BUILDERS, broadcast, broadcast_values
 from convhub.conformance.verify import random_problems
 from convhub.problem import PRIMITIVES, Problem
+from convhub.reference.operands import operands
 
 BOTH = ("float32", "float64")
 

@@ -28,8 +28,8 @@ from convhub_cupy.variants import every_source
 from convhub.arrays import numpy_dtype
 from convhub.backend import RunOptions
 from convhub.conformance.calls import deliver
-from convhub.conformance.problems.data import operands
 from convhub.problem import PRIMITIVES, Problem
+from convhub.reference.operands import operands
 
 (BACKEND,) = convhub_cupy.convhub_backends()
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from convhub.arrays import numpy_dtype
 from convhub.backend import RunOptions
 from convhub.problem import Problem
 from convhub.reference.bounds import bound, worst
+from convhub.reference.operands import fill
 from convhub.reference.oracle import Operands, exact
 
 # Odd and non-square throughout; each with something that a formula could get wrong.
@@ -54,8 +54,8 @@ def operands_of(problem: Problem, generator, bias=True) -> Operands:
     """Return random operands of a problem; those of grad_weight have no bias."""
     shapes = problem.operand_shapes
     bias = bias and problem.primitive != "grad_weight"
-    first, second = (generator.standard_normal(shape).astype(numpy_dtype(problem.dtype)) for shape in shapes)
-    constant = generator.standard_normal(problem.result_shape[1]).astype(numpy_dtype(problem.dtype))
+    first, second = (fill(generator, shape, problem.dtype, "normal") for shape in shapes)
+    constant = fill(generator, problem.result_shape[1:2], problem.dtype, "normal")
     return Operands(first, second, constant if bias else None)
 
 

@@ -15,7 +15,7 @@ import convhub_numba
 import numpy as np
 from convhub_numba import backend
 
-from convhub.arrays import numpy_dtype
+from convhub.reference.operands import fill
 from support.guarded_cases import Case, cases
 from support.guarded_memory import FILLING, MODES, Memory, guarded
 
@@ -70,7 +70,7 @@ def operands_of(case: Case, generator: np.random.Generator) -> list[np.ndarray]:
     shapes = problem.operand_shapes
     if problem.primitive != "grad_weight":
         shapes = (*shapes, problem.result_shape[1:2])
-    return [generator.standard_normal(shape).astype(numpy_dtype(problem.dtype)) for shape in shapes]
+    return [fill(generator, shape, problem.dtype, "normal") for shape in shapes]
 
 
 def faults(case: Case, mode: str, layout: Any, given: list[np.ndarray], expected: np.ndarray) -> list[str]:

@@ -1,32 +1,22 @@
-"""Implements ``convhub bench``, which times a backend against torch or another backend."""
+"""Implements ``convhub bench``, which times a backend against torch or another backend.
+
+The command line is read here; what it asks for is done in `convhub.cli.bench`, a file for each of the three
+modes: layers are timed, or with ``--start`` first calls are, or with ``--from`` nothing is.
+"""
 
 from __future__ import annotations
 
-import datetime
-import importlib.util
-import shlex
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ...dispatch.options import check_name
-from ...errors import ArgumentError
-from ...problem import Problem
+from ..bench.options import Options, check_only, given
+from ..bench.outputs import Outputs
 from ..choices import AccuracyChoice, MemoryChoice, PrimitiveChoice
-from ..json_output import STDOUT, JsonOption, check_writable, write_text
-from ..output import print_error, print_warning, show
-from ..progress import progress
+from ..json_output import JsonOption
 
-if TYPE_CHECKING:
-    from ...bench.layers import Layer
-    from ...bench.results import Report, Settings
-    from ...system.machine import Machine
-
-__all__ = ["EXTRA", "bench"]
-
-EXTRA = "convhub[bench]"
+__all__ = ["bench"]
 
 #: Parameters that concern only the output.
 SHOWING = ("from_file", "layers", "json_file", "plot", "markdown", "save_to")
@@ -113,190 +103,45 @@ def bench(
     Both sides get the same numbers and the same number of threads, and take turns in one process. Exit code 1
     if they do not agree on a result. Nothing else should run on the machine meanwhile.
     """
-    for option, file in (("--plot", plot), ("--markdown", markdown)):
-        if file is not None:
-            check_writable(option, file)
+    outputs = Outputs(
+        layers=layers or bool(problems),
+        json_file=json_file,
+        plot=plot,
+        markdown=markdown,
+        save_to=save_to,
+    )
+    outputs.check_writable()
+    # Each mode is imported when it is wanted: the other commands need not wait for it.
     if start:
-        _check_only(context, STARTING, "--start times one PROBLEM at most, and no layers")
-        _started(backend, problems or [], json_file)
+        check_only(context, STARTING, "--start times one PROBLEM at most, and no layers")
+        from ..bench.first_calls import time_first_calls
+
+        time_first_calls(backend, problems or [], json_file)
         return
-    if plot is not None:
-        _need("matplotlib", "--plot")
-        _check_suffix(plot)
+    outputs.check_figure()
     if from_file is not None:
-        _check_only(context, SHOWING, "--from times nothing")
-        from ...bench.results import read_report
+        check_only(context, SHOWING, "--from times nothing")
+        from ..bench.saved_report import show_saved
 
-        report = read_report(from_file)
-        _deliver(report, layers, json_file, plot, markdown)
-        if save_to is not None:
-            _save(report, save_to, json_file)
+        show_saved(from_file, outputs)
         return
-    if against == "torch":
-        _need("torch", "--against torch")
-    else:
-        check_name(against, "--against")
-    if backend is not None:
-        check_name(backend, "--backend")
-    from ...bench.archive import check_free, name_of
-    from ...bench.device import parse_device
-    from ..bench_choice import chosen_layers, machine_of, settings_on_cpu, settings_on_gpu
+    from ..bench.layer_times import time_layers
 
-    where = parse_device(device)
-    # The command line is checked first, then whether this machine can run it.
-    wanted = None if primitive is None else primitive.value
-    chosen = chosen_layers(where, problems or [], shapes, dtype, wanted, classes or [], quick, every)
-    dtypes = [layer.problem.dtype for layer in chosen]
-    if where.type == "cpu":
-        settings = settings_on_cpu(backend, against, threads, accuracy.value, memory.value, quick, tf32)
-    else:
-        settings = settings_on_gpu(
-            where, backend, against, accuracy.value, quick, tf32, dtypes, _given(context)
-        )
-    command = _command(
-        *(problems or []),
+    options = Options(
+        problems=problems or [],
         backend=backend,
         against=against,
         shapes=shapes,
         dtype=dtype,
-        primitive=primitive,
-        classes=",".join(classes or []) or None,
+        primitive=None if primitive is None else primitive.value,
+        classes=classes or [],
         device=device,
         threads=threads,
-        accuracy=accuracy,
+        accuracy=accuracy.value,
         tf32=tf32,
-        memory=memory,
+        memory=memory.value,
         quick=quick,
-        all=every,
+        every=every,
+        given=given(context),
     )
-    machine = machine_of(settings, where)
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    if save_to is not None:  # checked before minutes have passed
-        check_free(save_to, name_of(today, machine.chip, dtypes, tf32), command)
-    report = _timed(chosen, settings, machine, command, today)
-    if save_to is not None:
-        _save(report, save_to, json_file)
-    _deliver(report, layers or bool(problems), json_file, plot, markdown)
-
-
-def _started(backend: str | None, problems: Sequence[str], json_file: str | None) -> None:
-    """Measure and print the times of first calls."""
-    from ...bench.start import TINY, measure_start
-    from ..start_report import show_start, start_json
-
-    if len(problems) > 1:
-        raise typer.BadParameter("--start times one PROBLEM at most, and no layers")
-    if backend is not None:
-        check_name(backend, "--backend")
-    found = measure_start(backend, str(Problem.parse(problems[0])) if problems else TINY)
-    if json_file is not None:
-        write_text(start_json(found), json_file)
-    if json_file != STDOUT:
-        show_start(found)
-
-
-def _check_only(context: typer.Context, allowed: Sequence[str], why: str) -> None:
-    """Refuse parameters that --from or --start do not use."""
-    given = _given(context)
-    for parameter in context.command.params:
-        if parameter.name not in allowed and given[parameter.name or ""]:
-            named = parameter.opts[0] if parameter.param_type_name == "option" else "PROBLEM"
-            raise typer.BadParameter(f"{why}: leave {named} out")
-
-
-def _given(context: typer.Context) -> dict[str, bool]:
-    """Return for every parameter whether it was given on the command line."""
-    sources = {name: context.get_parameter_source(name) for name in context.params}
-    # Before version 8.2, click also says so of arguments without a value.
-    empty = {name for name, value in context.params.items() if value is None or value in ((), [])}
-    return {
-        name: source is not None and source.name == "COMMANDLINE" and name not in empty
-        for name, source in sources.items()
-    }
-
-
-def _need(module: str, option: str) -> None:
-    """End the command if a module that `option` needs is not installed."""
-    if importlib.util.find_spec(module) is None:
-        print_error(f"{option} needs {module}: pip install '{EXTRA}'")
-        raise typer.Exit(2)
-
-
-def _check_suffix(path: Path) -> None:
-    """Refuse a figure that could not be written, before minutes have passed."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    known = FigureCanvasAgg.get_supported_filetypes()
-    if path.suffix.removeprefix(".").lower() not in known:
-        raise ArgumentError(f"plot is {str(path)!r}; its suffix must be of {', '.join(sorted(known))}")
-
-
-def _timed(chosen: Sequence[Layer], settings: Settings, machine: Machine, command: str, today: str) -> Report:
-    from ...bench.results import Report
-    from ...bench.run import run
-
-    if machine.busy and machine.gpu is not None:
-        print_warning(f"the GPU's load is {machine.gpu.load} %: something else runs on it")
-    elif machine.busy:
-        print_warning(
-            f"the load is {machine.load:.2f}: something else runs on this machine, and threads that wait for "
-            "each other, such as torch's, may seem many times slower than they are"
-        )
-    dtypes = {layer.problem.dtype for layer in chosen}
-    # BLAS has these two types; its peak says nothing about other types, or about a GPU.
-    peak_dtype = "float64" if dtypes == {"float64"} else "float32"
-    with progress(len(chosen) * len(settings.memory)) as advance:
-        rows, peak = run(chosen, settings, peak_dtype="" if machine.gpu else peak_dtype, advance=advance)
-    return Report(machine, command, today, settings, peak, rows)
-
-
-def _save(report: Report, folder: Path, json_file: str | None) -> None:
-    """Write a report under the name of its date, chip and dtype, and print where."""
-    from ...bench.archive import check_free, name_of, save
-
-    dtypes = [Problem.parse(row.problem).dtype for row in report.rows]
-    name = name_of(report.date, report.machine.chip, dtypes, report.settings.allow_tf32)
-    check_free(folder, name, report.command)
-    written = save(report, folder, name)
-    if json_file != STDOUT:
-        show(*map(str, written), "")
-
-
-def _command(*arguments: str, **options: object) -> str:
-    """Return the command line that repeats the benchmark, without options that have their defaults."""
-    defaults = {
-        "against": "torch",
-        "device": "cpu",
-        "threads": 1,
-        "accuracy": "standard",
-        "memory": "both",
-    }
-    words = ["convhub", "bench", *arguments]
-    for name, value in options.items():
-        if value is True:
-            words.append(f"--{name}")
-        elif value not in (None, False, defaults.get(name)):
-            words += [f"--{name}", str(value)]
-    return shlex.join(words)
-
-
-def _deliver(
-    report: Report, layers: bool, json_file: str | None, plot: Path | None, markdown: Path | None
-) -> None:
-    """Write the requested files and print the report; the JSON first, from which the rest can be made."""
-    from ..bench_report import show_report
-
-    if json_file is not None:
-        from ...versioned_json import as_json
-
-        write_text(as_json(report), json_file)
-    if json_file != STDOUT:
-        show_report(report, layers=layers)
-    if markdown is not None:
-        from ...bench.markdown import to_markdown
-
-        markdown.write_text(to_markdown(report), encoding="utf-8")
-    if plot is not None:
-        from ...bench.plot import draw
-
-        draw(report, plot)
+    time_layers(options, outputs)

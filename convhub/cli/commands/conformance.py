@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,12 +11,13 @@ from ...dispatch.options import check_name
 from ...errors import ArgumentError
 from ..choices import LevelChoice
 from ..json_output import STDOUT, JsonOption, check_writable, write_text
+from ..needs import need
 from ..output import print_error
 
 if TYPE_CHECKING:
     from ...conformance.report.findings import Report
 
-__all__ = ["EXTRA", "conformance"]
+__all__ = ["conformance"]
 
 EXTRA = "convhub[conformance]"
 
@@ -53,9 +53,9 @@ def conformance(
     nothing could be checked.
     """
     for module in ("pytest", "hypothesis"):
-        _need(module, "the suite", EXTRA)
+        need(module, "the suite", EXTRA)
     if processes > 1:
-        _need("xdist", "--processes", "pytest-xdist")
+        need("xdist", "--processes", "pytest-xdist")
     check_name(backend, "NAME")
     if backend == "auto":
         raise ArgumentError("NAME is 'auto'; it must be the name of one backend")
@@ -101,10 +101,3 @@ def _is_wrong(report: Report, backend: str) -> bool:
         print_error(f"nothing was checked on {backend}")
         return True
     return report.failed
-
-
-def _need(module: str, what: str, package: str) -> None:
-    """End the command if a module is not installed."""
-    if importlib.util.find_spec(module) is None:
-        print_error(f"{what} needs {module}: pip install '{package}'")
-        raise typer.Exit(2)

@@ -9,9 +9,9 @@ import numpy as np
 from ...arrays import numpy_dtype
 from ...problem import Problem
 from ...reference.bounds import bound
+from ...reference.operands import operands
 from ...reference.oracle import Array, Operands
 from ..calls import compute, registered
-from ..problems.data import operands
 from ..trial import CheckFailure, Skip, Trial
 from .numbers import check_form, right_result
 

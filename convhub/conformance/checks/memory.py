@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from ...arrays import numpy_dtype
+from ...reference.operands import operands
 from ...reference.oracle import Array, Operands
 from ..calls import compute, registered, settings
-from ..problems.data import operands
 from ..problems.layouts import BUILDERS, View, broadcast, broadcast_values
 from ..trial import CheckFailure, Trial
 from .numbers import judge
@@ -121,7 +121,7 @@ def small_workspace(trial: Trial) -> float:
     """Check that the result is right however little memory may be held beyond the arrays."""
     given = operands(trial.problem, trial.seed, bias=True)
     ratio = 0.0
-    # With no memory at all a backend may go element by element, which takes long on more than a little.
+    # Without any memory a backend may go element by element, which takes long on more than a little.
     for limit in ("0", "64 KiB") if trial.problem.macs <= 10**5 else ("64 KiB",):
         with settings(workspace_limit=limit):
             ratio = max(ratio, judge(trial, compute(trial, given), given, f"workspace_limit = {limit!r}"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +18,9 @@ from ...backend import Accuracy
 from ...dispatch.options import run_options
 from ...problem import Problem, with_primitive
 from ...reference.bounds import Worst, bound, worst
+from ...reference.operands import generator, operands
 from ...reference.oracle import Array, Exact, Operands, count_products, exact, two_product
 from ..calls import compute, refused, registered
-from ..problems.data import generator, operands, tiny_scales
 from ..trial import CheckFailure, Skip, Trial
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "positive_data",
     "random_data",
     "right_result",
+    "tiny_scales",
     "within",
 ]
 
@@ -156,7 +158,7 @@ def _plantable(problem: Problem) -> list[tuple[int, str]]:
 
 def _planted(trial: Trial, position: int, what: str, value: float) -> float:
     problem = trial.problem
-    # No zeros, which times infinity would be NaN, or nothing at all in a backend that skips them.
+    # No zeros: times infinity they would be NaN, or be skipped by some backends.
     clean = [np.where(a == 0, np.ones_like(a), a) for a in operands(problem, trial.seed)[:2] if a is not None]
     holder = clean[position]
     if not holder.size:
@@ -260,3 +262,24 @@ def _inner_product(a: Array, b: Array) -> complex:
 def _real_inner(a: Array, b: Array) -> float:
     main, rest = two_product(a.astype(np.float64).ravel(), b.astype(np.float64).ravel())
     return math.fsum(np.concatenate((main, rest)).tolist())
+
+
+def tiny_scales(dtype: str) -> tuple[Any, Any]:
+    """Return two powers of two, as numbers of a type of floats, for operands of small integers.
+
+    The first makes integers up to 3 subnormal. The second is large, and yet leaves room for sums of products.
+
+    Examples
+    --------
+    >>> import math
+    >>> [math.log2(scale) for scale in tiny_scales("float32")]
+    [-147.0, 102.0]
+    """
+    target = numpy_dtype(dtype)
+    if dtype == "bfloat16":
+        smallest, beyond = -133, 128
+    else:
+        info = np.finfo(target)
+        smallest, beyond = int(info.minexp) - int(info.nmant), int(info.maxexp)
+    one = np.longdouble(1)  # of the range of every type
+    return target.type(np.ldexp(one, smallest + 2)), target.type(np.ldexp(one, beyond * 4 // 5))

@@ -14,9 +14,9 @@ from ...arrays import conjugate, to_numpy
 from ...errors import ArgumentError
 from ...problem import PRIMITIVES, Problem, transposed_output_size, with_primitive
 from ...reference.bounds import bound, worst
+from ...reference.operands import operands
 from ...reference.oracle import Array, Exact, Operands
 from ..calls import caller_library, deliver, refused, tensor
-from ..problems.data import operands
 from ..trial import CheckFailure, Skip, Trial
 from .numbers import judge
 

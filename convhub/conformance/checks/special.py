@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from ...arrays import numpy_dtype
+from ...reference.operands import generator, operands
 from ...reference.oracle import Array, Operands, count_products
 from ..calls import compute
-from ..problems.data import generator, operands
 from ..trial import CheckFailure, Skip, Trial
 from .numbers import accuracy, check_form
 from .sums import counts

@@ -17,10 +17,10 @@ import numpy as np
 from ...arrays import numpy_dtype
 from ...problem import Problem
 from ...reference.bounds import LONG, bound, worst
+from ...reference.operands import operands
 from ...reference.oracle import Array, Exact, Operands
 from ...reference.samples import choose_elements, greatest_magnitude, recompute
 from ..calls import compute, registered
-from ..problems.data import operands
 from ..trial import Skip, Trial
 from .numbers import accuracy, check_form, within
 
@@ -28,7 +28,7 @@ __all__ = ["counts", "equal_numbers", "exactly", "long_sums"]
 
 #: What all numbers of the operands are; of complex ones both parts. In few bits none of them is exact.
 EQUAL = ((0.1, 0.3), (0.7, 0.07))
-#: Of random operands, so many elements are compared.
+#: How many elements are compared of the result for random operands.
 ELEMENTS = 4
 
 

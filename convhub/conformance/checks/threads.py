@@ -14,9 +14,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...reference.operands import operands
 from ...reference.oracle import Array, Operands
 from ..calls import compute, refused, settings
-from ..problems.data import operands
 from ..trial import CheckFailure, Skip, Trial
 from .memory import same_bits
 from .numbers import judge
@@ -34,7 +34,7 @@ RESULT, FAILURE = b"R", b"F"
 def many_callers(trial: Trial) -> None:
     """Check that eight threads calling at once, each with its operands, get the bits that one alone gets.
 
-    First on a problem that nobody has asked for, of one image more, since plans and tables are made then.
+    The first problem has one image more, so that it is new and plans and tables are made for it.
     """
     fresh = trial._replace(problem=trial.problem.replace(batch=trial.problem.batch + 1))
     if refused(trial.backend, fresh.problem) is None:
@@ -146,7 +146,7 @@ def _answer_and_exit(trial: Trial, reading: int, writing: int) -> None:
     try:
         os.close(reading)
         answer = RESULT + compute(trial, operands(trial.problem, trial.seed, bias=True)).tobytes()
-    # There is nobody above to catch it; the parent shows it.
+    # Nothing above catches it; the parent process shows it.
     except BaseException as error:  # noqa: BLE001
         answer = FAILURE + f"{type(error).__name__}: {error}".encode()
     try:

@@ -130,7 +130,7 @@ TAPS: dict[str, str] = {
 }
 
 
-#: Of so many terms; in some shapes of the first number only, since these have many results.
+#: The numbers of terms; some shapes have the first number only, since they have many results.
 LENGTHS = (2**16, 10**6)
 
 #: Sums that are long along each axis in turn: `{0}` terms in all, `{1}` its root, `{2}` a 64th, `{3}` a
@@ -331,7 +331,7 @@ def declared_problem(rng: np.random.Generator, backend: Backend, device: str = "
     Raises
     ------
     ArgumentError
-        If it declares nothing at all.
+        If it declares nothing.
     """
     primitives = [p for p in backend.primitives if backend.capabilities.dtypes_of(p)]
     if not primitives:

@@ -101,7 +101,7 @@ def _changes(old: Tested, new: Tested) -> Iterator[Change]:
                 was = "passed"  # or failed: there were answers, and now there is none
             if was != outcome:
                 yield Change(new.subject, problem, check, was, outcome)
-    # Nobody knows whether a random problem was tried before; that it failed then is in the report.
+    # It is unknown whether a random problem was tried before; that it failed then is in the report.
     known = {(row.problem, row.check) for row in old.of("failed")}
     for row in new.of("failed"):
         if row.problem not in new.results and (row.problem, row.check) not in known:

@@ -61,6 +61,6 @@ def ratio_text(ratio: float | None) -> str:
 
 
 def not_loaded() -> Iterator[str]:
-    """Yield a line for each plugin that could not be loaded, so that nobody takes its backend for tested."""
+    """Yield a line for each plugin that could not be loaded, so that its backend is not taken for tested."""
     for failure in current_registry().failures:
         yield f"{failure.name}: not run: {failure.origin} could not be loaded: {failure.reason}"

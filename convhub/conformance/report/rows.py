@@ -48,7 +48,7 @@ class Row:
 class Done:
     """What one test of the suite found, as data that a process can send to another.
 
-    `subject` is the backend as test ids call it: with its device, or the options of its own. `drawn` says
+    `subject` is the backend as test ids call it: with its device, or its own options. `drawn` says
     that the problems were random.
     """
 

@@ -17,7 +17,7 @@ __all__ = ["Promise", "about_nothing", "promises_of", "unkept"]
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """One entry, in the words of `Xfails.name`, and the backends that it is for.
+    """One entry, named as by `Xfails.name`, and the backends that it is for.
 
     `possible` says whether it is about anything that they take, at any level.
     """

@@ -9,7 +9,7 @@
 
 An entry for one problem promises that the check fails there; one with a pattern, that it fails on at least
 one of the problems that the pattern names. Where an entry does not keep its promise, it is out of date, and
-that is a failure of its own: so an entry goes when its fault does.
+that is a failure too: so an entry goes when its fault does.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ from convhub_naive import convhub_backends
 from convhub_naive.loops import places
 from support.checking import GEOMETRIES, PRIMITIVES, assert_right, expected_nonfinite, problem_of, run
 
-from convhub.conformance.problems.data import operands
 from convhub.problem import Problem
+from convhub.reference.operands import operands
 
 NAIVE = convhub_backends()[0]
 SMALL = {name: text for name, text in GEOMETRIES.items() if Problem.parse(text).macs < 60_000}

@@ -10,8 +10,8 @@ from convhub_numpy.tiles import tiling
 from support.checking import GEOMETRIES, PRIMITIVES, assert_right, expected_nonfinite, problem_of, run
 
 from convhub.backend import RunOptions
-from convhub.conformance.problems.data import operands
 from convhub.problem import Problem
+from convhub.reference.operands import operands
 from convhub.reference.oracle import Operands
 
 NUMPY = convhub_backends()[0]

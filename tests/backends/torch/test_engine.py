@@ -9,8 +9,8 @@ from convhub_torch import convhub_backends
 from support.checking import GEOMETRIES, PRIMITIVES, assert_right, expected_nonfinite, problem_of
 
 from convhub.backend import RunOptions
-from convhub.conformance.problems.data import operands
 from convhub.problem import Problem
+from convhub.reference.operands import operands
 
 torch = pytest.importorskip("torch", reason="the engine under test is torch")
 TORCH = convhub_backends()[0]

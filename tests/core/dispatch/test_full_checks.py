@@ -12,11 +12,11 @@ from support.changed_toy import after, registered, run
 import convhub
 from convhub import plugins
 from convhub.backend import hookimpl
-from convhub.conformance.problems.data import operands
 from convhub.dispatch.choose import choose
 from convhub.dispatch.execute import execute
 from convhub.dispatch.request import Request
 from convhub.problem import Problem
+from convhub.reference.operands import operands
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,9 @@ from support import toy_backend
 from support.changed_toy import after, registered, run
 
 import convhub
-from convhub.conformance.problems.data import operands
 from convhub.problem import PRIMITIVES, Problem
 from convhub.reference.bounds import bound
+from convhub.reference.operands import operands
 from convhub.reference.oracle import exact
 
 # The last one computes more than is looked at: the largest magnitude is that of another element.

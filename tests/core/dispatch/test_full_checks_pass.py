@@ -10,10 +10,10 @@ from support import toy_backend
 from support.changed_toy import after, registered, run
 
 import convhub
-from convhub.conformance.problems.data import operands
 from convhub.conformance.verify import random_problems
 from convhub.dispatch.candidates import verdicts
 from convhub.problem import Problem
+from convhub.reference.operands import operands
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from convhub.arrays import numpy_dtype
-from convhub.conformance.problems.data import operands
 from convhub.problem import Problem
 from convhub.reference.bounds import bound, machine_epsilon, worst
+from convhub.reference.operands import operands
 from convhub.reference.oracle import Exact, Operands, exact
 
 WINDOW = Problem.parse("forward_n1c2h3w3_k1r3s3")

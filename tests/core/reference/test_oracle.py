@@ -10,9 +10,9 @@ import pytest
 
 from convhub.conformance.checks.against_torch import torch_result
 from convhub.conformance.problems.cases import EDGES
-from convhub.conformance.problems.data import operands
 from convhub.conformance.verify import random_problems
 from convhub.problem import PRIMITIVES, Problem
+from convhub.reference.operands import operands
 from convhub.reference.oracle import Operands, count_products, error, exact, two_product, two_sum
 
 SMALL = [p for p in random_problems(60, seed=3) if p.macs < 3000]

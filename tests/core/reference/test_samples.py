@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convhub.conformance.problems.data import operands
 from convhub.problem import Problem
 from convhub.reference import samples
+from convhub.reference.operands import operands
 from convhub.reference.oracle import Operands, exact
 from convhub.reference.samples import choose_elements, greatest_magnitude, recompute
 

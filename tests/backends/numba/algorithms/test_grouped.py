@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from convhub.arrays import numpy_dtype
 from convhub.backend import RunOptions
 from convhub.reference.oracle import Operands
 
@@ -11,7 +10,7 @@ pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
 from convhub_numba import Options, backend
 from convhub_numba.planner import plan
-from support.checking import PRIMITIVES, assert_right, expected_nonfinite, problem_of, run
+from support.checking import PRIMITIVES, assert_right, expected_nonfinite, operands_of, problem_of, run
 
 GEOMETRIES = {
     "eight": "n2c16h11w14_k24r3s3_pad1_groups2",
@@ -32,15 +31,6 @@ GEOMETRIES = {
     "only_padding_seen": "n1c16h2w3_k16r2s2_stride9x1_pad0-9x0_out1x1_groups2",
     "no_image": "n0c16h6w7_k16r3s2_stride2_groups2",
 }
-
-
-def operands_of(problem, generator):
-    shapes = problem.operand_shapes
-    first, second, bias = (
-        generator.standard_normal(shape).astype(numpy_dtype(problem.dtype))
-        for shape in (*shapes, problem.result_shape[1])
-    )
-    return Operands(first, second, None if problem.primitive == "grad_weight" else bias)
 
 
 #: Each is compiled again for nearly every geometry: these see every way to cut channels and rows.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from ..bench.formatting import (
+from ...bench.formatting import (
     CLASS_HEADERS,
     LAYER_HEADERS,
     MEMORY,
@@ -19,9 +19,9 @@ from ..bench.formatting import (
     theirs,
     totals,
 )
-from ..bench.results import Report
-from ..bench.summary import ClassSummary, Summary, summaries
-from .output import new_table, show
+from ...bench.results import Report
+from ...bench.summary import ClassSummary, Summary, summaries
+from ..output import new_table, show
 
 __all__ = ["show_report"]
 

@@ -1,17 +1,17 @@
-"""Makes operands of a problem: random, positive, small integers; each by problem and seed alone."""
+"""Draws random operands: normal, positive, or small integers; each from problem and seed alone."""
 
 from __future__ import annotations
 
 import zlib
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from ...arrays import numpy_dtype
-from ...problem import Problem
-from ...reference.oracle import Array, Operands
+from ..arrays import numpy_dtype
+from ..problem import Problem
+from .oracle import Array, Operands
 
-__all__ = ["Fill", "fill", "generator", "operands", "tiny_scales"]
+__all__ = ["Fill", "fill", "generator", "operands"]
 
 #: normal
 #:     Standard normal; integers from the whole range of their type, so that they wrap around.
@@ -67,24 +67,3 @@ def _reals(rng: np.random.Generator, shape: tuple[int, ...], kind: Fill) -> Arra
     if kind == "positive":
         return rng.random(shape)
     return rng.standard_normal(shape)
-
-
-def tiny_scales(dtype: str) -> tuple[Any, Any]:
-    """Return two powers of two, as numbers of a type of floats, for operands of small integers.
-
-    The first makes integers up to 3 subnormal. The second is large, and yet leaves room for sums of products.
-
-    Examples
-    --------
-    >>> import math
-    >>> [math.log2(scale) for scale in tiny_scales("float32")]
-    [-147.0, 102.0]
-    """
-    target = numpy_dtype(dtype)
-    if dtype == "bfloat16":
-        smallest, beyond = -133, 128
-    else:
-        info = np.finfo(target)
-        smallest, beyond = int(info.minexp) - int(info.nmant), int(info.maxexp)
-    one = np.longdouble(1)  # of the range of every type
-    return target.type(np.ldexp(one, smallest + 2)), target.type(np.ldexp(one, beyond * 4 // 5))
