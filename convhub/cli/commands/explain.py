@@ -28,7 +28,7 @@ def explain(
     ] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Show which backend would run PROBLEM, and why each other one would not.
+    """Show which backend would run PROBLEM, and why no other one.
 
     Nothing is computed or measured. Exit code 1 if it would be refused.
     """

@@ -25,10 +25,10 @@ def new_backend(
         ),
     ] = Path(),
 ) -> None:
-    """Write a new distribution with a NumPy backend that passes its tests, as a starting point.
+    """Write a new distribution with a NumPy backend to start from.
 
-    It has one file of code, with the three primitives; tests that run the conformance suite; and all files
-    needed to publish it.
+    It passes its tests, and has one file of code, with the three primitives; tests that run the conformance
+    suite; and all files needed to publish it.
     """
     from ...scaffold import write_distribution
 

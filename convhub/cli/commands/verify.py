@@ -40,7 +40,7 @@ def verify(
     ] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Check that backends compute PROBLEM, or N random problems, correctly.
+    """Check the results of backends on PROBLEM, or N random ones.
 
     Each result is compared with the exact one, under the bound of the backend's accuracy class.
     Exit code 1 if a check fails, or if nothing could be checked.
