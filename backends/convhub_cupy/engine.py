@@ -8,12 +8,12 @@ import numpy as np
 
 from convhub.backend import Accuracy, Array, Problem, RunOptions
 
-from . import tensor
-from .axes import reach
-from .launches import Plan, Settings
-from .launching import Index, axes_of, index_for, ints, run, strides_of
-from .plan import plan
-from .runtime import Runtime
+from . import launch_tensor_cores
+from .launch import Index, axes_of, index_for, ints, run, strides_of
+from .plan.axes import reach
+from .plan.plan import Plan, Settings
+from .planner import plan
+from .runtime.cupy_runtime import Runtime
 
 __all__ = ["accuracy", "described", "forward", "grad_input", "grad_weight", "workspace_bytes"]
 
@@ -59,7 +59,7 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions, runt
     made = _plan(problem, options, runtime)
     dw = runtime.xp.empty(problem.result_shape, dy.dtype)
     if made.algorithm.startswith("tensor_weight"):
-        tensor.grad_weight(made, dy, x, dw, problem, runtime)
+        launch_tensor_cores.grad_weight(made, dy, x, dw, problem, runtime)
         return dw
     groups, (top, _), (left, _) = problem.groups, *problem.padding
     C, M = problem.group_channels
@@ -92,7 +92,7 @@ def _correlate(
     made = _plan(problem, options, runtime)
     out = runtime.xp.empty(problem.result_shape, source.dtype)
     if made.algorithm.startswith("tensor_gemm"):
-        tensor.correlate(made, source, weight, bias, out, problem, runtime)
+        launch_tensor_cores.correlate(made, source, weight, bias, out, problem, runtime)
         return out
     if made.algorithm == "implicit_gemm" and made.workspace_bytes:
         weight = _channels_last(weight, out, runtime)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from checking import PRIMITIVES, assert_right, operands_of, run
 from convhub_cupy import engine
-from convhub_cupy.launches import Settings
-from convhub_cupy.plan import plan
-from convhub_cupy.runtime import INCLUDES
+from convhub_cupy.plan.plan import Settings
+from convhub_cupy.planner import plan
+from convhub_cupy.runtime.cupy_runtime import INCLUDES
 from cuda_emulator import EmulatedRuntime, sanitized
 
 from convhub.backend import RunOptions
@@ -101,7 +101,7 @@ def run_sanitized(tmp_path, folder, texts, own=None, **options):
     """
     if sanitized.sanitizers() is None:
         pytest.skip("g++ has no libasan here")
-    paths = [str(Path(__file__).parent.parent), str(INCLUDES.parent)]
+    paths = [str(Path(__file__).parent.parent), str(INCLUDES.parents[1])]
     script = tmp_path / "sanitized_run.py"
     script.write_text(
         SANITIZED.format(

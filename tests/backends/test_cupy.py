@@ -8,7 +8,7 @@ import weakref
 import convhub_torch
 import pytest
 from convhub_cupy import convhub_backends
-from convhub_cupy import runtime as runtime_module
+from convhub_cupy.runtime import cupy_runtime as runtime_module
 
 from convhub.errors import BackendError
 

@@ -11,11 +11,10 @@ import pytest
 pytest.importorskip("ml_dtypes", reason="bfloat16 is one of the types under test")
 
 from checking import GEOMETRIES, PRIMITIVES, assert_right, operands_of, problem_of, run
-from convhub_cupy import engine, launching
-from convhub_cupy import plan as plan_module
-from convhub_cupy.plan import plan
-from convhub_cupy.runtime import INCLUDES
-from convhub_cupy.variants import TILED_DTYPES, every_source, tiles_for
+from convhub_cupy import engine, launch, planner
+from convhub_cupy.plan.variants import TILED_DTYPES, every_source, tiles_for
+from convhub_cupy.planner import plan
+from convhub_cupy.runtime.cupy_runtime import INCLUDES
 from cuda_emulator import EmulatedRuntime, why_not
 from cupy_checking import (
     LARGE,
@@ -54,9 +53,9 @@ def test_results(geometry, primitive):
 @pytest.mark.parametrize("wide", [False, True])
 def test_every_tile_and_index(dtype, tile, wide, monkeypatch, any_plan):
     """Force a tile, and 64-bit indices; together these cases reach all that can be launched with tiles."""
-    monkeypatch.setattr(plan_module, "_tile", lambda *_: tile)
+    monkeypatch.setattr(planner, "_tile", lambda *_: tile)
     if wide:
-        monkeypatch.setattr(launching, "INT_LIMIT", 0)
+        monkeypatch.setattr(launch, "INT_LIMIT", 0)
     runtime = EmulatedRuntime(sanitize=None, capability=OLD)
     for geometry in ("large", "few_channels"):
         for primitive in PRIMITIVES:
@@ -207,11 +206,11 @@ import mmap, sys
 sys.path[:0] = {paths!r}
 import numpy as np
 from cuda_emulator import EmulatedRuntime
-from convhub_cupy import engine, launching
+from convhub_cupy import engine, launch
 from convhub.backend import RunOptions
 from convhub.problem import Problem
 
-launching.INT_LIMIT = {limit}
+launch.INT_LIMIT = {limit}
 problem = Problem.parse("{text}")
 distance = 2**31 + 64  # elements from one image to the next: pages that nobody touches take no memory
 memory = np.frombuffer(mmap.mmap(-1, (distance + 4096) * 2), np.float16)
@@ -234,9 +233,9 @@ sys.exit(not np.array_equal(right, found))
 def test_an_overflow_of_32_bits_is_seen(primitive, groups, capability, tmp_path):
     """Images 2**31 elements apart: right as they are, and a crash or wrong where 32 bits are forced."""
     text = f"{primitive}_float16_n2c9h9w7_k9r3s3_pad1" + "_groups9" * (groups > 1)
-    paths = [str(Path(__file__).parent.parent), str(INCLUDES.parent)]
+    paths = [str(Path(__file__).parent.parent), str(INCLUDES.parents[1])]
     ended = []
-    for limit in (launching.INT_LIMIT, 2**62):
+    for limit in (launch.INT_LIMIT, 2**62):
         script = FAR_APART.format(paths=paths, limit=limit, text=text, capability=capability)
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
         ended.append(done.returncode)

@@ -7,9 +7,9 @@ import pytest
 
 pytest.importorskip("ml_dtypes", reason="bfloat16 is one of the types that the suite crosses")
 
-from convhub_cupy.launches import TENSOR_CORES, Settings
-from convhub_cupy.plan import plan
-from convhub_cupy.variants import every_source
+from convhub_cupy.plan.plan import TENSOR_CORES, Settings
+from convhub_cupy.plan.variants import every_source
+from convhub_cupy.planner import plan
 
 from convhub import plugins
 from convhub.backend import RunOptions

@@ -6,10 +6,11 @@ import pytest
 pytest.importorskip("ml_dtypes", reason="bfloat16 is one of the types under test")
 
 from checking import GEOMETRIES, PRIMITIVES, assert_right, operands_of, problem_of, run
-from convhub_cupy import engine, launching, plan_tensor
-from convhub_cupy.plan import plan
-from convhub_cupy.runtime import INCLUDES
-from convhub_cupy.variants import TENSOR_TILES, TENSOR_TYPES, TENSOR_WEIGHT_TILES, every_source
+from convhub_cupy import engine, launch
+from convhub_cupy.plan import tensor_cores
+from convhub_cupy.plan.variants import TENSOR_TILES, TENSOR_TYPES, TENSOR_WEIGHT_TILES, every_source
+from convhub_cupy.planner import plan
+from convhub_cupy.runtime.cupy_runtime import INCLUDES
 from cuda_emulator import EmulatedRuntime, why_not
 from cupy_checking import LARGE, Engine, assert_right_with, is_seen, planned, plant, run_sanitized
 
@@ -65,11 +66,11 @@ def test_results(geometry, primitive):
 def test_every_tile(dtype, tile, monkeypatch, any_plan):
     """Force each tile; together with 64-bit strides this reaches every kernel that can be launched."""
     smallest = TENSOR_WEIGHT_TILES[-1]
-    monkeypatch.setattr(plan_tensor, "_tile", lambda tiles, *_: tile if tile in tiles else smallest)
+    monkeypatch.setattr(tensor_cores, "_tile", lambda tiles, *_: tile if tile in tiles else smallest)
     runtime = EmulatedRuntime(sanitize=None)
     for primitive in PRIMITIVES:
         check(runtime, problem_of(primitive, dtype, LARGE["large"]))
-    monkeypatch.setattr(launching, "INT_LIMIT", 0)
+    monkeypatch.setattr(launch, "INT_LIMIT", 0)
     for geometry in ("few_channels", "two_groups"):
         for primitive in PRIMITIVES:
             check(runtime, problem_of(primitive, dtype, LARGE[geometry]))

@@ -6,8 +6,8 @@ import pytest
 pytest.importorskip("ml_dtypes", reason="the oracle knows bfloat16")
 
 from checking import assert_right, expected_nonfinite, operands_of, problem_of, run
-from convhub_cupy import Options, convhub_backends, launching
-from convhub_cupy.runtime import INCLUDES
+from convhub_cupy import Options, convhub_backends, launch
+from convhub_cupy.runtime.cupy_runtime import INCLUDES
 from cuda_emulator import EmulatedRuntime, why_not
 from cupy_checking import Engine, assert_right_with, planned, plant, run_sanitized
 
@@ -67,8 +67,8 @@ def test_64_bit_indices_give_the_same_bits(geometry, primitive, monkeypatch):
     problem = problem_of(primitive, "float32", GEOMETRIES[geometry])
     operands = operands_of(problem, np.random.default_rng(2))
     results = []
-    for limit, index in ((launching.INT_LIMIT, "int"), (0, "long long")):
-        monkeypatch.setattr(launching, "INT_LIMIT", limit)
+    for limit, index in ((launch.INT_LIMIT, "int"), (0, "long long")):
+        monkeypatch.setattr(launch, "INT_LIMIT", limit)
         runtime = EmulatedRuntime()
         results.append(run(Engine(runtime), problem, operands, backend=ALWAYS))
         assert all(f"-DINDEX={index}" in options for _, _, options, *_ in runtime.launched)

@@ -20,7 +20,7 @@ def numpy_plans():
 
 
 def cupy_plans():
-    plan = importlib.import_module("convhub_cupy.plan")
+    plan = importlib.import_module("convhub_cupy.planner")
     return plan.plan, (plan.Settings(OPTIONS.workspace_limit, False, False, "never", (9, 0)),)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Source(NamedTuple):
-    """As in `convhub_cupy.runtime`."""
+    """As in `convhub_cupy.runtime.cupy_runtime`."""
 
     file: str
     name: str

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 import platformdirs
-from convhub_cupy.runtime import COMPILE_OPTIONS, INCLUDES, Source
+from convhub_cupy.runtime.cupy_runtime import COMPILE_OPTIONS, INCLUDES, Source
 
 from . import nvrtc
 from .resources import Resources, resources_in

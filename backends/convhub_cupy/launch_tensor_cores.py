@@ -9,12 +9,12 @@ import numpy as np
 
 from convhub.backend import Array, Problem
 
-from .launches import Plan
-from .launching import Index, axes_of, index_for, ints, run, strides_of
-from .plan_tensor import chunks_of, gemm_blocks, packed_channels, packing
-from .runtime import Runtime
-from .tiling import ceil_div
-from .variants import TensorTile
+from .launch import Index, axes_of, index_for, ints, run, strides_of
+from .plan.plan import Plan
+from .plan.tensor_cores import chunks_of, gemm_blocks, packed_channels, packing
+from .plan.tiling import ceil_div
+from .plan.variants import TensorTile
+from .runtime.cupy_runtime import Runtime
 
 __all__ = ["correlate", "grad_weight"]
 

@@ -7,7 +7,7 @@ import math
 from convhub.backend import Problem
 
 from .axes import phases
-from .launches import MOST_BLOCKS, THREADS, Launch, Plan, Settings
+from .plan import MOST_BLOCKS, THREADS, Launch, Plan, Settings
 from .tiling import ceil_div, round_up
 from .variants import WINOGRAD_TILE
 

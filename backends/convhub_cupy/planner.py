@@ -20,12 +20,12 @@ import math
 
 from convhub.backend import Problem, bounded_cache
 
-from . import plan_tensor
-from .axes import Axis, phases
-from .launches import BLOCKS_WANTED, DIRECT_BLOCKS, LEAST_PART, MOST_BLOCKS, THREADS, Launch, Plan, Settings
-from .plan_winograd import winograd_plan
-from .tiling import ceil_div, round_up
-from .variants import TILED_DTYPES, Tile, tiles_for
+from .plan import tensor_cores
+from .plan.axes import Axis, phases
+from .plan.plan import BLOCKS_WANTED, DIRECT_BLOCKS, LEAST_PART, MOST_BLOCKS, THREADS, Launch, Plan, Settings
+from .plan.tiling import ceil_div, round_up
+from .plan.variants import TILED_DTYPES, Tile, tiles_for
+from .plan.winograd import winograd_plan
 
 __all__ = ["Launch", "Plan", "Settings", "plan"]
 
@@ -53,8 +53,8 @@ def _correlation_plan(problem: Problem, settings: Settings) -> Plan:
     parts = [(rows, columns) for rows, columns in parts if rows.outputs and columns.outputs]
     planes, areas = problem.batch * groups * M, [rows.outputs * columns.outputs for rows, columns in parts]
     tiled = problem.dtype in TILED_DTYPES
-    if areas and C > 1 and M * C > 4 and plan_tensor.takes(problem, settings):
-        made = plan_tensor.correlation_plan(problem, M, C, parts, settings)
+    if areas and C > 1 and M * C > 4 and tensor_cores.takes(problem, settings):
+        made = tensor_cores.correlation_plan(problem, M, C, parts, settings)
         if made is not None:
             return made
     made = winograd_plan(problem, M, C, settings)
@@ -110,8 +110,8 @@ def _weight_plan(problem: Problem, settings: Settings) -> Plan:
     if weights and problem.dtype in TILED_DTYPES and small and weights <= MOST_BLOCKS:
         return Plan("depthwise", (Launch("depthwise.cu", "depthwise_grad_weight", (), weights, THREADS),))
     pixels = problem.batch * math.prod(problem.output_size)
-    if weights and pixels and plan_tensor.takes(problem, settings):
-        made = plan_tensor.weight_plan(problem, settings)
+    if weights and pixels and tensor_cores.takes(problem, settings):
+        made = tensor_cores.weight_plan(problem, settings)
         if made is not None:
             return made
     if weights and pixels and problem.dtype in TILED_DTYPES:

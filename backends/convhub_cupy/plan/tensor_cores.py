@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from convhub.backend import Problem
 
 from .axes import Axis, reach
-from .launches import BLOCKS_WANTED, LEAST_PART, MOST_BLOCKS, TENSOR_CORES, Launch, Plan, Settings
+from .plan import BLOCKS_WANTED, LEAST_PART, MOST_BLOCKS, TENSOR_CORES, Launch, Plan, Settings
 from .tiling import ceil_div, round_up
 from .variants import TENSOR_TILES, TENSOR_TYPES, TENSOR_WEIGHT_TILES, TensorTile, tensor_options
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from convhub.backend import RunOptions
 
+from ..options import Options
+from ..runtime.cupy_runtime import Source
 from .axes import Axis
-from .options import Options
-from .runtime import Source
 from .variants import TensorTile, Tile, source
 
 __all__ = [

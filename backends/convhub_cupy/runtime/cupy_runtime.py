@@ -19,7 +19,7 @@ from .failures import not_compiled
 __all__ = ["COMPILE_OPTIONS", "INCLUDES", "CupyRuntime", "Runtime", "Source", "cupy_runtime"]
 
 #: The folder of the kernels and of what they include.
-INCLUDES = Path(__file__).parent
+INCLUDES = Path(__file__).parents[1] / "kernels"
 
 COMPILE_OPTIONS = ("-std=c++17",)
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from convhub.backend import Array, Problem
 
-from .axes import Axis
-from .launches import Launch
-from .runtime import Runtime
+from .plan.axes import Axis
+from .plan.plan import Launch
+from .runtime.cupy_runtime import Runtime
 
 __all__ = ["Index", "axes_of", "index_for", "ints", "run", "strides_of"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import NamedTuple
 
-from .runtime import Source
+from ..runtime.cupy_runtime import Source
 
 __all__ = [
     "DTYPES",
