@@ -1,4 +1,7 @@
-"""Runs the primitives on tensor cores: packs operands, some images at a time, and multiplies them."""
+"""Hands the kernels for tensor cores to the device, which pack some images at a time and multiply them.
+
+Offsets into what is packed have 32 bits: the plan sees to it.
+"""
 
 from __future__ import annotations
 
@@ -7,92 +10,114 @@ import math
 
 import numpy as np
 
-from convhub.backend import Array, Problem
+from convhub.backend import Array
 
-from .launch import Index, axes_of, index_for, ints, run, strides_of
+from .arguments import NARROW, axes, index_for, int32, pointers, strides_of
+from .launch import SOURCE_STRIDES, WEIGHT_STRIDES, Call, launch_kernel, operands_of_correlation
 from .plan.plan import Plan
 from .plan.tensor_cores import chunks_of, gemm_blocks, packed_channels, packing
 from .plan.tiling import ceil_div
 from .plan.variants import TensorTile
-from .runtime.cupy_runtime import Runtime
 
 __all__ = ["correlate", "grad_weight"]
 
-NARROW = Index(wide=False)  # of all that is packed: the plan sees to it
 
-
-def correlate(
-    made: Plan,
-    source: Array,
-    weight: Array,
-    bias: Array | None,
-    out: Array,
-    problem: Problem,
-    runtime: Runtime,
-) -> None:
-    """Run forward or grad_input into `out`; `weight` is (groups, out channels, source channels, R, S)."""
-    assert isinstance(made.tile, TensorTile)
-    groups, M, C, *kernel = weight.shape
-    dtype = problem.dtype
-    elements = groups * M * math.prod(kernel) * packed_channels(C, dtype)
-    packed_weight = runtime.workspace(out, elements, source.dtype)
-    index = index_for((weight,))
-    arguments = (weight, packed_weight, *ints(*weight.shape), *index.numbers(*strides_of(weight)))
-    run(runtime, made.launches[0], problem, index, arguments)
-    bias_stride = NARROW.numbers(0 if bias is None else strides_of(bias)[0])
-    packed = _packed(made, out, source, groups, C, runtime)
-    for first in range(0, problem.batch, made.images):
-        some, of_some = source[first : first + made.images], out[first : first + made.images]
+def correlate(plan: Plan, call: Call) -> None:
+    """Run forward or grad_input."""
+    assert isinstance(plan.tile, TensorTile)
+    problem, out = call.problem, call.result
+    source, weight, bias = operands_of_correlation(call)
+    groups, M, C, R, S = weight.shape
+    chunks = chunks_of(C, problem.dtype)
+    (height, width), (out_height, out_width) = source.shape[2:], out.shape[2:]
+    packed_weight = _pack_weight(plan, call, weight)
+    packed = _memory_for_images(plan, call, source, groups, C)
+    for first in range(0, problem.batch, plan.images):
+        some, of_some = source[first : first + plan.images], out[first : first + plan.images]
         images = some.shape[0]
-        _pack_pixels(some, packed, groups, problem, runtime)
-        sizes = ints(images, groups, M, chunks_of(C, dtype), *kernel, *source.shape[2:], *out.shape[2:])
-        for launch in made.launches[2:]:
+        _pack_pixels(call, some, packed, groups)
+        common = {
+            **pointers(source=packed, weight=packed_weight, bias=bias, out=of_some),
+            **int32(images=images, groups=groups, M=M, chunks=chunks, R=R, S=S, height=height, width=width),
+            **int32(out_height=out_height, out_width=out_width),
+            **NARROW.numbers(bias_m=0 if bias is None else strides_of(bias)[0]),
+        }
+        for launch in plan.launches[2:]:
             assert launch.axes is not None
             rows, columns = launch.axes
-            blocks = gemm_blocks(made.tile, groups, M, images * rows.outputs * columns.outputs)
-            arguments = (packed, packed_weight, bias, of_some, *sizes, *bias_stride, *axes_of(launch))
-            run(runtime, dataclasses.replace(launch, blocks=blocks), problem, NARROW, arguments)
+            blocks = gemm_blocks(plan.tile, groups, M, images * rows.outputs * columns.outputs)
+            launch = dataclasses.replace(launch, blocks=blocks)
+            launch_kernel(call, launch, NARROW, {**common, **axes(rows, columns)})
 
 
-def grad_weight(made: Plan, dy: Array, x: Array, dw: Array, problem: Problem, runtime: Runtime) -> None:
-    """Run grad_weight into `dw`; the images that are packed at a time have parts of their own."""
-    assert isinstance(made.tile, TensorTile)
-    groups, dtype = problem.groups, problem.dtype
+def grad_weight(plan: Plan, call: Call) -> None:
+    """Run grad_weight; the images that are packed at a time have parts of their own."""
+    assert isinstance(plan.tile, TensorTile)
+    (dy, x), dw, problem = call.operands, call.result, call.problem
     C, M = problem.group_channels
-    columns = math.prod(problem.kernel_size) * packed_channels(C, dtype)
-    packed_dy = _packed(made, dw, dy, groups, M, runtime)
-    packed_x = _packed(made, dw, x, groups, C, runtime)
-    of_part = problem.out_channels * columns
-    sums = runtime.workspace(dw, made.parts * of_part, np.float32)
+    (R, S), (P, Q), (height, width) = problem.kernel_size, problem.output_size, problem.input_size
+    (stride_h, stride_w), (dilation_h, dilation_w) = problem.stride, problem.dilation
     (top, _), (left, _) = problem.padding
-    _, _, multiply, add = made.launches
+    columns = R * S * packed_channels(C, problem.dtype)
+    packed_dy = _memory_for_images(plan, call, dy, problem.groups, M)
+    packed_x = _memory_for_images(plan, call, x, problem.groups, C)
+    of_part = problem.out_channels * columns
+    sums = call.runtime.workspace(dw, plan.parts * of_part, np.float32)
+    _, _, multiply, add = plan.launches
     part = 0
-    for first in range(0, problem.batch, made.images):
-        some_dy, some_x = dy[first : first + made.images], x[first : first + made.images]
-        _pack_pixels(some_dy, packed_dy, groups, problem, runtime)
-        _pack_pixels(some_x, packed_x, groups, problem, runtime)
+    for first in range(0, problem.batch, plan.images):
+        some_dy, some_x = dy[first : first + plan.images], x[first : first + plan.images]
+        _pack_pixels(call, some_dy, packed_dy, problem.groups)
+        _pack_pixels(call, some_x, packed_x, problem.groups)
         images = some_x.shape[0]
-        parts = ceil_div(images * math.prod(problem.output_size), made.part_pixels)
-        sizes = (images, groups, M, C, *problem.kernel_size, *problem.output_size, *problem.input_size)
-        steps = (*problem.stride, *problem.dilation, top, left, made.part_pixels)
-        blocks = gemm_blocks(made.tile, groups, M, columns) * parts
-        arguments = (packed_dy, packed_x, sums[part * of_part :], *ints(*sizes, *steps))
-        run(runtime, dataclasses.replace(multiply, blocks=blocks), problem, NARROW, arguments)
+        parts = ceil_div(images * P * Q, plan.part_pixels)
+        blocks = gemm_blocks(plan.tile, problem.groups, M, columns) * parts
+        arguments = {
+            **pointers(dy=packed_dy, x=packed_x, sums=sums[part * of_part :]),
+            **int32(images=images, groups=problem.groups, M=M, C=C, R=R, S=S, P=P, Q=Q),
+            **int32(height=height, width=width, stride_h=stride_h, stride_w=stride_w),
+            **int32(dilation_h=dilation_h, dilation_w=dilation_w, top=top, left=left),
+            **NARROW.numbers(part_pixels=plan.part_pixels),
+        }
+        launch_kernel(call, dataclasses.replace(multiply, blocks=blocks), NARROW, arguments)
         part += parts
-    taps = math.prod(problem.kernel_size)
-    run(runtime, add, problem, NARROW, (sums, dw, *ints(problem.out_channels, C, taps, part)))
+    arguments = {
+        **pointers(sums=sums, dw=dw),
+        **NARROW.numbers(channels=problem.out_channels),
+        **int32(C=C, taps=R * S, parts=part),
+    }
+    launch_kernel(call, add, NARROW, arguments)
 
 
-def _packed(made: Plan, result: Array, array: Array, groups: int, channels: int, runtime: Runtime) -> Array:
+def _memory_for_images(plan: Plan, call: Call, array: Array, groups: int, channels: int) -> Array:
     """Return memory for as many packed images as there are at a time."""
-    pixels = made.images * groups * math.prod(array.shape[2:])
-    return runtime.workspace(result, pixels * packed_channels(channels, array.dtype.name), array.dtype)
+    pixels = plan.images * groups * math.prod(array.shape[2:])
+    size = pixels * packed_channels(channels, call.problem.dtype)
+    return call.runtime.workspace(call.result, size, array.dtype)
 
 
-def _pack_pixels(images: Array, packed: Array, groups: int, problem: Problem, runtime: Runtime) -> None:
+def _pack_weight(plan: Plan, call: Call, weight: Array) -> Array:
+    groups, M, C, R, S = weight.shape
+    elements = groups * M * R * S * packed_channels(C, call.problem.dtype)
+    packed = call.runtime.workspace(call.result, elements, weight.dtype)
+    index = index_for((weight,))
+    arguments = {
+        **pointers(weight=weight, packed=packed),
+        **int32(groups=groups, M=M, C=C, R=R, S=S),
+        **index.strides(WEIGHT_STRIDES, strides_of(weight)),
+    }
+    launch_kernel(call, plan.launches[0], index, arguments)
+    return packed
+
+
+def _pack_pixels(call: Call, images: Array, packed: Array, groups: int) -> None:
     number, all_channels, height, width = images.shape
     channels = all_channels // groups
-    launch = packing(problem.dtype, "pack_pixels", number * groups, channels, height * width)
+    launch = packing(call.problem.dtype, "pack_pixels", number * groups, channels, height * width)
     index = index_for((images,))
-    sizes = ints(number, groups, channels, height, width)
-    run(runtime, launch, problem, index, (images, packed, *sizes, *index.numbers(*strides_of(images))))
+    arguments = {
+        **pointers(source=images, packed=packed),
+        **int32(images=number, groups=groups, C=channels, height=height, width=width),
+        **index.strides(SOURCE_STRIDES, strides_of(images)),
+    }
+    launch_kernel(call, launch, index, arguments)

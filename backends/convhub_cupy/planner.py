@@ -1,139 +1,172 @@
-"""Chooses the kernel that runs a problem, its tiles and its number of blocks. Nothing here knows a device.
+"""Lists the algorithms in the order in which they are tried, and plans a problem by the first that takes it.
 
-=============  =================================================================================
-tensor_gemm    forward, and each phase of grad_input, on tensor cores: float16 and bfloat16, and
-               float32 where it may be rounded to TF32 (``tensor_gemm_tf32``)
-tensor_weight  grad_weight on tensor cores
-winograd       forward and grad_input of float32 with 3x3 taps, stride 1 and many channels
-implicit_gemm  forward, and each phase of grad_input, as a matrix product
-grad_weight    grad_weight as a matrix product over pixels, in parts that are added in their order
-depthwise      forward and grad_input of groups with one source channel; grad_weight of small groups
-direct         what is left: complex numbers, integers, and sizes beyond a launch
-=============  =================================================================================
-
-Parts of sums depend on the problem alone, never on the device, so that the bits do not either.
+To add one: its kernels in `kernels/`, a module in `plan/` that says when it suits, and a line here.
+CONTRIBUTING.md walks through it. The page `docs/gpu-engine.md` has a table that is made from these lists.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from convhub.backend import Problem, bounded_cache
+from convhub.backend import Accuracy, Problem, bounded_cache
 
-from .plan import tensor_cores
-from .plan.axes import Axis, phases
-from .plan.plan import BLOCKS_WANTED, DIRECT_BLOCKS, LEAST_PART, MOST_BLOCKS, THREADS, Launch, Plan, Settings
-from .plan.tiling import ceil_div, round_up
-from .plan.variants import TILED_DTYPES, Tile, tiles_for
-from .plan.winograd import winograd_plan
+from . import launch, launch_tensor_cores
+from .plan import depthwise, direct, grad_weight, implicit_gemm, tensor_cores, winograd
+from .plan.plan import Plan, Settings
+from .plan.variants import Source
 
-__all__ = ["Launch", "Plan", "Settings", "plan"]
+__all__ = ["ALGORITHMS", "Algorithm", "describe", "every_source", "make_plan"]
 
-FEW_WEIGHTS = 64  # of a group's kernels in one tap: too few for a matrix product
+
+@dataclass(frozen=True)
+class Algorithm:
+    """One way to compute a primitive.
+
+    Parameters
+    ----------
+    name : str
+        What `explain` prints.
+    summary : str
+        What it is for: a row of the table in `docs/gpu-engine.md`.
+    accuracy : {"componentwise", "normwise"}
+        The class of its results.
+    plan : callable
+        Returns the plan for a problem, or None where the algorithm does not suit. All it knows of a
+        device are the settings.
+    run : callable
+        Hands the plan's kernels to the device.
+    sources : tuple of Source
+        Every variant of every kernel that its plans launch.
+    """
+
+    name: str
+    summary: str
+    accuracy: Accuracy
+    plan: Callable[[Problem, Settings], Plan | None]
+    run: Callable[[Plan, launch.Call], None]
+    sources: tuple[Source, ...]
+
+
+_CORRELATIONS = (
+    Algorithm(
+        "tensor_gemm",
+        "float16 and bfloat16 on tensor cores; grad_input as one product for each phase of the stride",
+        "componentwise",
+        tensor_cores.correlation_plan,
+        launch_tensor_cores.correlate,
+        tensor_cores.correlation_sources("float16", "bfloat16"),
+    ),
+    Algorithm(
+        "tensor_gemm_tf32",
+        "the same of float32 that is rounded to TF32, where `allow_tf32` is set",
+        "componentwise",
+        tensor_cores.correlation_plan_tf32,
+        launch_tensor_cores.correlate,
+        tensor_cores.correlation_sources("float32"),
+    ),
+    Algorithm(
+        "winograd",
+        "float32 with 3x3 taps, stride and dilation 1, and many channels",
+        "normwise",
+        winograd.correlation_plan,
+        launch.winograd,
+        winograd.SOURCES,
+    ),
+    Algorithm(
+        "depthwise",
+        "groups with one source channel",
+        "componentwise",
+        depthwise.correlation_plan,
+        launch.correlate,
+        depthwise.CORRELATION_SOURCES,
+    ),
+    Algorithm(
+        "implicit_gemm",
+        "other floating-point numbers: a matrix product, of grad_input one for each phase of the stride",
+        "componentwise",
+        implicit_gemm.correlation_plan,
+        launch.implicit_gemm,
+        implicit_gemm.SOURCES,
+    ),
+    Algorithm(
+        "direct",
+        "all else: complex numbers, integers, sizes beyond a launch",
+        "componentwise",
+        direct.correlation_plan,
+        launch.direct_correlate,
+        direct.CORRELATION_SOURCES,
+    ),
+)
+
+_GRADIENTS_OF_WEIGHT = (
+    Algorithm(
+        "depthwise",
+        "groups with one source channel, and other small groups",
+        "componentwise",
+        depthwise.weight_plan,
+        launch.grad_weight,
+        depthwise.WEIGHT_SOURCES,
+    ),
+    Algorithm(
+        "tensor_weight",
+        "float16 and bfloat16 on tensor cores, in parts that are added up in a fixed order",
+        "componentwise",
+        tensor_cores.weight_plan,
+        launch_tensor_cores.grad_weight,
+        tensor_cores.weight_sources("float16", "bfloat16"),
+    ),
+    Algorithm(
+        "tensor_weight_tf32",
+        "the same of float32 that is rounded to TF32, where `allow_tf32` is set",
+        "componentwise",
+        tensor_cores.weight_plan_tf32,
+        launch_tensor_cores.grad_weight,
+        tensor_cores.weight_sources("float32"),
+    ),
+    Algorithm(
+        "grad_weight",
+        "other floating-point numbers, in parts that are added up in a fixed order: no atomics, and the same "
+        "bits each time",
+        "componentwise",
+        grad_weight.weight_plan,
+        launch.grad_weight_in_parts,
+        grad_weight.SOURCES,
+    ),
+    Algorithm(
+        "direct",
+        "all else: complex numbers, integers, no room in the workspace",
+        "componentwise",
+        direct.weight_plan,
+        launch.direct_grad_weight,
+        direct.WEIGHT_SOURCES,
+    ),
+)
+
+#: For each primitive, in the order in which they are tried. The last takes whatever the others leave.
+ALGORITHMS = {
+    "forward": _CORRELATIONS,
+    "grad_input": _CORRELATIONS,
+    "grad_weight": _GRADIENTS_OF_WEIGHT,
+}
 
 
 @bounded_cache()
-def plan(problem: Problem, settings: Settings) -> Plan:
-    """Return the plan for a problem."""
-    if problem.primitive == "grad_weight":
-        return _weight_plan(problem, settings)
-    return _correlation_plan(problem, settings)
+def make_plan(problem: Problem, settings: Settings) -> tuple[Algorithm, Plan]:
+    """Return the first algorithm that takes a problem, and its plan."""
+    for algorithm in ALGORITHMS[problem.primitive]:
+        plan = algorithm.plan(problem, settings)
+        if plan is not None:
+            return algorithm, plan
+    raise LookupError(f"no algorithm takes {problem}, and the last must take every problem")
 
 
-def _channels(problem: Problem) -> tuple[int, int]:
-    """Return how many channels one group of the result has, and of the source."""
-    inward, outward = problem.group_channels
-    return (inward, outward) if problem.primitive == "grad_input" else (outward, inward)
+def describe(algorithm: Algorithm, plan: Plan) -> str:
+    """Return the algorithm's name, and after a comma how its work is shared out."""
+    return f"{algorithm.name}, {plan.described}"
 
 
-def _correlation_plan(problem: Problem, settings: Settings) -> Plan:
-    groups = problem.groups
-    M, C = _channels(problem)
-    parts = phases(problem) if math.prod(problem.result_shape) else []
-    parts = [(rows, columns) for rows, columns in parts if rows.outputs and columns.outputs]
-    planes, areas = problem.batch * groups * M, [rows.outputs * columns.outputs for rows, columns in parts]
-    tiled = problem.dtype in TILED_DTYPES
-    if areas and C > 1 and M * C > 4 and tensor_cores.takes(problem, settings):
-        made = tensor_cores.correlation_plan(problem, M, C, parts, settings)
-        if made is not None:
-            return made
-    made = winograd_plan(problem, M, C, settings)
-    if made is not None:
-        return made
-    if tiled and C == 1:
-        blocks = [planes * ceil_div(area, THREADS) for area in areas]
-        if max(blocks, default=0) <= MOST_BLOCKS:
-            launches = _launches("depthwise.cu", "depthwise_correlate", (), blocks, THREADS, parts)
-            return Plan("depthwise", launches)
-    if tiled and M * C > 4:
-        tile = _tile(problem.dtype, M, problem.batch * max(areas, default=0))
-        channel_tiles = groups * ceil_div(M, tile.m)
-        blocks = [channel_tiles * ceil_div(problem.batch * area, tile.n) for area in areas]
-        if max(blocks, default=0) <= MOST_BLOCKS:
-            options = (*tile.options, f"-DTAPS_OUTER={int(C % tile.k == 0 or 4 * tile.k <= C)}")
-            launches = _launches("implicit_gemm.cu", "implicit_gemm", options, blocks, tile.threads, parts)
-            # The weight is laid out so that threads read neighbours; where that does not fit, it is left.
-            weight = math.prod(problem.weight_shape) * problem.itemsize
-            workspace = weight if weight <= settings.workspace_limit else 0
-            return Plan("implicit_gemm", launches, tile, workspace_bytes=workspace)
-    blocks = [min(DIRECT_BLOCKS, ceil_div(planes * area, THREADS)) for area in areas]
-    return Plan("direct", _launches("direct.cu", "direct_correlate", (), blocks, THREADS, parts))
-
-
-def _launches(
-    file: str,
-    name: str,
-    options: tuple[str, ...],
-    blocks: list[int],
-    threads: int,
-    parts: list[tuple[Axis, Axis]],
-) -> tuple[Launch, ...]:
-    return tuple(
-        Launch(file, name, options, count, threads, axes) for count, axes in zip(blocks, parts, strict=True)
-    )
-
-
-def _tile(dtype: str, rows: int, columns: int) -> Tile:
-    """Return the tile that leaves the least of itself empty, and among equals the largest."""
-
-    def computed(tile: Tile) -> float:
-        return round_up(rows, tile.m) * round_up(columns, tile.n) * (1 + 16 / tile.m + 16 / tile.n)
-
-    return min(tiles_for(dtype), key=computed)
-
-
-def _weight_plan(problem: Problem, settings: Settings) -> Plan:
-    workspace_limit = settings.workspace_limit
-    weights = math.prod(problem.result_shape)
-    M, C = _channels(problem)
-    small = C == 1 or M * C <= FEW_WEIGHTS
-    if weights and problem.dtype in TILED_DTYPES and small and weights <= MOST_BLOCKS:
-        return Plan("depthwise", (Launch("depthwise.cu", "depthwise_grad_weight", (), weights, THREADS),))
-    pixels = problem.batch * math.prod(problem.output_size)
-    if weights and pixels and tensor_cores.takes(problem, settings):
-        made = tensor_cores.weight_plan(problem, settings)
-        if made is not None:
-            return made
-    if weights and pixels and problem.dtype in TILED_DTYPES:
-        columns = weights // problem.out_channels
-        tile = _tile(problem.dtype, M, columns)
-        tiles = problem.groups * ceil_div(M, tile.m) * ceil_div(columns, tile.n)
-        item = 8 if problem.dtype == "float64" else 4
-        most = max(1, min(pixels // LEAST_PART, BLOCKS_WANTED // tiles, workspace_limit // (item * weights)))
-        part_pixels = round_up(ceil_div(pixels, most), tile.k)
-        part_pixels = max(tile.k, part_pixels)
-        parts = ceil_div(pixels, part_pixels)
-        workspace = parts * weights * item
-        if tiles * parts <= MOST_BLOCKS and columns < 2**30 and workspace <= workspace_limit:
-            add = Launch(
-                "grad_weight.cu",
-                "add_parts",
-                tiles_for(problem.dtype)[-1].options,
-                ceil_div(weights, 256),
-                256,
-            )
-            multiply = Launch("grad_weight.cu", "grad_weight", tile.options, tiles * parts, tile.threads)
-            return Plan("grad_weight", (multiply, add), tile, parts, part_pixels, workspace)
-    blocks = min(DIRECT_BLOCKS, ceil_div(weights, THREADS))
-    launches = (Launch("direct.cu", "direct_grad_weight", (), blocks, THREADS),) if weights else ()
-    return Plan("direct", launches)
+def every_source() -> list[Source]:
+    """Return every variant of every kernel that the planner may launch."""
+    algorithms = [algorithm for listed in ALGORITHMS.values() for algorithm in listed]
+    return list(dict.fromkeys(source for algorithm in algorithms for source in algorithm.sources))

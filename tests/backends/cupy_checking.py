@@ -9,7 +9,7 @@ import pytest
 from checking import PRIMITIVES, assert_right, operands_of, run
 from convhub_cupy import engine
 from convhub_cupy.plan.plan import Settings
-from convhub_cupy.planner import plan
+from convhub_cupy.planner import make_plan
 from convhub_cupy.runtime.cupy_runtime import INCLUDES
 from cuda_emulator import EmulatedRuntime, sanitized
 
@@ -44,7 +44,13 @@ def assert_right_with(runtime, problem, seed=0, accuracy="componentwise", **opti
 
 
 def planned(problem, capability=RECENT, **options):
-    return plan(problem, Settings.of(RunOptions(**options), capability))
+    """Return a problem's plan."""
+    return make_plan(problem, Settings.of(RunOptions(**options), capability))[1]
+
+
+def algorithm_of(problem, capability=RECENT, **options):
+    """Return the name of the algorithm that takes a problem."""
+    return make_plan(problem, Settings.of(RunOptions(**options), capability))[0].name
 
 
 def plant(folder, file, *faults):

@@ -22,8 +22,8 @@ from typing import Any, Literal, NamedTuple
 import convhub_cupy
 import numpy as np
 from convhub_cupy import engine
-from convhub_cupy.plan.variants import every_source
-from convhub_cupy.runtime.cupy_runtime import Source
+from convhub_cupy.plan.variants import Source
+from convhub_cupy.planner import every_source
 
 from convhub.arrays import numpy_dtype
 from convhub.backend import RunOptions

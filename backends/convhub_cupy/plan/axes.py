@@ -10,7 +10,7 @@ from convhub.backend import Problem
 
 from .tiling import ceil_div
 
-__all__ = ["Axis", "phases", "reach"]
+__all__ = ["Axis", "nonempty_phases", "phases", "reach", "result_and_source_channels"]
 
 
 class Axis(NamedTuple):
@@ -49,6 +49,22 @@ def phases(problem: Problem) -> list[tuple[Axis, Axis]]:
     """
     axes = [(_forward if problem.primitive == "forward" else _backward)(problem, axis) for axis in (0, 1)]
     return [(rows, columns) for rows in axes[0] for columns in axes[1]]
+
+
+def nonempty_phases(problem: Problem) -> list[tuple[Axis, Axis]]:
+    """Return the phases that make at least one element of the result."""
+    if not math.prod(problem.result_shape):
+        return []
+    return [(rows, columns) for rows, columns in phases(problem) if rows.outputs and columns.outputs]
+
+
+def result_and_source_channels(problem: Problem) -> tuple[int, int]:
+    """Return how many channels one group of the result has, and of the source: the kernels' M and C.
+
+    Of grad_weight, these are the channels of the gradient and of the input.
+    """
+    inward, outward = problem.group_channels
+    return (inward, outward) if problem.primitive == "grad_input" else (outward, inward)
 
 
 def _forward(problem: Problem, axis: int) -> list[Axis]:

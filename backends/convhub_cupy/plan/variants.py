@@ -1,24 +1,21 @@
-"""Lists the variants of the kernels, with their tiles and the C++ types of elements."""
+"""Names the variants of the kernels: their files, the C++ types of elements, and tiles."""
 
 from __future__ import annotations
 
-import itertools
+import functools
 from typing import NamedTuple
 
-from ..runtime.cupy_runtime import Source
+from .tiling import round_up
 
 __all__ = [
     "DTYPES",
-    "TENSOR_TILES",
-    "TENSOR_TYPES",
-    "TENSOR_WEIGHT_TILES",
+    "INDICES",
     "TILED_DTYPES",
-    "WINOGRAD_TILE",
+    "Source",
     "TensorTile",
     "Tile",
-    "every_source",
+    "best_tile",
     "source",
-    "tensor_options",
     "tiles_for",
 ]
 
@@ -36,10 +33,26 @@ DTYPES = {
     **{f"{sign}int64": ("uint64", "uint64") for sign in ("", "u")},
 }
 
-#: What the tiled kernels take; all else runs `direct`.
+#: What all kernels take but those of `direct.cu`, which take the others too.
 TILED_DTYPES = ("float32", "float64", "float16", "bfloat16")
 
+#: The types of offsets and counts.
 INDICES = ("int", "long long")
+
+
+class Source(NamedTuple):
+    """A kernel: the file, the function in it, and the macros that make it one of its variants."""
+
+    file: str
+    name: str
+    options: tuple[str, ...]
+
+
+@functools.cache  # asked for at each launch
+def source(file: str, name: str, dtype: str, index: str, *options: str) -> Source:
+    """Return a kernel for a type of elements and of indices."""
+    stored, summed = DTYPES[dtype]
+    return Source(file, name, (f"-DELEMENT={stored}", f"-DTOTAL={summed}", f"-DINDEX={index}", *options))
 
 
 class Tile(NamedTuple):
@@ -63,24 +76,6 @@ class Tile(NamedTuple):
         return tuple(f"-D{name}={value}" for name, value in zip(names, self, strict=True))
 
 
-#: Largest first; float64 registers are half as many.
-TILES = (Tile(128, 128, 8, 8, 8), Tile(64, 64, 16, 4, 4), Tile(32, 128, 8, 4, 4))
-WIDE_TILES = (Tile(64, 64, 8, 4, 4), Tile(32, 64, 8, 2, 4))
-
-
-#: Of `winograd.cu`: 32 tiles of 2 by 2 pixels.
-WINOGRAD_TILE = Tile(64, 128, 8, 8, 4)
-
-
-def tiles_for(dtype: str) -> tuple[Tile, ...]:
-    """Return the tiles that kernels of a type are compiled for."""
-    return WIDE_TILES if dtype == "float64" else TILES
-
-
-#: The type of a product on tensor cores, by that of the elements: float32 is rounded.
-TENSOR_TYPES = {"float16": "f16", "bfloat16": "bf16", "float32": "tf32"}
-
-
 class TensorTile(NamedTuple):
     """A block's part of the result on tensor cores, and the rows of a warp's, which has 32 columns."""
 
@@ -94,59 +89,20 @@ class TensorTile(NamedTuple):
         return self.m // self.warp_m * (self.n // 32) * 32
 
 
-#: Largest first.
-TENSOR_WEIGHT_TILES = (TensorTile(128, 128, 64), TensorTile(64, 128, 32), TensorTile(64, 64, 32))
-TENSOR_TILES = (*TENSOR_WEIGHT_TILES, TensorTile(32, 128, 32))
+#: Largest first; float64 registers are half as many.
+TILES = (Tile(128, 128, 8, 8, 8), Tile(64, 64, 16, 4, 4), Tile(32, 128, 8, 4, 4))
+WIDE_TILES = (Tile(64, 64, 8, 4, 4), Tile(32, 64, 8, 2, 4))
 
 
-def tensor_options(dtype: str, tile: TensorTile | None = None) -> tuple[str, ...]:
-    """Return the macros that kernels for tensor cores take; those that pack operands have no tile."""
-    of_tile = zip(("TILE_M", "TILE_N", "WARP_M"), tile or (), strict=False)
-    return (f"-DTENSOR={TENSOR_TYPES[dtype]}", *(f"-D{name}={value}" for name, value in of_tile))
+def tiles_for(dtype: str) -> tuple[Tile, ...]:
+    """Return the tiles that kernels of a type are compiled for."""
+    return WIDE_TILES if dtype == "float64" else TILES
 
 
-def source(file: str, name: str, dtype: str, index: str, *options: str) -> Source:
-    """Return a kernel for a type of elements and of indices."""
-    stored, summed = DTYPES[dtype]
-    return Source(file, name, (f"-DELEMENT={stored}", f"-DTOTAL={summed}", f"-DINDEX={index}", *options))
+def best_tile(dtype: str, rows: int, columns: int) -> Tile:
+    """Return the tile that leaves the least of itself empty, and among equals the largest."""
 
+    def computed(tile: Tile) -> float:
+        return round_up(rows, tile.m) * round_up(columns, tile.n) * (1 + 16 / tile.m + 16 / tile.n)
 
-def every_source() -> list[Source]:
-    """Return every kernel that the planner may launch."""
-    made = [
-        source("direct.cu", name, dtype, "long long")
-        for name, dtype in itertools.product(("direct_correlate", "direct_grad_weight"), DTYPES)
-    ]
-    for dtype, index in itertools.product(TILED_DTYPES, INDICES):
-        made += [
-            source("depthwise.cu", name, dtype, index)
-            for name in ("depthwise_correlate", "depthwise_grad_weight")
-        ]
-        made.append(source("grad_weight.cu", "add_parts", dtype, index, *tiles_for(dtype)[-1].options))
-        for tile in tiles_for(dtype):
-            made.append(source("grad_weight.cu", "grad_weight", dtype, index, *tile.options))
-            made += [
-                source("implicit_gemm.cu", "implicit_gemm", dtype, index, *tile.options, *order)
-                for order in (("-DTAPS_OUTER=0",), ("-DTAPS_OUTER=1",))
-            ]
-    made += [
-        source(f"{name}.cu", name, "float32", index)
-        for name, index in itertools.product(("winograd_weight", "winograd"), INDICES)
-    ]
-    for dtype in TENSOR_TYPES:
-        made += [
-            source("pack.cu", name, dtype, index, *tensor_options(dtype))
-            for name, index in itertools.product(("pack_pixels", "pack_weight"), INDICES)
-        ]
-        # What is packed is planned to fit 32-bit offsets.
-        made += [
-            source("tensor_gemm.cu", "tensor_gemm", dtype, "int", *tensor_options(dtype, tile))
-            for tile in TENSOR_TILES
-        ]
-        made += [
-            source("tensor_weight.cu", "tensor_weight", dtype, "int", *tensor_options(dtype, tile))
-            for tile in TENSOR_WEIGHT_TILES
-        ]
-        smallest = tensor_options(dtype, TENSOR_WEIGHT_TILES[-1])
-        made.append(source("tensor_weight.cu", "tensor_add_parts", dtype, "int", *smallest))
-    return list(dict.fromkeys(made))
+    return min(tiles_for(dtype), key=computed)

@@ -10,13 +10,14 @@ import hashlib
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from convhub.errors import BackendError
 
+from ..plan.variants import Source
 from .failures import not_compiled
 
-__all__ = ["COMPILE_OPTIONS", "INCLUDES", "CupyRuntime", "Runtime", "Source", "cupy_runtime"]
+__all__ = ["COMPILE_OPTIONS", "INCLUDES", "CupyRuntime", "Runtime", "cupy_runtime"]
 
 #: The folder of the kernels and of what they include.
 INCLUDES = Path(__file__).parents[1] / "kernels"
@@ -24,14 +25,6 @@ INCLUDES = Path(__file__).parents[1] / "kernels"
 COMPILE_OPTIONS = ("-std=c++17",)
 
 Size = tuple[int, int, int]
-
-
-class Source(NamedTuple):
-    """A kernel: the file, the function in it, and the macros that make it one of its variants."""
-
-    file: str
-    name: str
-    options: tuple[str, ...]
 
 
 class Runtime(Protocol):
