@@ -8,6 +8,7 @@ A block's kind says what becomes of it:
   program would: ``convhub`` with its options, ``make`` with its targets, ``pip`` with extras. Quick ones run.
 - ``toml``: read, and taken as settings where its first line names ``convhub.toml``. ``yaml``: its ``run:``
   lines are commands. ``json``: read.
+- ``cuda``: compiled and run by the test that `COMPILED` names.
 - ``text``: to be read by people. No other kind is known.
 
 Pages in `EXECUTED` are run whole by a test of their own, so nothing of them is looked at here.
@@ -44,6 +45,8 @@ EXECUTED = {
     "docs/conformance.md": "tests/e2e/test_docs_conformance.py",
     "docs/track-performance.md": "tests/e2e/test_track_performance_page.py",
 }
+#: Pages with CUDA kernels, and the test that runs these.
+COMPILED = {"CONTRIBUTING.md": "tests/backends/test_cupy_walk.py"}
 #: Commands that only have to be read, and why they are not run here.
 ONLY_READ = {
     "bench": "takes minutes, and a second that is worth anything wants a quiet machine",
@@ -195,6 +198,8 @@ def check(page, folder):
             _read_settings(text, folder)
         elif kind == "json":
             json.loads(text)
+        elif kind == "cuda":
+            assert _name(page) in COMPILED, f"{where}: no test compiles this"
         elif kind == "{code-cell}" or kind.startswith("{code-cell} "):
             assert "file_format: mystnb" in page.read_text(), (
                 f"{where}: the page is no notebook, nothing runs it"
@@ -247,7 +252,7 @@ def test_python_that_needs_a_gpu(name, tmp_path):
 
 
 def test_pages_that_are_run_elsewhere_are():
-    for page, test in EXECUTED.items():
+    for page, test in (EXECUTED | COMPILED).items():
         assert (ROOT / page).exists()
         assert page.rpartition("/")[2] in (ROOT / test).read_text()
 
@@ -272,6 +277,7 @@ def test_pages_that_are_run_elsewhere_are():
         ("```python\nassert False\n```", "AssertionError"),
         ("```{code-cell}\nassert True\n```", "the page is no notebook"),
         ("```{note}\nA directive in a page that is none of the site's.\n```", "a block is '{note}'"),
+        ("```cuda\n__global__ void kernel() {}\n```", "no test compiles this"),
         ("```basic\n10 GOTO 10\n```", "a block is 'basic'"),
         ("text\n\n    indented\n", "'indented' is unknown here"),
         ("```\nconvhub explain forward\n```", "ended with 2"),

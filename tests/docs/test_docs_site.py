@@ -13,6 +13,7 @@ import sys
 import types
 
 import pytest
+from convhub_cupy import planner
 from markdown_pages import ROOT
 from sphinx.util.inventory import InventoryFile
 
@@ -72,6 +73,14 @@ def test_the_table_of_backends(site):
     for one in backend_table.own_backends():
         assert f">{one.name}</span>" in page
         assert one.summary.replace("'", "’") in page or one.summary in page
+
+
+def test_the_table_of_the_gpu_engines_algorithms(site):
+    page = (site / "gpu-engine.html").read_text(encoding="utf-8")
+    for algorithms in planner.ALGORITHMS.values():
+        for algorithm in algorithms:
+            assert f">{algorithm.name}</span>" in page
+    assert "source/backends/convhub_cupy/kernels/winograd.cu.html" in page
 
 
 def test_settings_of_the_readme_are_those_there_are():
