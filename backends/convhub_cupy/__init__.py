@@ -1,6 +1,7 @@
-"""The GPU engine: CUDA kernels of our own on CuPy arrays, compiled when first used, and nothing of cuDNN.
+"""Registers the GPU engine, which runs its own CUDA kernels on CuPy arrays and nothing of cuDNN.
 
-Importing this module costs nothing: CuPy is imported when a primitive is first called.
+Importing this module costs nothing: CuPy is imported when a primitive is first called, and a kernel is
+compiled when it is first launched.
 """
 
 from __future__ import annotations

@@ -33,11 +33,11 @@ def correlate(plan: Plan, call: Call) -> None:
     packed_weight = _pack_weight(plan, call, weight)
     packed = _memory_for_images(plan, call, source, groups, C)
     for first in range(0, problem.batch, plan.images):
-        some, of_some = source[first : first + plan.images], out[first : first + plan.images]
-        images = some.shape[0]
-        _pack_pixels(call, some, packed, groups)
+        turn = slice(first, first + plan.images)
+        images = source[turn].shape[0]
+        _pack_pixels(call, source[turn], packed, groups)
         common = {
-            **pointers(source=packed, weight=packed_weight, bias=bias, out=of_some),
+            **pointers(source=packed, weight=packed_weight, bias=bias, out=out[turn]),
             **int32(images=images, groups=groups, M=M, chunks=chunks, R=R, S=S, height=height, width=width),
             **int32(out_height=out_height, out_width=out_width),
             **NARROW.numbers(bias_m=0 if bias is None else strides_of(bias)[0]),
@@ -61,19 +61,19 @@ def grad_weight(plan: Plan, call: Call) -> None:
     columns = R * S * packed_channels(C, problem.dtype)
     packed_dy = _memory_for_images(plan, call, dy, problem.groups, M)
     packed_x = _memory_for_images(plan, call, x, problem.groups, C)
-    of_part = problem.out_channels * columns
-    sums = call.runtime.workspace(dw, plan.parts * of_part, np.float32)
+    part_elements = problem.out_channels * columns
+    sums = call.runtime.workspace(dw, plan.parts * part_elements, np.float32)
     _, _, multiply, add = plan.launches
     part = 0
     for first in range(0, problem.batch, plan.images):
-        some_dy, some_x = dy[first : first + plan.images], x[first : first + plan.images]
-        _pack_pixels(call, some_dy, packed_dy, problem.groups)
-        _pack_pixels(call, some_x, packed_x, problem.groups)
-        images = some_x.shape[0]
+        turn = slice(first, first + plan.images)
+        _pack_pixels(call, dy[turn], packed_dy, problem.groups)
+        _pack_pixels(call, x[turn], packed_x, problem.groups)
+        images = x[turn].shape[0]
         parts = ceil_div(images * P * Q, plan.part_pixels)
         blocks = gemm_blocks(plan.tile, problem.groups, M, columns) * parts
         arguments = {
-            **pointers(dy=packed_dy, x=packed_x, sums=sums[part * of_part :]),
+            **pointers(dy=packed_dy, x=packed_x, sums=sums[part * part_elements :]),
             **int32(images=images, groups=problem.groups, M=M, C=C, R=R, S=S, P=P, Q=Q),
             **int32(height=height, width=width, stride_h=stride_h, stride_w=stride_w),
             **int32(dilation_h=dilation_h, dilation_w=dilation_w, top=top, left=left),

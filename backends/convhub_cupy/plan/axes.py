@@ -78,7 +78,7 @@ def _backward(problem: Problem, axis: int) -> list[Axis]:
     stride, dilation, size = problem.stride[axis], problem.dilation[axis], problem.input_size[axis]
     kernel = problem.kernel_size[axis]
     step = stride // math.gcd(stride, dilation)
-    made = []
+    axes = []
     for first in range(min(stride, size)):
         reach = first + problem.padding[axis][0]
         tap = next(
@@ -87,8 +87,8 @@ def _backward(problem: Problem, axis: int) -> list[Axis]:
         taps = len(range(tap, kernel, step))
         shift = (reach - tap * dilation) // stride if taps else 0
         count = ceil_div(size - first, stride)
-        made.append(Axis(count, first, stride, 1, shift, taps, tap, step, -(step * dilation // stride)))
-    return made
+        axes.append(Axis(count, first, stride, 1, shift, taps, tap, step, -(step * dilation // stride)))
+    return axes
 
 
 def reach(problem: Problem, strides: Sequence[int] = (1, 1)) -> int:

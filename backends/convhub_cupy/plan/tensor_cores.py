@@ -1,4 +1,4 @@
-"""Plans for tensor cores: operands are packed, as many images at a time as the workspace holds.
+"""Plans products on tensor cores, whose operands are packed, as many images at a time as the workspace holds.
 
 A plan is None where the workspace, a launch or 32-bit offsets are too small for a single image.
 """
@@ -98,11 +98,11 @@ def _correlation_plan(problem: Problem, settings: Settings) -> Plan | None:
     groups, dtype, taps = problem.groups, problem.dtype, math.prod(problem.kernel_size)
     source_area = math.prod(problem.input_size if problem.primitive == "forward" else problem.output_size)
     channels, item = packed_channels(C, dtype), _item_bytes(dtype)
-    of_weight, of_image = groups * M * taps * channels, groups * source_area * channels
-    most = max(of_image, math.prod(problem.result_shape[1:]))
-    room = settings.workspace_limit // item - of_weight
-    images = min(problem.batch, room // of_image, MOST_ELEMENTS // most)
-    if images < 1 or of_weight > MOST_ELEMENTS:
+    weight_elements, image_elements = groups * M * taps * channels, groups * source_area * channels
+    most = max(image_elements, math.prod(problem.result_shape[1:]))
+    room = settings.workspace_limit // item - weight_elements
+    images = min(problem.batch, room // image_elements, MOST_ELEMENTS // most)
+    if images < 1 or weight_elements > MOST_ELEMENTS:
         return None
     areas = [rows.outputs * columns.outputs for rows, columns in phases]
     tile = _tile(TILES, groups, M, images * max(areas))
@@ -115,7 +115,7 @@ def _correlation_plan(problem: Problem, settings: Settings) -> Plan | None:
     )
     if max(launch.blocks for launch in launches) > MOST_BLOCKS:
         return None
-    workspace = (of_weight + images * of_image) * item
+    workspace = (weight_elements + images * image_elements) * item
     return Plan(launches, tile, workspace_bytes=workspace, images=images)
 
 
@@ -128,12 +128,12 @@ def _weight_plan(problem: Problem, settings: Settings) -> Plan | None:
     if not weights or not batch * area or not _can_run(problem, settings):
         return None
     columns = math.prod(problem.kernel_size) * packed_channels(C, dtype)
-    of_part = problem.out_channels * columns * 4  # bytes; sums are float32
-    of_image = groups * (area * packed_channels(M, dtype) + source_area * packed_channels(C, dtype))
-    item, images, room = _item_bytes(dtype), min(batch, MOST_ELEMENTS // of_image), 0
+    part_bytes = problem.out_channels * columns * 4  # bytes; sums are float32
+    image_elements = groups * (area * packed_channels(M, dtype) + source_area * packed_channels(C, dtype))
+    item, images, room = _item_bytes(dtype), min(batch, MOST_ELEMENTS // image_elements), 0
     while images:
         turns = ceil_div(batch, images)
-        room = (settings.workspace_limit - images * of_image * item) // (turns * of_part)
+        room = (settings.workspace_limit - images * image_elements * item) // (turns * part_bytes)
         if room > 0:
             break
         images //= 2
@@ -150,10 +150,10 @@ def _weight_plan(problem: Problem, settings: Settings) -> Plan | None:
         Launch("tensor_weight.cu", "tensor_weight", _options(dtype, tile), tiles * parts, tile.threads),
         Launch("tensor_weight.cu", "tensor_add_parts", _adding_options(dtype), ceil_div(weights, 256), 256),
     )
-    elements = turns * parts * of_part // 4
+    elements = turns * parts * part_bytes // 4
     if max(*(launch.blocks for launch in launches), elements) > MOST_ELEMENTS:
         return None
-    workspace = images * of_image * item + turns * parts * of_part
+    workspace = images * image_elements * item + turns * parts * part_bytes
     return Plan(launches, tile, turns * parts, part_pixels, workspace, images)
 
 

@@ -1,4 +1,4 @@
-"""Decides whether Winograd's algorithm runs a problem, and as how many blocks."""
+"""Plans 3x3 taps of float32 with many channels by Winograd's algorithm, for `winograd.cu`."""
 
 from __future__ import annotations
 
