@@ -32,6 +32,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.viewcode",
+    "algorithm_table",
     "backend_table",
     "command_examples",
     "command_reference",

@@ -1,15 +1,16 @@
-"""The GPU engine: CUDA kernels of our own on CuPy arrays, compiled when first used, and nothing of cuDNN.
+"""Registers the GPU engine, which runs its own CUDA kernels on CuPy arrays and nothing of cuDNN.
 
-Importing this module costs nothing: CuPy is imported when a primitive is first called.
+Importing this module costs nothing: CuPy is imported when a primitive is first called, and a kernel is
+compiled when it is first launched.
 """
 
 from __future__ import annotations
 
 from convhub.backend import Accuracy, Answer, Array, Backend, Capabilities, Problem, RunOptions, hookimpl
 
-from .availability import availability as _availability
-from .availability import refuse_after_fork
 from .options import Options
+from .runtime.availability import availability as _availability
+from .runtime.availability import refuse_after_fork
 
 __all__ = ["Options", "convhub_backends", "convhub_contract"]
 
@@ -39,8 +40,9 @@ def _grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> 
 
 def _run(primitive: str, operands: tuple[Array, ...], problem: Problem, options: RunOptions) -> Array:
     """Run a primitive of `engine` on the operands' device, which need not be the current one."""
-    from . import engine, failures
-    from .runtime import cupy_runtime
+    from . import engine
+    from .runtime import failures
+    from .runtime.cupy_runtime import cupy_runtime
 
     refuse_after_fork()
     failures.refuse_odd_strides(operands)
@@ -57,7 +59,7 @@ def _run(primitive: str, operands: tuple[Array, ...], problem: Problem, options:
 
 
 def _supports(problem: Problem) -> Answer:
-    from .failures import BFLOAT16_UNKNOWN, knows_bfloat16
+    from .runtime.failures import BFLOAT16_UNKNOWN, knows_bfloat16
 
     return BFLOAT16_UNKNOWN if problem.dtype == "bfloat16" and not knows_bfloat16() else True
 
@@ -78,8 +80,8 @@ def _accuracy(problem: Problem, options: RunOptions) -> Accuracy:
 
 def _capability() -> tuple[int, int]:
     """Return the current device's compute capability; where none answers, a recent one's."""
-    from .launches import TENSOR_CORES
-    from .runtime import cupy_runtime
+    from .plan.plan import TENSOR_CORES
+    from .runtime.cupy_runtime import cupy_runtime
 
     return cupy_runtime().capability if _availability() is True else TENSOR_CORES
 

@@ -20,8 +20,8 @@ def numpy_plans():
 
 
 def cupy_plans():
-    plan = importlib.import_module("convhub_cupy.plan")
-    return plan.plan, (plan.Settings(OPTIONS.workspace_limit, False, False, "never", (9, 0)),)
+    planner = importlib.import_module("convhub_cupy.planner")
+    return planner.make_plan, (planner.Settings(OPTIONS.workspace_limit, False, False, "never", (9, 0)),)
 
 
 def numba_plans():

@@ -92,6 +92,16 @@ def test_they_are_kept(tree):
             "from ..runtime import team",
             "the vectors of the numba engine know nothing of threads and compiling",
         ),
+        (
+            "backends/convhub_cupy/plan/axes.py",
+            "from ..runtime import cupy_runtime",
+            "the GPU engine imports downwards only",
+        ),
+        (
+            "backends/convhub_cupy/plan/winograd.py",
+            "from . import implicit_gemm",
+            "no algorithm of the GPU engine plans by another",
+        ),
     ],
 )
 def test_each_can_fail(tree, file, line, broken):

@@ -8,6 +8,8 @@ A block's kind says what becomes of it:
   program would: ``convhub`` with its options, ``make`` with its targets, ``pip`` with extras. Quick ones run.
 - ``toml``: read, and taken as settings where its first line names ``convhub.toml``. ``yaml``: its ``run:``
   lines are commands. ``json``: read.
+- ``cuda``: compiled and run by the test that `COMPILED` names.
+- ``diff``: applied and run by the test that `APPLIED` names.
 - ``text``: to be read by people. No other kind is known.
 
 Pages in `EXECUTED` are run whole by a test of their own, so nothing of them is looked at here.
@@ -44,6 +46,10 @@ EXECUTED = {
     "docs/conformance.md": "tests/e2e/test_docs_conformance.py",
     "docs/track-performance.md": "tests/e2e/test_track_performance_page.py",
 }
+#: Pages with CUDA kernels, and the test that runs these.
+COMPILED = {"CONTRIBUTING.md": "tests/backends/cupy/test_walk.py"}
+#: Pages with a diff, and the test that applies it and runs the result.
+APPLIED = {"CONTRIBUTING.md": "tests/backends/numba/test_add_an_algorithm.py"}
 #: Commands that only have to be read, and why they are not run here.
 ONLY_READ = {
     "bench": "takes minutes, and a second that is worth anything wants a quiet machine",
@@ -201,6 +207,10 @@ def check(page, folder):
             _read_settings(text, folder)
         elif kind == "json":
             json.loads(text)
+        elif kind == "cuda":
+            assert _name(page) in COMPILED, f"{where}: no test compiles this"
+        elif kind == "diff":
+            assert _name(page) in APPLIED, f"{where}: no test applies this"
         elif kind == "{code-cell}" or kind.startswith("{code-cell} "):
             assert "file_format: mystnb" in page.read_text(), (
                 f"{where}: the page is no notebook, nothing runs it"
@@ -253,7 +263,7 @@ def test_python_that_needs_a_gpu(name, tmp_path):
 
 
 def test_pages_that_are_run_elsewhere_are():
-    for page, test in EXECUTED.items():
+    for page, test in [*EXECUTED.items(), *COMPILED.items(), *APPLIED.items()]:
         assert (ROOT / page).exists()
         assert page.rpartition("/")[2] in (ROOT / test).read_text()
 
@@ -278,6 +288,7 @@ def test_pages_that_are_run_elsewhere_are():
         ("```python\nassert False\n```", "AssertionError"),
         ("```{code-cell}\nassert True\n```", "the page is no notebook"),
         ("```{note}\nA directive in a page that is none of the site's.\n```", "a block is '{note}'"),
+        ("```cuda\n__global__ void kernel() {}\n```", "no test compiles this"),
         ("```basic\n10 GOTO 10\n```", "a block is 'basic'"),
         ("text\n\n    indented\n", "'indented' is unknown here"),
         ("```\nconvhub explain forward\n```", "ended with 2"),

@@ -13,6 +13,8 @@ import sys
 import types
 
 import pytest
+from convhub_cupy import planner
+from convhub_numba import planner as numba_planner
 from sphinx.util.inventory import InventoryFile
 from support.markdown_pages import ROOT
 
@@ -73,6 +75,20 @@ def test_the_table_of_backends(site):
     for one in backend_table.own_backends():
         assert f">{one.name}</span>" in page
         assert one.summary.replace("'", "’") in page or one.summary in page
+
+
+def test_the_table_of_the_gpu_engines_algorithms(site):
+    page = (site / "gpu-engine.html").read_text(encoding="utf-8")
+    for algorithms in planner.ALGORITHMS.values():
+        for algorithm in algorithms:
+            assert f">{algorithm.name}</span>" in page
+    assert "source/backends/convhub_cupy/kernels/winograd.cu.html" in page
+
+
+def test_the_table_of_the_cpu_engines_algorithms(site):
+    page = (site / "cpu-engine.html").read_text(encoding="utf-8")
+    for algorithm in numba_planner.ALGORITHMS:
+        assert f">{algorithm.name}</span>" in page
 
 
 def test_settings_of_the_readme_are_those_there_are():

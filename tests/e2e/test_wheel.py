@@ -34,8 +34,11 @@ def test_the_wheel_holds_the_packages_and_no_more(wheel):
     shapes, templates = ([*ROOT.glob(f"convhub/{name}/*")] for name in ("bench/shapes", "scaffold/templates"))
     assert len(shapes) > 3
     assert "convhub/conformance/suite.ini" in names
+    kernels = [*ROOT.glob("backends/convhub_cupy/kernels/*.cu*")]
+    assert {path.suffix for path in kernels} == {".cu", ".cuh"}
     assert len(templates) > 3
-    for source in [*shapes, *templates, *ROOT.glob("convhub/**/*.py"), *ROOT.glob("backends/*/**/*.py")]:
+    python = [*ROOT.glob("convhub/**/*.py"), *ROOT.glob("backends/*/**/*.py")]
+    for source in [*shapes, *templates, *kernels, *python]:
         name = str(source.relative_to(ROOT)).removeprefix("backends/")
         assert name in names
 

@@ -22,8 +22,8 @@ from typing import Any, Literal, NamedTuple
 import convhub_cupy
 import numpy as np
 from convhub_cupy import engine
-from convhub_cupy.runtime import Source
-from convhub_cupy.variants import every_source
+from convhub_cupy.plan.variants import Source
+from convhub_cupy.planner import every_source
 
 from convhub.arrays import numpy_dtype
 from convhub.backend import RunOptions
@@ -204,7 +204,7 @@ def report(runtime: Any, library: str) -> int:
 def main() -> int:
     """Run all on the current device."""
     import cupy
-    from convhub_cupy.runtime import cupy_runtime
+    from convhub_cupy.runtime.cupy_runtime import cupy_runtime
 
     # Each array gets memory of its own from the driver, which knows where it ends; a pool's ends elsewhere.
     cupy.cuda.set_allocator(None)

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("ml_dtypes", reason="bfloat16 is one of the types under test")
 
-import convhub_cupy.runtime
+import convhub_cupy.runtime.cupy_runtime
 
 from gpu import sanitizer_run
 from gpu.emulator import EmulatedRuntime, why_not
@@ -50,7 +50,7 @@ def test_on_a_device_each_array_has_memory_of_its_own_and_the_end_is_waited_for(
     device = types.SimpleNamespace(synchronize=lambda: asked.append("wait"))
     cupy.cuda = types.SimpleNamespace(set_allocator=asked.append, Device=lambda: device)
     monkeypatch.setitem(sys.modules, "cupy", cupy)
-    monkeypatch.setattr(convhub_cupy.runtime, "cupy_runtime", lambda: "the device's")
+    monkeypatch.setattr(convhub_cupy.runtime.cupy_runtime, "cupy_runtime", lambda: "the device's")
     monkeypatch.setattr(sanitizer_run, "report", lambda *given: asked.append(given) or 7)
     assert sanitizer_run.main() == 7
     assert asked == [None, ("the device's", "cupy"), "wait"]

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from convhub_cupy import engine
-from convhub_cupy.launches import Settings
-from convhub_cupy.plan import plan
-from convhub_cupy.runtime import INCLUDES
+from convhub_cupy.plan.plan import Settings
+from convhub_cupy.planner import make_plan
+from convhub_cupy.runtime.cupy_runtime import INCLUDES
 from gpu.emulator import EmulatedRuntime, sanitized
 
 from convhub.backend import RunOptions
@@ -44,7 +44,13 @@ def assert_right_with(runtime, problem, seed=0, accuracy="componentwise", **opti
 
 
 def planned(problem, capability=RECENT, **options):
-    return plan(problem, Settings.of(RunOptions(**options), capability))
+    """Return a problem's plan."""
+    return make_plan(problem, Settings.of(RunOptions(**options), capability))[1]
+
+
+def algorithm_of(problem, capability=RECENT, **options):
+    """Return the name of the algorithm that takes a problem."""
+    return make_plan(problem, Settings.of(RunOptions(**options), capability))[0].name
 
 
 def plant(folder, file, *faults):
@@ -101,7 +107,7 @@ def run_sanitized(tmp_path, folder, texts, own=None, **options):
     """
     if sanitized.sanitizers() is None:
         pytest.skip("g++ has no libasan here")
-    paths = [str(Path(__file__).parent.parent), str(INCLUDES.parent)]
+    paths = [str(Path(__file__).parent.parent), str(INCLUDES.parents[1])]
     script = tmp_path / "sanitized_run.py"
     script.write_text(
         SANITIZED.format(

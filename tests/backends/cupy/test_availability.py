@@ -5,9 +5,9 @@ import re
 import sys
 
 import pytest
-from convhub_cupy import availability as module
 from convhub_cupy import convhub_backends
-from convhub_cupy.availability import availability, refuse_after_fork
+from convhub_cupy.runtime import availability as module
+from convhub_cupy.runtime.availability import availability, refuse_after_fork
 
 import convhub
 

@@ -10,8 +10,10 @@ pytest.importorskip("cupy", reason="CuPy is not installed, whose errors are used
 
 import convhub_cupy
 import cupy
-from convhub_cupy import availability, engine, failures
-from convhub_cupy.runtime import CupyRuntime, Source
+from convhub_cupy import engine
+from convhub_cupy.plan.variants import Source
+from convhub_cupy.runtime import availability, failures
+from convhub_cupy.runtime.cupy_runtime import CupyRuntime
 
 import convhub
 from convhub.backend import RunOptions

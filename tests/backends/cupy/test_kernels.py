@@ -10,11 +10,11 @@ import pytest
 
 pytest.importorskip("ml_dtypes", reason="bfloat16 is one of the types under test")
 
-from convhub_cupy import engine, launching
-from convhub_cupy import plan as plan_module
-from convhub_cupy.plan import plan
-from convhub_cupy.runtime import INCLUDES
-from convhub_cupy.variants import TILED_DTYPES, every_source, tiles_for
+from convhub_cupy import arguments, engine
+from convhub_cupy.plan import grad_weight, implicit_gemm
+from convhub_cupy.plan.variants import TILED_DTYPES, tiles_for
+from convhub_cupy.planner import every_source, make_plan
+from convhub_cupy.runtime.cupy_runtime import INCLUDES
 from gpu.emulator import EmulatedRuntime, why_not
 from support.checking import GEOMETRIES, PRIMITIVES, assert_right, operands_of, problem_of, run
 from support.cupy_checking import (
@@ -22,6 +22,7 @@ from support.cupy_checking import (
     OLD,
     RECENT,
     Engine,
+    algorithm_of,
     assert_right_with,
     is_seen,
     planned,
@@ -37,9 +38,9 @@ pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 
 @pytest.fixture
 def any_plan():
-    plan.cache_clear()
+    make_plan.cache_clear()
     yield
-    plan.cache_clear()
+    make_plan.cache_clear()
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)
@@ -54,9 +55,10 @@ def test_results(geometry, primitive):
 @pytest.mark.parametrize("wide", [False, True])
 def test_every_tile_and_index(dtype, tile, wide, monkeypatch, any_plan):
     """Force a tile, and 64-bit indices; together these cases reach all that can be launched with tiles."""
-    monkeypatch.setattr(plan_module, "_tile", lambda *_: tile)
+    for module in (implicit_gemm, grad_weight):
+        monkeypatch.setattr(module, "best_tile", lambda *_: tile)
     if wide:
-        monkeypatch.setattr(launching, "INT_LIMIT", 0)
+        monkeypatch.setattr(arguments, "INT_LIMIT", 0)
     runtime = EmulatedRuntime(sanitize=None, capability=OLD)
     for geometry in ("large", "few_channels"):
         for primitive in PRIMITIVES:
@@ -99,7 +101,7 @@ def test_the_workspace_is_kept_to():
 
     assert 2**22 < planned(problem).workspace_bytes <= 2**26
     assert planned(problem, workspace_limit=2**20).workspace_bytes <= 2**20
-    assert planned(problem, workspace_limit=0).algorithm == "direct"
+    assert algorithm_of(problem, workspace_limit=0) == "direct"
 
 
 @pytest.mark.parametrize(
@@ -205,13 +207,9 @@ def test_sanitizers_find_an_edge_that_is_off_by_one(tmp_path, old, new):
 FAR_APART = """
 import mmap, sys
 sys.path[:0] = {paths!r}
-import numpy as np
 from gpu.emulator import EmulatedRuntime
-from convhub_cupy import engine, launching
-from convhub.backend import RunOptions
-from convhub.problem import Problem
 
-launching.INT_LIMIT = {limit}
+arguments.INT_LIMIT = {limit}
 problem = Problem.parse("{text}")
 distance = 2**31 + 64  # elements from one image to the next: pages that nobody touches take no memory
 memory = np.frombuffer(mmap.mmap(-1, (distance + 4096) * 2), np.float16)
@@ -234,9 +232,9 @@ sys.exit(not np.array_equal(right, found))
 def test_an_overflow_of_32_bits_is_seen(primitive, groups, capability, tmp_path):
     """Images 2**31 elements apart: right as they are, and a crash or wrong where 32 bits are forced."""
     text = f"{primitive}_float16_n2c9h9w7_k9r3s3_pad1" + "_groups9" * (groups > 1)
-    paths = [str(Path(__file__).parents[2]), str(INCLUDES.parent)]
+    paths = [str(Path(__file__).parents[2]), str(INCLUDES.parents[1])]
     ended = []
-    for limit in (launching.INT_LIMIT, 2**62):
+    for limit in (arguments.INT_LIMIT, 2**62):
         script = FAR_APART.format(paths=paths, limit=limit, text=text, capability=capability)
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
         ended.append(done.returncode)

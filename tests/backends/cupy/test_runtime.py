@@ -8,7 +8,8 @@ import weakref
 import convhub_torch
 import pytest
 from convhub_cupy import convhub_backends
-from convhub_cupy import runtime as runtime_module
+from convhub_cupy.plan.variants import Source
+from convhub_cupy.runtime import cupy_runtime as runtime_module
 
 from convhub.errors import BackendError
 
@@ -92,7 +93,7 @@ def noting():
     return runtime
 
 
-SOURCE = runtime_module.Source("direct.cu", "direct_correlate", ("-DELEMENT=float", "-DTOTAL=float"))
+SOURCE = Source("direct.cu", "direct_correlate", ("-DELEMENT=float", "-DTOTAL=float"))
 
 
 def test_kernels_are_compiled_once_for_each_device_and_launched(noting):

@@ -7,9 +7,8 @@ import pytest
 
 pytest.importorskip("ml_dtypes", reason="bfloat16 is one of the types that the suite crosses")
 
-from convhub_cupy.launches import TENSOR_CORES, Settings
-from convhub_cupy.plan import plan
-from convhub_cupy.variants import every_source
+from convhub_cupy.plan.plan import TENSOR_CORES, Settings
+from convhub_cupy.planner import every_source, make_plan
 
 from convhub import plugins
 from convhub.backend import RunOptions
@@ -38,8 +37,8 @@ def suite_problems(backend):
 def launched(backend, options):
     """Return the file and name of each kernel that the suite's problems launch."""
     settings = Settings.of(RunOptions(backend=options), TENSOR_CORES)
-    plans = [plan(problem, settings) for problem in suite_problems(backend)]
-    return {(launch.file, launch.name) for made in plans for launch in made.launches}
+    plans = [make_plan(problem, settings)[1] for problem in suite_problems(backend)]
+    return {(launch.file, launch.name) for plan in plans for launch in plan.launches}
 
 
 def test_the_suite_reaches_every_kernel(emulated):
@@ -54,5 +53,6 @@ def test_winograd_is_reached_since_it_is_asked_for(emulated):
 
 def test_the_suite_reaches_winograd_in_both_primitives(emulated):
     settings = Settings.of(RunOptions(backend=emulated.options()), TENSOR_CORES)
-    reached = {p.primitive for p in suite_problems(emulated) if plan(p, settings).algorithm == "winograd"}
+    planned = {problem: make_plan(problem, settings)[0].name for problem in suite_problems(emulated)}
+    reached = {problem.primitive for problem, name in planned.items() if name == "winograd"}
     assert reached == {"forward", "grad_input"}

@@ -5,13 +5,23 @@ import pytest
 
 pytest.importorskip("ml_dtypes", reason="bfloat16 is one of the types under test")
 
-from convhub_cupy import engine, launching, plan_tensor
-from convhub_cupy.plan import plan
-from convhub_cupy.runtime import INCLUDES
-from convhub_cupy.variants import TENSOR_TILES, TENSOR_TYPES, TENSOR_WEIGHT_TILES, every_source
+from convhub_cupy import arguments, engine
+from convhub_cupy.plan import tensor_cores
+from convhub_cupy.plan.tensor_cores import TENSOR_TYPES, TILES, WEIGHT_TILES
+from convhub_cupy.planner import every_source, make_plan
+from convhub_cupy.runtime.cupy_runtime import INCLUDES
 from gpu.emulator import EmulatedRuntime, why_not
 from support.checking import GEOMETRIES, PRIMITIVES, assert_right, operands_of, problem_of, run
-from support.cupy_checking import LARGE, Engine, assert_right_with, is_seen, planned, plant, run_sanitized
+from support.cupy_checking import (
+    LARGE,
+    Engine,
+    algorithm_of,
+    assert_right_with,
+    is_seen,
+    planned,
+    plant,
+    run_sanitized,
+)
 
 from convhub.backend import RunOptions
 from convhub.problem import Problem
@@ -48,9 +58,9 @@ def check(runtime, problem, **options):
 
 @pytest.fixture
 def any_plan():
-    plan.cache_clear()
+    make_plan.cache_clear()
     yield
-    plan.cache_clear()
+    make_plan.cache_clear()
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)
@@ -60,16 +70,16 @@ def test_results(geometry, primitive):
     assert_right_with(EmulatedRuntime(sanitize=None), problem_of(primitive, "float16", GEOMETRIES[geometry]))
 
 
-@pytest.mark.parametrize("tile", TENSOR_TILES, ids=str)
+@pytest.mark.parametrize("tile", TILES, ids=str)
 @pytest.mark.parametrize("dtype", TENSOR_TYPES)
 def test_every_tile(dtype, tile, monkeypatch, any_plan):
     """Force each tile; together with 64-bit strides this reaches every kernel that can be launched."""
-    smallest = TENSOR_WEIGHT_TILES[-1]
-    monkeypatch.setattr(plan_tensor, "_tile", lambda tiles, *_: tile if tile in tiles else smallest)
+    smallest = WEIGHT_TILES[-1]
+    monkeypatch.setattr(tensor_cores, "_tile", lambda tiles, *_: tile if tile in tiles else smallest)
     runtime = EmulatedRuntime(sanitize=None)
     for primitive in PRIMITIVES:
         check(runtime, problem_of(primitive, dtype, LARGE["large"]))
-    monkeypatch.setattr(launching, "INT_LIMIT", 0)
+    monkeypatch.setattr(arguments, "INT_LIMIT", 0)
     for geometry in ("few_channels", "two_groups"):
         for primitive in PRIMITIVES:
             check(runtime, problem_of(primitive, dtype, LARGE[geometry]))
@@ -135,7 +145,7 @@ def test_what_runs_on_tensor_cores(text, options, capability, algorithm):
 
 def test_a_plane_of_more_than_32_bits_runs_elsewhere():
     huge = "forward_float16_n1c8h40000w40000_k8r3s3_pad1"
-    assert planned(Problem.parse(huge), workspace_limit=2**40).algorithm == "implicit_gemm"
+    assert algorithm_of(Problem.parse(huge), workspace_limit=2**40) == "implicit_gemm"
     many = "forward_float16_n64c64h1000w1000_k8r3s3_pad1"
     assert planned(Problem.parse(many), workspace_limit=2**40).images == 2**30 // (64 * 10**6)
 

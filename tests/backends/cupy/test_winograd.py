@@ -5,11 +5,11 @@ import pytest
 
 pytest.importorskip("ml_dtypes", reason="the oracle knows bfloat16")
 
-from convhub_cupy import Options, convhub_backends, launching
-from convhub_cupy.runtime import INCLUDES
+from convhub_cupy import Options, arguments, convhub_backends
+from convhub_cupy.runtime.cupy_runtime import INCLUDES
 from gpu.emulator import EmulatedRuntime, why_not
 from support.checking import assert_right, expected_nonfinite, operands_of, problem_of, run
-from support.cupy_checking import Engine, assert_right_with, planned, plant, run_sanitized
+from support.cupy_checking import Engine, algorithm_of, assert_right_with, plant, run_sanitized
 
 from convhub.backend import RunOptions
 from convhub.problem import Problem
@@ -67,8 +67,8 @@ def test_64_bit_indices_give_the_same_bits(geometry, primitive, monkeypatch):
     problem = problem_of(primitive, "float32", GEOMETRIES[geometry])
     operands = operands_of(problem, np.random.default_rng(2))
     results = []
-    for limit, index in ((launching.INT_LIMIT, "int"), (0, "long long")):
-        monkeypatch.setattr(launching, "INT_LIMIT", limit)
+    for limit, index in ((arguments.INT_LIMIT, "int"), (0, "long long")):
+        monkeypatch.setattr(arguments, "INT_LIMIT", limit)
         runtime = EmulatedRuntime()
         results.append(run(Engine(runtime), problem, operands, backend=ALWAYS))
         assert all(f"-DINDEX={index}" in options for _, _, options, *_ in runtime.launched)
@@ -194,7 +194,7 @@ LARGE = "float32_n4c64h28w28_k64r3s3_pad1"
 
 
 def algorithm(text, **options):
-    return planned(Problem.parse(text), **options).algorithm
+    return algorithm_of(Problem.parse(text), **options)
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)

@@ -9,8 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from convhub_numba.planner import ALGORITHMS
-
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").is_file())
 
 PROGRAM = """
@@ -50,16 +48,3 @@ def test_the_diff_of_the_walk_adds_an_algorithm(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "would run on numba (scale), by argument" in done.stdout
-
-
-def test_the_table_of_the_page_is_made_from_the_list():
-    rows = {}
-    for algorithm in ALGORITHMS:
-        rows.setdefault((algorithm.name, algorithm.summary), []).extend(algorithm.primitives)
-    made = [
-        "| algorithm | runs | suits |",
-        "| --- | --- | --- |",
-        *(f"| `{name}` | {', '.join(runs)} | {summary} |" for (name, summary), runs in rows.items()),
-    ]
-    table = "\n".join(made)
-    assert table in (ROOT / "docs" / "cpu-engine.md").read_text(), f"docs/cpu-engine.md must have\n{table}"

@@ -100,9 +100,9 @@ def test_cupys_graph_writes_to_nobody_elses_memory(deep, mode):
 
 def test_a_kernel_that_is_not_compiled_is_refused_and_the_capture_ends_well():
     import cupy
-    from convhub_cupy import runtime
+    from convhub_cupy.runtime import cupy_runtime
 
-    runtime._function.cache_clear()
+    cupy_runtime._function.cache_clear()
     x, w = cupy.asarray(X), cupy.asarray(W)
     cupy.cuda.Device().synchronize()
     stream = cupy.cuda.Stream(non_blocking=True)

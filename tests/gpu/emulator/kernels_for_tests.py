@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Source(NamedTuple):
-    """As in `convhub_cupy.runtime`."""
+    """As in `convhub_cupy.plan.variants`."""
 
     file: str
     name: str

@@ -165,7 +165,7 @@ class EmulatedRuntime:
             return path
         folder = self.folder
         if folder is None:
-            folder = Path(importlib.util.find_spec("convhub_cupy").origin).parent
+            folder = Path(importlib.util.find_spec("convhub_cupy").origin).parent / "kernels"
         return folder / path
 
 

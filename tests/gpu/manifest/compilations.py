@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 
 import platformdirs
-from convhub_cupy.runtime import COMPILE_OPTIONS, INCLUDES, Source
+from convhub_cupy.plan.variants import Source
+from convhub_cupy.runtime.cupy_runtime import COMPILE_OPTIONS, INCLUDES
 
 from . import nvrtc
 from .resources import Resources, resources_in

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from convhub_cupy.runtime import Source
-from convhub_cupy.variants import every_source
+from convhub_cupy.plan.variants import Source
+from convhub_cupy.planner import every_source
 
 from . import nvrtc
 from .compilations import ARCHITECTURES, resources_of, text_of

@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from convhub_cupy.runtime import INCLUDES, Source
-from convhub_cupy.variants import every_source
+from convhub_cupy.plan.variants import Source
+from convhub_cupy.planner import every_source
+from convhub_cupy.runtime.cupy_runtime import INCLUDES
 
 from . import compilations, nvrtc, record
 from .compilations import ARCHITECTURES, log_of, resources_of, text_of

@@ -10,7 +10,7 @@ from convhub.backend import Problem
 
 from .tiling import ceil_div
 
-__all__ = ["Axis", "phases", "reach"]
+__all__ = ["Axis", "nonempty_phases", "phases", "reach", "result_and_source_channels"]
 
 
 class Axis(NamedTuple):
@@ -51,6 +51,22 @@ def phases(problem: Problem) -> list[tuple[Axis, Axis]]:
     return [(rows, columns) for rows in axes[0] for columns in axes[1]]
 
 
+def nonempty_phases(problem: Problem) -> list[tuple[Axis, Axis]]:
+    """Return the phases that make at least one element of the result."""
+    if not math.prod(problem.result_shape):
+        return []
+    return [(rows, columns) for rows, columns in phases(problem) if rows.outputs and columns.outputs]
+
+
+def result_and_source_channels(problem: Problem) -> tuple[int, int]:
+    """Return how many channels one group of the result has, and of the source: the kernels' M and C.
+
+    Of grad_weight, these are the channels of the gradient and of the input.
+    """
+    inward, outward = problem.group_channels
+    return (inward, outward) if problem.primitive == "grad_input" else (outward, inward)
+
+
 def _forward(problem: Problem, axis: int) -> list[Axis]:
     taps, dilation = problem.kernel_size[axis], problem.dilation[axis]
     shift = -problem.padding[axis][0]
@@ -62,7 +78,7 @@ def _backward(problem: Problem, axis: int) -> list[Axis]:
     stride, dilation, size = problem.stride[axis], problem.dilation[axis], problem.input_size[axis]
     kernel = problem.kernel_size[axis]
     step = stride // math.gcd(stride, dilation)
-    made = []
+    axes = []
     for first in range(min(stride, size)):
         reach = first + problem.padding[axis][0]
         tap = next(
@@ -71,8 +87,8 @@ def _backward(problem: Problem, axis: int) -> list[Axis]:
         taps = len(range(tap, kernel, step))
         shift = (reach - tap * dilation) // stride if taps else 0
         count = ceil_div(size - first, stride)
-        made.append(Axis(count, first, stride, 1, shift, taps, tap, step, -(step * dilation // stride)))
-    return made
+        axes.append(Axis(count, first, stride, 1, shift, taps, tap, step, -(step * dilation // stride)))
+    return axes
 
 
 def reach(problem: Problem, strides: Sequence[int] = (1, 1)) -> int:

@@ -45,12 +45,12 @@ def availability() -> Answer:
     except OSError as error:  # as it makes that folder
         return f"CuPy is installed, but cannot be imported: {error}; {NAME_A_FOLDER}"
     runtime = cupy.cuda.runtime
-    trouble = _driver_trouble(runtime.driverGetVersion(), runtime.runtimeGetVersion())
-    if trouble:
-        return trouble
+    outdated = _check_driver(runtime.driverGetVersion(), runtime.runtimeGetVersion())
+    if outdated:
+        return outdated
     if _started_elsewhere():  # asked for devices, CUDA starts
         return FORKED
-    return _device_trouble(runtime) or _compiler_trouble(cupy) or True
+    return _check_device(runtime) or _check_compiler(cupy) or True
 
 
 def refuse_after_fork() -> None:
@@ -70,7 +70,7 @@ def _started_elsewhere() -> bool:
     return _process[0] != os.getpid()
 
 
-def _driver_trouble(driver: int, needed: int) -> str:
+def _check_driver(driver: int, needed: int) -> str:
     """Return why a driver for the CUDA version `driver` (13020 for 13.2, 0 for none) does not do."""
     if driver == 0:
         return (
@@ -79,16 +79,19 @@ def _driver_trouble(driver: int, needed: int) -> str:
         )
     if driver // 1000 >= needed // 1000:
         return ""
-    wanted, found = needed // 1000, driver // 1000
-    newer = FIRST_DRIVERS.get(wanted)
+    needed_major, driver_major = needed // 1000, driver // 1000
+    newer = FIRST_DRIVERS.get(needed_major)
     text = f"the driver is for CUDA {_version(driver)}, and this CuPy for CUDA {_version(needed)}: "
     text += f"update the driver, to {newer} or newer" if newer else "update the driver"
-    if found in FIRST_DRIVERS:
-        text += f", or change CuPy: pip uninstall cupy-cuda{wanted}x, pip install 'convhub[cuda{found}]'"
+    if driver_major in FIRST_DRIVERS:
+        text += (
+            f", or change CuPy: pip uninstall cupy-cuda{needed_major}x, "
+            f"pip install 'convhub[cuda{driver_major}]'"
+        )
     return text
 
 
-def _device_trouble(runtime: Any) -> str:
+def _check_device(runtime: Any) -> str:
     try:
         devices = runtime.getDeviceCount()
     except runtime.CUDARuntimeError as error:
@@ -104,13 +107,13 @@ def _device_trouble(runtime: Any) -> str:
     return f"CuPy and a CUDA driver are there, but no device{hidden}"
 
 
-def _compiler_trouble(cupy: Any) -> str:
+def _check_compiler(cupy: Any) -> str:
     try:
         cupy.cuda.nvrtc.getVersion()
     except (RuntimeError, OSError) as error:
-        wanted = cupy.cuda.runtime.runtimeGetVersion() // 1000
+        major = cupy.cuda.runtime.runtimeGetVersion() // 1000
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return f"CUDA's compiler NVRTC is missing: pip install 'convhub[cuda{wanted}]' ({first_line})"
+        return f"CUDA's compiler NVRTC is missing: pip install 'convhub[cuda{major}]' ({first_line})"
     return ""
 
 

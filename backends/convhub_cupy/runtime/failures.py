@@ -106,10 +106,10 @@ def not_compiled(
     compiler = "NVRTC {}.{}".format(*version)
     chips = f"{compiler} compiles for sm_{oldest} to sm_{newest}, and {name} is sm_{architecture}"
     if architecture < oldest:
-        return BackendUnavailableError(f"{chips}: it needs an older CUDA, {_replaced(version[0] - 1, xp)}")
+        return BackendUnavailableError(f"{chips}: it needs an older CUDA, {_reinstall(version[0] - 1, xp)}")
     if architecture not in architectures or not refused:
         return BackendUnavailableError(
-            f"{chips}: it needs newer ones, pip install --upgrade cuda-toolkit cupy-cuda{_cuda(xp)}x "
+            f"{chips}: it needs newer ones, pip install --upgrade cuda-toolkit cupy-cuda{_cuda_major(xp)}x "
             f"({kernel}: {_first_line(error)})"
         )
     return BackendError(
@@ -121,15 +121,15 @@ def _no_toolkit(kernel: str, error: Exception, xp: Any) -> BackendUnavailableErr
     """Return the error for NVRTC or CUDA's headers not being found, whatever CuPy says about it."""
     return BackendUnavailableError(
         f"{kernel} cannot be compiled, since a part of CUDA's toolkit is missing: "
-        f"pip install 'convhub[cuda{_cuda(xp)}]' ({error})"
+        f"pip install 'convhub[cuda{_cuda_major(xp)}]' ({error})"
     )
 
 
-def _replaced(major: int, xp: Any) -> str:
-    return f"pip uninstall cupy-cuda{_cuda(xp)}x and pip install 'convhub[cuda{major}]'"
+def _reinstall(major: int, xp: Any) -> str:
+    return f"pip uninstall cupy-cuda{_cuda_major(xp)}x and pip install 'convhub[cuda{major}]'"
 
 
-def _cuda(xp: Any) -> int:
+def _cuda_major(xp: Any) -> int:
     """Return the CUDA version that CuPy is made for, without the minor one."""
     return int(xp.cuda.runtime.runtimeGetVersion()) // 1000
 

@@ -1,6 +1,7 @@
-"""Launches kernels: the seam between the planner, which knows no GPU, and CuPy.
+"""Compiles and launches kernels by CuPy.
 
-The tests put an emulator here, which compiles the same files for the CPU.
+`Runtime` is all that the engine asks of a device; tests put an emulator in its place, which compiles the same
+files for the CPU.
 """
 
 from __future__ import annotations
@@ -10,28 +11,21 @@ import hashlib
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from convhub.errors import BackendError
 
+from ..plan.variants import Source
 from .failures import not_compiled
 
-__all__ = ["COMPILE_OPTIONS", "INCLUDES", "CupyRuntime", "Runtime", "Source", "cupy_runtime"]
+__all__ = ["COMPILE_OPTIONS", "INCLUDES", "CupyRuntime", "Runtime", "cupy_runtime"]
 
 #: The folder of the kernels and of what they include.
-INCLUDES = Path(__file__).parent
+INCLUDES = Path(__file__).parents[1] / "kernels"
 
 COMPILE_OPTIONS = ("-std=c++17",)
 
 Size = tuple[int, int, int]
-
-
-class Source(NamedTuple):
-    """A kernel: the file, the function in it, and the macros that make it one of its variants."""
-
-    file: str
-    name: str
-    options: tuple[str, ...]
 
 
 class Runtime(Protocol):
@@ -78,10 +72,10 @@ class CupyRuntime:
 
     def workspace(self, result: Any, size: int, dtype: Any) -> Any:
         """See `Runtime`."""
-        made = self.xp.empty(size, dtype)
+        array = self.xp.empty(size, dtype)
         if self.xp.cuda.get_current_stream().is_capturing():
-            weakref.finalize(result, _let_go, made).atexit = False
-        return made
+            weakref.finalize(result, _do_nothing, array).atexit = False
+        return array
 
     def launch(
         self, source: Source, grid: Size, block: Size, arguments: Sequence[Any], shared_bytes: int = 0
@@ -116,7 +110,7 @@ def _function(xp: Any, device: int, source: Source, shared_bytes: int) -> Any:
             f"{where} is not compiled yet, and cannot be while a CUDA graph is captured: run the same "
             "problem once before the capture"
         )
-    # CuPy's cache on disk does not look into included files: their content is made a part of the options.
+    # CuPy's cache on disk does not look into included files: their content becomes a part of the options.
     options = (*COMPILE_OPTIONS, f"-I{INCLUDES}", f"-DCONVHUB_SOURCES=0x{_content()}", *source.options)
     module = xp.RawModule(code=(INCLUDES / source.file).read_text(), options=options)
     function = module.get_function(source.name)
@@ -133,8 +127,8 @@ def _function(xp: Any, device: int, source: Source, shared_bytes: int) -> Any:
     return function
 
 
-def _let_go(_: Any) -> None:
-    """Do nothing: that it is to be called keeps its argument."""
+def _do_nothing(_: Any) -> None:
+    """Do nothing: a finalizer keeps what it is to be called with."""
 
 
 @functools.cache

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from convhub.backend import RunOptions
 
+from ..options import Options
 from .axes import Axis
-from .options import Options
-from .runtime import Source
-from .variants import TensorTile, Tile, source
+from .variants import Source, TensorTile, Tile, source
 
 __all__ = [
     "BLOCKS_WANTED",
-    "DIRECT_BLOCKS",
     "LEAST_PART",
     "MOST_BLOCKS",
     "TENSOR_CORES",
@@ -22,11 +21,11 @@ __all__ = [
     "Launch",
     "Plan",
     "Settings",
+    "launches_of_phases",
 ]
 
 THREADS = 256
 MOST_BLOCKS = 2**31 - 1
-DIRECT_BLOCKS = 2**16  # each thread goes on to further elements
 BLOCKS_WANTED = 512  # enough for the largest device, twice
 LEAST_PART = 1024  # pixels of a part of grad_weight
 TENSOR_CORES = (8, 0)  # the least compute capability whose tensor cores have all that the kernels use
@@ -72,12 +71,11 @@ class Launch:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the engine does for a problem.
+    """What an algorithm does for a problem.
 
     `parts` are those of pixels whose sums are added up afterwards; `images` is how many are packed at a time.
     """
 
-    algorithm: str
     launches: tuple[Launch, ...]
     tile: Tile | TensorTile | None = None
     parts: int = 1
@@ -87,9 +85,23 @@ class Plan:
 
     @property
     def described(self) -> str:
-        """The algorithm, and after a comma how its work is shared out."""
+        """How the work is shared out."""
         blocks = sum(launch.blocks for launch in self.launches)
         tile = f"tiles of {self.tile.m} by {self.tile.n}, " if self.tile else ""
         parts = f"{self.parts} parts, " if self.parts > 1 else ""
         kernels = f"{len(self.launches)} launch{'es' * (len(self.launches) != 1)}"
-        return f"{self.algorithm}, {tile}{parts}{blocks} blocks in {kernels}"
+        return f"{tile}{parts}{blocks} blocks in {kernels}"
+
+
+def launches_of_phases(
+    file: str,
+    name: str,
+    options: tuple[str, ...],
+    blocks: Sequence[int],
+    threads: int,
+    phases: Sequence[tuple[Axis, Axis]],
+) -> tuple[Launch, ...]:
+    """Return a launch of one kernel for each phase of a correlation, with its number of blocks."""
+    return tuple(
+        Launch(file, name, options, count, threads, axes) for count, axes in zip(blocks, phases, strict=True)
+    )
