@@ -1,7 +1,7 @@
 """No false alarms: backends that are right pass, however built, and so does what only looks like a fault.
 
-Every check on every one of them takes minutes: ``python -m broken.record`` does it. Here each has the checks
-of numbers on every quick problem, and the others on some.
+Every check on every one of them takes minutes: ``conformance.broken.record`` does it. Here each has the
+checks of numbers on every quick problem, and the others on some.
 """
 
 from __future__ import annotations
