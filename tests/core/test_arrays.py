@@ -142,7 +142,9 @@ class TestTorch:
         facts = arrays.array_info("x", x)._replace(device="cuda:1")
         with pytest.MonkeyPatch.context() as patch:
             real = arrays.array_info
-            patch.setattr(arrays.info, "array_info", lambda name, a: facts if name == "weight" else real(name, a))
+            patch.setattr(
+                arrays.info, "array_info", lambda name, a: facts if name == "weight" else real(name, a)
+            )
             with pytest.raises(
                 convhub.MixedArraysError, match="weight .* has device cuda:1, but input .* cpu"
             ):

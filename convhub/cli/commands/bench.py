@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...dispatch.options import check_name
+from ...dispatch.dispatcher import current_dispatcher
+from ...dispatch.names import check_name
 from ...errors import ArgumentError
 from ...problem import Problem
 from ..choices import AccuracyChoice, MemoryChoice, PrimitiveChoice
@@ -132,9 +133,9 @@ def bench(
     if against == "torch":
         _need("torch", "--against torch")
     else:
-        check_name(against, "--against")
+        check_name(against, "--against", current_dispatcher())
     if backend is not None:
-        check_name(backend, "--backend")
+        check_name(backend, "--backend", current_dispatcher())
     from ...bench.archive import check_free, name_of
     from ...bench.device import parse_device
     from ..bench_choice import chosen_layers, machine_of, settings_on_cpu, settings_on_gpu
@@ -184,7 +185,7 @@ def _started(backend: str | None, problems: Sequence[str], json_file: str | None
     if len(problems) > 1:
         raise typer.BadParameter("--start times one PROBLEM at most, and no layers")
     if backend is not None:
-        check_name(backend, "--backend")
+        check_name(backend, "--backend", current_dispatcher())
     found = measure_start(backend, str(Problem.parse(problems[0])) if problems else TINY)
     if json_file is not None:
         write_text(start_json(found), json_file)
