@@ -10,9 +10,10 @@ from typing import Any, Generic, NamedTuple, SupportsIndex
 from . import arguments, arrays, opaque
 from .arguments import Call
 from .dispatch import execute
+from .dispatch.dispatcher import current_dispatcher
 from .dispatch.invoke import Operands
-from .dispatch.options import check_name
-from .dispatch.request import Request, request
+from .dispatch.names import check_name
+from .dispatch.request import BackendRequest, make_request
 from .parameters import mask_of_three
 from .problem import Problem, with_primitive
 from .system.float_mode import in_usual_mode
@@ -101,11 +102,11 @@ def conv2d(
     """
     if "torch" in modules and not opaque.is_hidden:
         opaque.hide_from_dynamo()
-    wanted = request(backend)
+    request = make_request(backend)
     call, facts = arguments.conv2d_call(
         {"input": input, "weight": weight, "bias": bias}, stride, padding, dilation, groups
     )
-    return _result(call, facts.library, input, weight, bias, wanted)
+    return _result(call, facts.library, input, weight, bias, request)
 
 
 @opaque.opaque
@@ -159,12 +160,12 @@ def conv2d_backward(
     """
     if "torch" in modules and not opaque.is_hidden:
         opaque.hide_from_dynamo()
-    wanted = request(backend)
+    request = make_request(backend)
     mask = mask_of_three(output_mask)
     call, facts = arguments.conv2d_call(
         {"input": input, "weight": weight, "grad_output": grad_output}, stride, padding, dilation, groups
     )
-    return _gradients(call, facts.library, grad_output, input, weight, mask, wanted)
+    return _gradients(call, facts.library, grad_output, input, weight, mask, request)
 
 
 @opaque.opaque
@@ -224,11 +225,11 @@ def conv_transpose2d(
     """
     if "torch" in modules and not opaque.is_hidden:
         opaque.hide_from_dynamo()
-    wanted = request(backend)
+    request = make_request(backend)
     call, facts = arguments.conv_transpose2d_call(
         {"input": input, "weight": weight, "bias": bias}, stride, padding, output_padding, groups, dilation
     )
-    return _result(call, facts.library, input, weight, bias, wanted)
+    return _result(call, facts.library, input, weight, bias, request)
 
 
 @opaque.opaque
@@ -279,7 +280,7 @@ def conv_transpose2d_backward(
     """
     if "torch" in modules and not opaque.is_hidden:
         opaque.hide_from_dynamo()
-    wanted = request(backend)
+    request = make_request(backend)
     mask = mask_of_three(output_mask)
     call, facts = arguments.conv_transpose2d_call(
         {"input": input, "weight": weight, "grad_output": grad_output},
@@ -289,14 +290,14 @@ def conv_transpose2d_backward(
         groups,
         dilation,
     )
-    return _gradients(call, facts.library, grad_output, input, weight, mask, wanted)
+    return _gradients(call, facts.library, grad_output, input, weight, mask, request)
 
 
-def _run(problem: Problem, operands: Operands, wanted: Request, library: str) -> Any:
+def _run(problem: Problem, operands: Operands, request: BackendRequest, library: str) -> Any:
     """Return the result of one primitive, recorded for autograd where a torch operand requires it."""
     if library == "torch":
-        return _autograd().run(problem, operands, wanted)
-    return execute.execute(problem, operands, wanted, library)
+        return _autograd().run(problem, operands, request)
+    return execute.execute(problem, operands, request, library)
 
 
 @functools.cache
@@ -308,12 +309,12 @@ def _autograd() -> ModuleType:
 
 
 def _result(
-    call: Call, library: str, input: ArrayT, weight: ArrayT, bias: ArrayT | None, wanted: Request
+    call: Call, library: str, input: ArrayT, weight: ArrayT, bias: ArrayT | None, request: BackendRequest
 ) -> ArrayT:
     if not call.unbatched:
-        result: ArrayT = _run(call.problem, (input, weight, bias), wanted, library)
+        result: ArrayT = _run(call.problem, (input, weight, bias), request, library)
         return result
-    image: ArrayT = _run(call.problem, (input[None], weight, bias), wanted, library)[0]
+    image: ArrayT = _run(call.problem, (input[None], weight, bias), request, library)[0]
     return image
 
 
@@ -324,7 +325,7 @@ def _gradients(
     input: ArrayT,
     weight: ArrayT,
     mask: tuple[bool, bool, bool],
-    wanted: Request,
+    request: BackendRequest,
 ) -> Gradients[ArrayT]:
     """Return the gradients of a convolution or, with the roles of its arrays exchanged, of its transpose."""
     problem, unbatched = call
@@ -336,16 +337,16 @@ def _gradients(
     grad_input = grad_weight = grad_bias = None
     if mask[0]:
         adjoint = with_primitive(problem, "forward" if transposed else "grad_input")
-        grad_input = _run(adjoint, (grad_output, arrays.conjugate(weight), None), wanted, library)
+        grad_input = _run(adjoint, (grad_output, arrays.conjugate(weight), None), request, library)
         if unbatched:
             grad_input = grad_input[0]
     if mask[1]:
         other = arrays.conjugate(image)
         operands = (other, grad_output) if transposed else (grad_output, other)
-        grad_weight = _run(with_primitive(problem, "grad_weight"), operands, wanted, library)
+        grad_weight = _run(with_primitive(problem, "grad_weight"), operands, request, library)
     if mask[2]:
-        if not (mask[0] or mask[1]) and wanted.name is not None:
-            check_name(wanted.name, wanted.source)  # nothing else would
+        if not (mask[0] or mask[1]) and request.name is not None:
+            check_name(request.name, request.source, current_dispatcher())  # nothing else would
         try:
             grad_bias = in_usual_mode(arrays.channel_sum, grad_output)
         except RuntimeError as error:

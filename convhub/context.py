@@ -9,18 +9,11 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, TypeVar, Unpack
 
-from . import config
 from .arrays import describe
-from .config import Resolved
 from .config.overrides import Frame, Values, checked_values, enter, leave
-from .dispatch.options import (
-    check_disabled,
-    check_name,
-    check_options,
-    check_priority,
-    current_registry,
-    run_options,
-)
+from .dispatch.dispatcher import Dispatcher, current_dispatcher
+from .dispatch.names import check_disabled, check_name, check_options, check_priority
+from .dispatch.options import run_options
 from .errors import ArgumentTypeError
 
 __all__ = ["settings", "use_backend"]
@@ -75,7 +68,7 @@ or "strict". Did you mean 'strict'?
         enter(self._frame)
         try:
             if not _NAMING.isdisjoint(self._frame.values):
-                _check_names(self._frame, config.current())
+                _check_names(self._frame, current_dispatcher())
         except BaseException:
             leave(self._frame)
             raise
@@ -94,21 +87,21 @@ or "strict". Did you mean 'strict'?
 _NAMING = {"backend", "priority", "disable_plugins", "options"}
 
 
-def _check_names(frame: Frame, resolved: Resolved) -> None:
+def _check_names(frame: Frame, dispatcher: Dispatcher) -> None:
     """Refuse names of what there is not, in what a block sets."""
-    values, registry = frame.values, current_registry(resolved)
+    values, backends = frame.values, dispatcher.registry.backends
     backend = values.get("backend", {})
     for name in [backend] if isinstance(backend, str) else backend.values():
-        check_name(name, "context")
+        check_name(name, "context", dispatcher)
     if "priority" in values:
         for device in ("cpu", "cuda"):
-            check_priority(device, registry, resolved)
+            check_priority(device, dispatcher)
     if "disable_plugins" in values:
-        check_disabled(registry, resolved)
+        check_disabled(dispatcher)
     if "options" in values:
-        check_options(registry, resolved)
-        for name in values["options"].keys() & registry.backends.keys():
-            run_options(registry.backends[name].backend, resolved)
+        check_options(dispatcher)
+        for name in values["options"].keys() & backends.keys():
+            run_options(backends[name], dispatcher.config)
 
 
 class use_backend:  # noqa: N801 - as above
@@ -147,7 +140,7 @@ class use_backend:  # noqa: N801 - as above
         self._frame = Frame({"backend": self.name})
 
     def __enter__(self) -> None:
-        check_name(self.name, "context")
+        check_name(self.name, "context", current_dispatcher())
         enter(self._frame)
 
     def __exit__(

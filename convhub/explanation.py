@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import api, arguments, config
+from . import api, arguments
 from .arrays import describe
 from .dispatch.candidates import Verdict, automatic, verdicts
 from .dispatch.choose import NotMeasured, choose
-from .dispatch.options import current_registry
-from .dispatch.request import Request, request
+from .dispatch.dispatcher import Dispatcher, current_dispatcher
+from .dispatch.request import BackendRequest, make_request
 from .errors import ArgumentTypeError, BackendError, one_line, short_repr
 from .parameters import mask_of_three
 from .plugins import Failure
@@ -125,9 +125,10 @@ def explain(what: Problem | str | Callable[..., Any], /, *args: Any, **kwargs: A
 the padded input (8, 8) with padding ((0, 0), (0, 0)) has only 8, and must have 19 or more
     """
     problems = _problems(what, args, kwargs)
-    wanted = request(kwargs.get("backend"))
-    parts = tuple(_part(problem, wanted) for problem in problems)
-    return Explanation(parts, current_registry().failures)
+    request = make_request(kwargs.get("backend"))
+    dispatcher = current_dispatcher()
+    parts = tuple(_part(problem, request, dispatcher) for problem in problems)
+    return Explanation(parts, dispatcher.registry.failures)
 
 
 def _problems(what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Problem]:
@@ -179,14 +180,14 @@ def what_each_says(part: Part) -> list[tuple[str, str]]:
 
 def why_not_chosen(name: str, problem: Problem) -> str:
     """Return why a backend that can run `problem` does not."""
-    tried = automatic(problem.device, current_registry(), config.current())
+    tried = automatic(problem.device, current_dispatcher())
     return "could run it, but is not chosen" if name in tried else "could run it, but only when it is named"
 
 
-def _part(problem: Problem, wanted: Request) -> Part:
-    said = verdicts(problem)
+def _part(problem: Problem, request: BackendRequest, dispatcher: Dispatcher) -> Part:
+    said = verdicts(problem, dispatcher)
     try:
-        choice = choose(problem, wanted, measure=False)
+        choice = choose(problem, request, measure=False)
     except NotMeasured as unknown:
         return Part(problem, "", "", "", said, "", unknown.candidates)
     except BackendError as error:

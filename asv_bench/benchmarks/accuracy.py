@@ -10,6 +10,7 @@ form that they have had since the first suite, and in every module that has cont
 from __future__ import annotations
 
 import importlib
+import inspect
 from typing import Any
 
 import convhub
@@ -67,12 +68,14 @@ def _module(now: str, before: str) -> Any:
 
 def _accuracy(backend: str, problem: convhub.Problem) -> Any:
     """Return the accuracy class of a backend, which is one for all its algorithms in early revisions."""
-    from convhub import config
+    from convhub import config, plugins
 
-    options = _module("convhub.dispatch.options", "convhub.candidates")
     if backend == common.TORCH_ITSELF:
         return "componentwise"
-    found = options.current_registry().backends[backend].backend
+    registered = plugins.registry().backends[backend]
+    found = registered.backend
     if not hasattr(found, "accuracy_of"):
         return found.capabilities.accuracy
-    return found.accuracy_of(problem, options.run_options(found, config.current()))
+    run_options = _module("convhub.dispatch.options", "convhub.candidates").run_options
+    takes_owner = "registered" in inspect.signature(run_options).parameters
+    return found.accuracy_of(problem, run_options(registered if takes_owner else found, config.current()))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .. import config
 from ..backend import Backend
 from ..dispatch.candidates import automatic, reason_against
-from ..dispatch.options import current_registry
+from ..dispatch.dispatcher import current_dispatcher
 from ..errors import ArgumentError, BackendUnavailableError
 from ..problem import Problem
 from .cuda import cuda
@@ -60,17 +59,17 @@ def backend_on(device: Device, name: str | None, against: str) -> str:
     BackendUnavailableError
         If none can run on this machine, with the reason of each.
     """
-    resolved = config.current()
-    registry = current_registry(resolved)
+    dispatcher = current_dispatcher()
+    backends = dispatcher.registry.backends
     if name is None:
-        names = [one for one in automatic(device.type, registry, resolved) if one != against]
+        names = [one for one in automatic(device.type, dispatcher) if one != against]
     else:
         names = [name]
-        _check_device_type(registry.backends[name].backend, device)
+        _check_device_type(backends[name].backend, device)
     reasons = {}
     for one in names:
-        backend = registry.backends[one].backend
-        reason = reason_against(backend, _probe(backend), resolved)
+        registered = backends[one]
+        reason = reason_against(registered, _probe(registered.backend), dispatcher)
         if reason is None:
             _check_index(device, library_of(one))
             return one
@@ -95,7 +94,7 @@ def check_other(device: Device, against: str) -> None:
 
 def library_of(backend: str) -> str:
     """Return the library whose arrays a backend is given on a GPU."""
-    arrays = current_registry().backends[backend].backend.capabilities.arrays
+    arrays = current_dispatcher().registry.backends[backend].backend.capabilities.arrays
     return "cupy" if arrays == "numpy" else arrays
 
 
@@ -104,7 +103,7 @@ def _check_device_type(backend: Backend, device: Device) -> None:
     if device.type not in devices:
         others = [
             name
-            for name, registered in current_registry().backends.items()
+            for name, registered in current_dispatcher().registry.backends.items()
             if device.type in registered.backend.capabilities.devices
         ]
         raise ArgumentError(

@@ -42,7 +42,7 @@ problem = convhub.Problem.parse(problem)
 operands = [numpy.ones(shape, problem.dtype) for shape in problem.operand_shapes]
 operands += [None] if problem.bias_shape else []
 from convhub.dispatch.choose import choose
-from convhub.dispatch.request import request
+from convhub.dispatch.request import make_request
 from convhub.dispatch.execute import execute
 
 before_modules = time.perf_counter()
@@ -50,7 +50,7 @@ for name in modules:
     importlib.import_module(name)
 known = set(sys.modules)
 before_call = time.perf_counter()
-execute(problem, operands, request(backend), "numpy")
+execute(problem, operands, make_request(backend), "numpy")
 called = time.perf_counter()
 
 imported = [
@@ -63,7 +63,7 @@ imported = [
 ]
 x, w = numpy.ones((1, 1, 4, 4), "f4"), numpy.ones((1, 1, 3, 3), "f4")
 tiny = timeit.repeat(lambda: convhub.conv2d(x, w, backend=backend), number=1000, repeat=20)
-choice = choose(problem, request(backend))
+choice = choose(problem, make_request(backend))
 print(json.dumps({
     "backend": choice.backend.name,
     "algorithm": choice.algorithm,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from ..backend import Backend
-from ..config import Resolved
 from ..dispatch.candidates import availability, judge_availability
-from ..dispatch.options import run_options, wrong_settings
+from ..dispatch.dispatcher import Dispatcher
+from ..dispatch.names import wrong_settings
+from ..dispatch.options import run_options
 from ..errors import BackendContractError, ConfigurationError
 from ..plugins import Origin, RegisteredBackend, Registry
 from .setting_values import as_toml
@@ -40,61 +40,64 @@ class Finding(NamedTuple):
     remedy: str
 
 
-def setting_findings(registry: Registry, resolved: Resolved) -> Iterator[Finding]:
+def setting_findings(dispatcher: Dispatcher) -> Iterator[Finding]:
     """Find names in settings that do not exist, and settings that leave no backend to run."""
-    for error in wrong_settings(registry, resolved):
+    registry, config = dispatcher.registry, dispatcher.config
+    for error in wrong_settings(dispatcher):
         if not isinstance(error, BackendContractError):
             yield Finding(str(error), "fix that setting; `convhub config` shows the source of each")
-    for backend, origin in registry.backends.values():
+    for registered in registry.backends.values():
         try:
-            run_options(backend, resolved)
+            run_options(registered, config)
         except BackendContractError as error:  # the declared options cannot be created
-            yield Finding(str(error), _remedy(origin, registry))
+            yield Finding(str(error), _remedy(registered.origin, registry))
         except ConfigurationError:  # as above
             pass
-    configured = resolved.settings.backend
+    configured = config.settings.backend
     if isinstance(configured, str) and configured in registry.backends:
-        yield from _not_available(configured, registry, resolved)
-    yield from _nothing_left(registry, resolved)
-    yield from _useless_order(registry, resolved)
+        yield from _not_available(configured, dispatcher)
+    yield from _nothing_left(dispatcher)
+    yield from _useless_order(dispatcher)
 
 
-def _not_available(name: str, registry: Registry, resolved: Resolved) -> Iterator[Finding]:
+def _not_available(name: str, dispatcher: Dispatcher) -> Iterator[Finding]:
     # A backend that is named for one device may be in a configuration that machines without it share.
-    missing = availability(registry.backends[name].backend, resolved)
-    if missing is not None and not resolved.settings.fallback:
-        source = resolved.sources["backend"]
+    missing = availability(dispatcher.registry.backends[name], dispatcher)
+    if missing is not None and not dispatcher.config.settings.fallback:
+        source = dispatcher.config.sources["backend"]
         yield Finding(
             f"backend {name!r} (from {source}) is not available: {missing}",
             f"fix the setting backend, {source}",
         )
 
 
-def _nothing_left(registry: Registry, resolved: Resolved) -> Iterator[Finding]:
+def _nothing_left(dispatcher: Dispatcher) -> Iterator[Finding]:
     """Find that no backend is available."""
-    answers = [judge_availability(backend, resolved) for backend, _ in registry.backends.values()]
-    if any(answer.reason is None or answer.fault for answer in answers):
+    registry, config = dispatcher.registry, dispatcher.config
+    refusals = [judge_availability(registered, dispatcher) for registered in registry.backends.values()]
+    if any(refusal is None or refusal.fault for refusal in refusals):
         return  # faults are reported by `answer_findings`
     left = f" (registered: {', '.join(registry.backends)})" if registry.backends else ""
     causes = []
     for key in ("disable_plugins", "plugins"):
         by_this = [out for out in registry.left_out if (out.by is None) == (key == "plugins")]
         if by_this:
-            value = as_toml(getattr(resolved.settings, key))
+            value = as_toml(getattr(config.settings, key))
             names = ", ".join(out.origin.plugin for out in by_this)
-            causes.append(f"{key} = {value} in {resolved.sources[key]} leaves out {names}")
+            causes.append(f"{key} = {value} in {config.sources[key]} leaves out {names}")
     yield Finding(
         f"no backend is available here{left}{'; ' * bool(causes)}{'; '.join(causes)}",
         "fix that setting" if causes else "reinstall convhub, which includes backends",
     )
 
 
-def _useless_order(registry: Registry, resolved: Resolved) -> Iterator[Finding]:
+def _useless_order(dispatcher: Dispatcher) -> Iterator[Finding]:
     """Find an order of backends none of which can run on a CPU, which every machine has."""
-    order = [name for name in resolved.priority_for("cpu") if name in registry.backends]
-    reasons = {name: _not_on_cpu(registry.backends[name].backend, resolved) for name in order}
+    backends, config = dispatcher.registry.backends, dispatcher.config
+    order = [name for name in config.priority_for("cpu") if name in backends]
+    reasons = {name: _not_on_cpu(backends[name], dispatcher) for name in order}
     if order and all(reasons.values()):
-        source = resolved.place_of("priority", "cpu")
+        source = config.place_of("priority", "cpu")
         said = "; ".join(f"{name} {reason}" for name, reason in reasons.items())
         yield Finding(
             f"priority (from {source}) names no backend that can run on a CPU here: {said}",
@@ -102,10 +105,11 @@ def _useless_order(registry: Registry, resolved: Resolved) -> Iterator[Finding]:
         )
 
 
-def _not_on_cpu(backend: Backend, resolved: Resolved) -> str | None:
-    if "cpu" not in backend.capabilities.devices:
-        return f"runs on {' and '.join(backend.capabilities.devices)} only"
-    missing = availability(backend, resolved)
+def _not_on_cpu(registered: RegisteredBackend, dispatcher: Dispatcher) -> str | None:
+    devices = registered.backend.capabilities.devices
+    if "cpu" not in devices:
+        return f"runs on {' and '.join(devices)} only"
+    missing = availability(registered, dispatcher)
     return None if missing is None else f"is not available: {missing}"
 
 
@@ -115,12 +119,13 @@ def plugin_findings(registry: Registry) -> Iterator[Finding]:
         yield Finding(f"{origin}: {reason}", _remedy(origin, registry))
 
 
-def answer_findings(registry: Registry, resolved: Resolved) -> Iterator[Finding]:
+def answer_findings(dispatcher: Dispatcher) -> Iterator[Finding]:
     """Find the backends whose `availability` breaks the contract."""
-    for name, (backend, origin) in registry.backends.items():
-        answer = judge_availability(backend, resolved)
-        if answer.fault:
-            yield Finding(f"backend {name!r}: {answer.reason}", _remedy(origin, registry))
+    registry = dispatcher.registry
+    for name, registered in registry.backends.items():
+        refusal = judge_availability(registered, dispatcher)
+        if refusal is not None and refusal.fault:
+            yield Finding(f"backend {name!r}: {refusal.reason}", _remedy(registered.origin, registry))
 
 
 def _remedy(origin: Origin, registry: Registry) -> str:

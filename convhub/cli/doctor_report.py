@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from rich.text import Text
 
-from ..config import Resolved
+from ..config import Config
+from ..dispatch.dispatcher import Dispatcher
 from ..plugins import Origin, Registry
 from .doctor_findings import Examined, Finding
 from .narrow import grid_of_two
@@ -19,13 +20,12 @@ __all__ = ["Report", "show_report"]
 
 
 class Report(NamedTuple):
-    """Everything found; `resolved` and `registry` are None if the configuration is wrong."""
+    """Everything found; `dispatcher` is None if the configuration is wrong."""
 
     versions: dict[str, str]
     system: dict[str, str]
     database: str
-    resolved: Resolved | None
-    registry: Registry | None
+    dispatcher: Dispatcher | None
     examined: dict[str, Examined]
     findings: list[Finding]
 
@@ -34,11 +34,12 @@ def show_report(report: Report) -> None:
     """Print a report, with the findings at its end."""
     _section("Versions", report.versions.items())
     _section("System", report.system.items())
-    if report.resolved is not None and report.registry is not None:
-        _section("Settings that are not the defaults", _settings(report.resolved))
-        if report.resolved.notes:
-            show(Text("Notes on configuration files", style="bold"), *report.resolved.notes, "")
-        _section("Plugins", _plugins(report.registry))
+    if report.dispatcher is not None:
+        config = report.dispatcher.config
+        _section("Settings that are not the defaults", _settings(config))
+        if config.notes:
+            show(Text("Notes on configuration files", style="bold"), *config.notes, "")
+        _section("Plugins", _plugins(report.dispatcher.registry))
         _section("Backends, each with a small problem", _backends(report.examined))
     _section("Tuning", [("database", report.database + _exists(report.database))])
     if not report.findings:
@@ -63,10 +64,10 @@ def _exists(database: str) -> str:
         return f" (cannot be looked for: {error.strerror})"
 
 
-def _settings(resolved: Resolved) -> list[tuple[str, str]]:
+def _settings(config: Config) -> list[tuple[str, str]]:
     return [
         (key, f"{as_toml(row['value'])}, from {row['source']}")
-        for key, row in changed_settings(resolved).items()
+        for key, row in changed_settings(config).items()
     ]
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..config import KEYS, Resolved
+from ..config import KEYS, Config
 
 __all__ = ["as_toml", "changed_settings"]
 
 
-def changed_settings(resolved: Resolved) -> dict[str, dict[str, Any]]:
+def changed_settings(config: Config) -> dict[str, dict[str, Any]]:
     """Return value and source of each setting that does not have its default."""
     return {
-        key: {"value": getattr(resolved.settings, key), "source": resolved.sources[key]}
+        key: {"value": getattr(config.settings, key), "source": config.sources[key]}
         for key in KEYS
-        if resolved.sources[key] != "default"
+        if config.sources[key] != "default"
     }
 
 

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import typer
 
-from ..config import current
-from ..dispatch.options import current_registry, wrong_settings
+from ..dispatch.dispatcher import current_dispatcher
+from ..dispatch.names import wrong_settings
 from ..errors import BackendContractError, ConfigurationError, PluginError
 from .output import print_error
 
@@ -54,8 +54,8 @@ def _refuse_wrong_settings() -> None:
 def _wrong() -> list[str]:
     """Return the errors in the settings; a broken plugin is not one of them."""
     try:
-        resolved = current()
+        dispatcher = current_dispatcher()
     except ConfigurationError as error:
         return str(error).splitlines()
-    found = wrong_settings(current_registry(resolved), resolved)
+    found = wrong_settings(dispatcher)
     return [str(error) for error in found if not isinstance(error, PluginError | BackendContractError)]

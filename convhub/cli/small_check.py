@@ -11,10 +11,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ..callers_code import raised_by_caller
-from ..config import Resolved
 from ..conformance.calls import caller_library, compute, deliver
 from ..conformance.trial import Trial
 from ..dispatch.candidates import judge
+from ..dispatch.dispatcher import Dispatcher
 from ..plugins import RegisteredBackend
 from ..problem import Primitive, Problem
 from ..reference.operands import operands
@@ -34,7 +34,7 @@ class Check(NamedTuple):
     detail: str
 
 
-def check_backend(registered: RegisteredBackend, resolved: Resolved) -> list[Check]:
+def check_backend(registered: RegisteredBackend, dispatcher: Dispatcher) -> list[Check]:
     """Run a small problem of each primitive and device that a backend offers.
 
     Returns
@@ -46,12 +46,12 @@ def check_backend(registered: RegisteredBackend, resolved: Resolved) -> list[Che
     checks = []
     for device, primitive in itertools.product(capabilities.devices, registered.backend.primitives):
         for problem in _small_problems(registered, primitive, device):
-            answer = judge(registered.backend, problem, resolved)
-            if answer.fault:
-                checks.append(Check(problem, "wrong", str(answer.reason)))
-                break
-            if answer.reason is None:
+            refusal = judge(registered, problem, dispatcher)
+            if refusal is None:
                 checks.append(_check(Trial(registered.backend.name, problem)))
+                break
+            if refusal.fault:
+                checks.append(Check(problem, "wrong", refusal.reason))
                 break
     return checks
 

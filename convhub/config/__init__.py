@@ -9,16 +9,18 @@ The environment is looked at again at every call, so a change counts from the ne
 once, and again after `reload_settings`. Configuration holds names and values only: nothing here loads code.
 """
 
-from .resolved import Resolved, current, reload, reload_settings
+from .resolved import MOST_BLOCKS, Config, current, outside_blocks, reload, reload_settings
 from .schema import KEYS, VARIABLES, Key, Settings, parse_bytes
 
 __all__ = [
     "KEYS",
+    "MOST_BLOCKS",
     "VARIABLES",
+    "Config",
     "Key",
-    "Resolved",
     "Settings",
     "current",
+    "outside_blocks",
     "parse_bytes",
     "reload",
     "reload_settings",

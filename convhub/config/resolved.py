@@ -13,9 +13,9 @@ from ..system.cores import available_cores
 from .overrides import CONTEXT, Overrides, overrides_here, united
 from .schema import KEYS, VARIABLES, Layer, Settings, parse_bytes
 
-__all__ = ["Resolved", "current", "reload", "reload_settings"]
+__all__ = ["MOST_BLOCKS", "Config", "current", "outside_blocks", "reload", "reload_settings"]
 
-#: So many different sets of values of blocks are kept.
+#: How many different sets of values of blocks are kept.
 MOST_BLOCKS = 32
 
 #: The setting, and the keys and indices that lead to a part of its value.
@@ -23,14 +23,12 @@ Place = tuple[str | int, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Resolved:
-    """The settings in force, where each came from, and what was decided under them.
+class Config:
+    """The settings in force, and where each came from.
 
-    A changed setting makes a new one of these. What was decided under the old one goes with it: `choices` by
-    problem, at most `room` of them, which may be cleared at any time, and `memory`, which keeps what is asked
-    or said only once.
-    `notes` say what could not be looked for, and `places` where each part of a value stands; `within` has the
-    settings inside of blocks of `convhub.settings`, by the text of what these set.
+    A changed setting makes a new one of these, and with it a new `convhub.dispatch.dispatcher.Dispatcher`,
+    which remembers what was decided under it. `environment` has the variables that were read, `places` says
+    where each part of a value stands, and `notes` what could not be looked for.
     """
 
     settings: Settings
@@ -40,10 +38,6 @@ class Resolved:
     environment: tuple[object, ...]
     places: Mapping[Place, str]
     notes: tuple[str, ...]
-    room: int
-    choices: dict[Any, Any] = dataclasses.field(default_factory=dict)
-    memory: dict[Any, Any] = dataclasses.field(default_factory=dict)
-    within: dict[str, Resolved] = dataclasses.field(default_factory=dict)
 
     def backend_for(self, device: str) -> str | None:
         """Return the backend that is configured for a device type, or None for automatic choice."""
@@ -69,11 +63,19 @@ class Resolved:
         return configured if isinstance(configured, list) else configured.get(device, [])
 
 
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _InForce:
+    """The settings outside of all blocks, and those inside of some, by the text of what these set."""
+
+    base: Config
+    inside: dict[str, Config]
+
+
 _lock = threading.Lock()
-_resolved: Resolved | None = None
+_in_force: _InForce | None = None
 
 
-def current(overrides: Overrides | None = None) -> Resolved:
+def current(overrides: Overrides | None = None) -> Config:
     """Return the settings in force now.
 
     Parameters
@@ -87,18 +89,24 @@ def current(overrides: Overrides | None = None) -> Resolved:
         If a key or a value is wrong; the message names the file and line, or the variable, and the
         nearest right word.
     """
-    resolved = _resolved
-    if resolved is None:
-        resolved = _load()
+    in_force = _in_force
+    if in_force is None:
+        in_force = _load()
     else:
         environment = _environment()
-        if resolved.environment is not environment and resolved.environment != environment:
-            resolved = _load()
+        known = in_force.base.environment
+        if known is not environment and known != environment:
+            in_force = _load()
     if overrides is None:
         overrides = overrides_here()
         if overrides is None:
-            return resolved
-    return resolved.within.get(overrides.text) or _within(resolved, overrides)
+            return in_force.base
+    return in_force.inside.get(overrides.text) or _inside(in_force, overrides)
+
+
+def outside_blocks() -> Config:
+    """Return the settings outside of all blocks, as `current` last found them."""
+    return (_in_force or _load()).base
 
 
 def reload_settings() -> None:
@@ -113,8 +121,8 @@ def reload_settings() -> None:
     >>> import convhub
     >>> convhub.reload_settings()
     """
-    global _resolved
-    _resolved = None
+    global _in_force
+    _in_force = None
 
 
 #: The same, as other modules of convhub call it.
@@ -146,8 +154,8 @@ _ENCODED = tuple(getattr(os.environ, "encodekey", str)(name) for name in VARIABL
 _NOTHING_SET = (None,) * len(VARIABLES)
 
 
-def _load() -> Resolved:
-    global _resolved
+def _load() -> _InForce:
+    global _in_force
     from .sources import environment_layer, file_layers  # which `import convhub` need not wait for
 
     with _lock:
@@ -160,8 +168,8 @@ def _load() -> Resolved:
             _overlay(values, places, layer)
         if errors:
             raise ConfigurationError("\n".join(errors))
-        _resolved = _resolve(values, places, environment, tuple(notes), {}, 4096)
-        return _resolved
+        _in_force = _InForce(_make_config(values, places, environment, tuple(notes)), {})
+        return _in_force
 
 
 def _overlay(values: dict[str, Any], places: dict[Place, str], layer: Layer) -> None:
@@ -176,16 +184,14 @@ def _overlay(values: dict[str, Any], places: dict[Place, str], layer: Layer) -> 
     places.update({path: place for path, place in layer.places.items() if path and path[0] in layer.values})
 
 
-def _resolve(
+def _make_config(
     values: dict[str, Any],
     places: dict[Place, str],
     environment: tuple[object, ...],
     notes: tuple[str, ...],
-    memory: dict[Any, Any],
-    room: int,
-) -> Resolved:
+) -> Config:
     settings = Settings(**values)
-    return Resolved(
+    return Config(
         settings,
         {key: places.get((key,), "default") for key in KEYS},
         available_cores() if settings.threads == "auto" else settings.threads,
@@ -193,22 +199,20 @@ def _resolve(
         environment,
         places,
         notes,
-        room,
-        memory=memory,
     )
 
 
-def _within(base: Resolved, overrides: Overrides) -> Resolved:
+def _inside(in_force: _InForce, overrides: Overrides) -> Config:
     """Return the settings inside of blocks that set some; kept, so that entering one again costs nothing."""
+    base = in_force.base
     values = {key: getattr(base.settings, key) for key in KEYS}
     places = dict(base.places)
     paths: dict[Place, str] = {(key,): CONTEXT for key in overrides.values}
     for name, table in overrides.values.get("options", {}).items():
         paths |= {("options", name): CONTEXT} | {("options", name, word): CONTEXT for word in table}
     _overlay(values, places, Layer(dict(overrides.values), paths))
-    # What is asked or said once is so for all blocks; what is chosen depends on the settings.
-    resolved = _resolve(values, places, base.environment, base.notes, base.memory, 512)
-    if len(base.within) >= MOST_BLOCKS:  # values may vary without end
-        base.within.clear()
-    base.within[overrides.text] = resolved
-    return resolved
+    config = _make_config(values, places, base.environment, base.notes)
+    if len(in_force.inside) >= MOST_BLOCKS:  # values may vary without end
+        in_force.inside.clear()
+    in_force.inside[overrides.text] = config
+    return config

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import config
 from ..arrays import numpy_lacks, to_numpy
+from ..config import current
 from ..dispatch.candidates import verdicts
+from ..dispatch.dispatcher import current_dispatcher
 from ..dispatch.execute import execute
-from ..dispatch.options import current_registry
-from ..dispatch.request import Request
+from ..dispatch.request import BackendRequest
 from ..errors import ConfigurationError, UnknownBackendError
 from ..plugins import RegisteredBackend
 from ..problem import Problem
@@ -41,7 +41,7 @@ def registered(name: str) -> RegisteredBackend:
     UnknownBackendError
         If there is none.
     """
-    backends = current_registry().backends
+    backends = current_dispatcher().registry.backends
     if name not in backends:
         raise UnknownBackendError(f"backend is {name!r}; registered are {', '.join(backends) or 'none'}")
     return backends[name]
@@ -53,16 +53,18 @@ def refused(backend: str, problem: Problem) -> str | None:
     Operands and right results are NumPy's, so what NumPy has no type for is not tried on any backend.
     """
     registered(backend)
-    reason = next(verdict.reason for verdict in verdicts(problem) if verdict.name == backend)
+    reason = next(
+        verdict.reason for verdict in verdicts(problem, current_dispatcher()) if verdict.name == backend
+    )
     return numpy_lacks(problem.dtype) if reason is None else reason
 
 
 def refuse_fallback() -> None:
     """Raise `ConfigurationError` if another backend might answer in place of the one that is checked."""
-    resolved = config.current()
-    if resolved.settings.fallback:
+    config = current()
+    if config.settings.fallback:
         raise ConfigurationError(
-            f"fallback is true (from {resolved.sources['fallback']}); it must be false where a backend is "
+            f"fallback is true (from {config.sources['fallback']}); it must be false where a backend is "
             "verified, or another could answer in its place"
         )
 
@@ -102,7 +104,7 @@ def compute(trial: Trial, operands: Operands, problem: Problem | None = None) ->
         given = given[:2]
     # Infinities and overflow are part of what is checked; NumPy's warnings of them concern the caller.
     with np.errstate(all="ignore"):
-        result = to_numpy(execute(problem, given, Request(trial.backend, "argument"), library))
+        result = to_numpy(execute(problem, given, BackendRequest(trial.backend, "argument"), library))
     if library != "numpy":  # what was delivered is known here alone
         for name, before, after in zip(operands._fields, operands, given, strict=False):
             if before is not None and to_numpy(after).tobytes() != before.tobytes():

@@ -113,27 +113,30 @@ def pytest_collection(session: pytest.Session) -> None:
     file = session.config.getoption("convhub_xfails")
     if not asked and file is None and device is None:
         return
-    from .. import config
-    from ..dispatch.options import current_registry, run_options, unknown_backend
+    from ..config import current
+    from ..dispatch.dispatcher import current_dispatcher
+    from ..dispatch.names import unknown_backend
+    from ..dispatch.options import run_options
     from ..errors import ArgumentError, ConfigurationError
     from .calls import settings
     from .report.xfails import read_xfails
     from .suite import NAMES
 
-    registry = current_registry()
+    dispatcher = current_dispatcher()
+    backends = dispatcher.registry.backends
     for name, source in asked.items():
-        if name not in registry.backends:
-            raise pytest.UsageError(str(unknown_backend(name, source, registry)))
-        devices = registry.backends[name].backend.capabilities.devices
+        if name not in backends:
+            raise pytest.UsageError(str(unknown_backend(name, source, dispatcher)))
+        devices = backends[name].backend.capabilities.devices
         if source == OPTION and device not in (None, *devices):
             raise pytest.UsageError(f"{DEVICE} is {device!r}; {name} runs on {' and '.join(devices)} only")
-    there = {one for r in registry.backends.values() for one in r.backend.capabilities.devices}
+    there = {one for r in backends.values() for one in r.backend.capabilities.devices}
     if device not in (None, *there):
         raise pytest.UsageError(f"{DEVICE} is {device!r}; there are {', '.join(sorted(there))}")
     for text, name in texts.items():
         try:
             with settings(options=text):
-                run_options(registry.backends[name].backend, config.current())
+                run_options(backends[name], current())
         except ConfigurationError as error:
             raise pytest.UsageError(f"{OPTIONS} {text}: {error}") from error
     try:
@@ -159,7 +162,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _cases(config: pytest.Config, wanted: Wanted, folder: Path) -> list[Case]:
-    from ..dispatch.options import check_name, current_registry
+    from ..dispatch.dispatcher import current_dispatcher
+    from ..dispatch.names import check_name
     from .report.xfails import Xfails, read_xfails
     from .subjects import subjects_of
     from .suite import NAMES, cases_of, side_by_side
@@ -173,8 +177,9 @@ def _cases(config: pytest.Config, wanted: Wanted, folder: Path) -> list[Case]:
         seed = wanted.seed or 0
     texts, device = option_texts(config), config.getoption("convhub_device")
     subjects = []
-    for name in names or current_registry().backends:
-        check_name(name, "conformance_cases")
+    dispatcher = current_dispatcher()
+    for name in names or dispatcher.registry.backends:
+        check_name(name, "conformance_cases", dispatcher)
         found = subjects_of(name, [text for text, backend in texts.items() if backend == name])
         subjects += [subject for subject in found if device in (None, subject.device)]
     config.stash[GATHERER].used.append((subjects, xfails))

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from .. import config
 from ..dispatch.candidates import availability
+from ..dispatch.dispatcher import current_dispatcher
 from ..problem import Problem
 from ..reference.bounds import LONG
 from ..reference.operands import operands
@@ -65,10 +65,10 @@ def subjects_of(backend: str, options: Iterable[str] = ()) -> list[Subject]:
     UnknownBackendError
         If there is no such backend.
     """
-    declared = registered(backend).backend
-    missing = availability(declared, config.current())
+    entry = registered(backend)
+    missing = availability(entry, current_dispatcher())
     found = []
-    for device in declared.capabilities.devices:
+    for device in entry.backend.capabilities.devices:
         subject = Subject(backend, device)
         subject = subject._replace(missing=missing or refuses_all(subject))
         found += [subject._replace(options=text) for text in ("", *options)]

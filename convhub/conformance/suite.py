@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .. import config
+from ..config import current
 from ..problem import Problem
 from .author import Level
 from .calls import refused, settings
@@ -63,7 +63,7 @@ def _circumstances(subject: Subject) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if subject.options:
             stack.enter_context(settings(options=subject.options))
-        if config.current().settings.fallback:
+        if current().settings.fallback:
             stack.enter_context(settings(fallback="false"))
         yield
 

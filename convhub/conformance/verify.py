@@ -10,9 +10,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from .. import config
 from ..callers_code import raised_by_caller
 from ..dispatch.candidates import availability
+from ..dispatch.dispatcher import current_dispatcher
 from ..problem import PRIMITIVES, Primitive, Problem
 from .calls import refuse_fallback, refused, registered
 from .checks import (
@@ -217,9 +217,10 @@ DRAWS = 400
 
 
 def _taken(count: int, rng: np.random.Generator, name: str) -> Iterator[Problem]:
-    backend = registered(name).backend
+    entry = registered(name)
+    backend = entry.backend
     device = next(iter(backend.capabilities.devices), "cpu")
-    able = availability(backend, config.current()) is None
+    able = availability(entry, current_dispatcher()) is None
     found = 0
     for _ in range(DRAWS * count if able else 1):
         problem = declared_problem(rng, backend, device)

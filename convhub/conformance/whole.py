@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import api, config
+from .. import api
 from ..callers_code import raised_by_caller
+from ..config import current
 from ..dispatch.options import run_options
 from ..problem import ITEM_BYTES, PRIMITIVES, Problem
 from .calls import refuse_fallback, refused, registered
@@ -59,8 +60,8 @@ def declaration(subject: Subject, seed: int) -> None:
 
 def answers(subject: Subject, seed: int) -> None:
     """Check that `supports` and `algorithm` answer as the contract wants."""
-    backend = registered(subject.backend).backend
-    options = run_options(backend, config.current())
+    entry = registered(subject.backend)
+    backend, options = entry.backend, run_options(entry, current())
     rng = np.random.default_rng(seed)
     for _ in range(30):
         problem = declared_problem(rng, backend, subject.device)

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import config
-from ..backend import Accuracy, Backend
-from ..dispatch.options import current_registry, run_options
+from ..backend import Accuracy
+from ..dispatch.dispatcher import Dispatcher, current_dispatcher
+from ..dispatch.options import run_options
+from ..plugins import RegisteredBackend
 from ..problem import Problem
 from ..reference.bounds import probable_growth, summing_bound, worst
 from ..reference.oracle import Exact, Operands, exact
@@ -68,13 +69,14 @@ def fraction_of_bound(
     growth : callable
         From how many products are summed to how many eps are allowed.
     """
-    known = current_registry().backends.get(backend)
-    accuracy = "componentwise" if known is None else _accuracy(known.backend, right.problem)
+    dispatcher = current_dispatcher()
+    known = dispatcher.registry.backends.get(backend)
+    accuracy = "componentwise" if known is None else _accuracy(known, right.problem, dispatcher)
     allowed = summing_bound(right.terms, result.dtype.name, right.right.magnitude, accuracy, growth)
     return worst(result, right.right, allowed).ratio
 
 
-def _accuracy(backend: Backend, problem: Problem | None) -> Accuracy:
+def _accuracy(registered: RegisteredBackend, problem: Problem | None, dispatcher: Dispatcher) -> Accuracy:
     if problem is None:
-        return backend.capabilities.accuracy
-    return backend.accuracy_of(problem, run_options(backend, config.current()))
+        return registered.backend.capabilities.accuracy
+    return registered.backend.accuracy_of(problem, run_options(registered, dispatcher.config))

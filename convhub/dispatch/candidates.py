@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .. import config
 from ..arrays import numpy_lacks
-from ..backend import Backend
-from ..config import Resolved
+from ..config import Config
 from ..errors import ArgumentTypeError, BackendContractError, short_repr
-from ..plugins import Registry
+from ..plugins import Origin, RegisteredBackend
 from ..problem import Problem
-from .options import current_registry, registered_as, run_options
-from .queries import Reply, accuracy_of, ask, ask_availability
+from .dispatcher import Dispatcher, current_dispatcher
+from .options import run_options
+from .queries import Refusal, accuracy_of, ask, ask_availability
 
 __all__ = [
     "Verdict",
@@ -68,97 +67,98 @@ def available_backends(device: str | None = None) -> list[str]:
     """
     if device is not None and (type(device) is not str or device not in ("cpu", "cuda")):
         raise ArgumentTypeError(f"device is {short_repr(device)}; it must be 'cpu', 'cuda' or None")
-    resolved = config.current()
-    registry = current_registry(resolved)
+    dispatcher = current_dispatcher()
+    backends = dispatcher.registry.backends
     names: list[str] = []
     for kind in ("cpu", "cuda") if device is None else (device,):
-        tried = automatic(kind, registry, resolved)
-        others = [n for n in registry.backends if n not in tried]
+        tried = automatic(kind, dispatcher)
+        others = [n for n in backends if n not in tried]
         for name in [*tried, *others]:
-            backend = registry.backends[name].backend
-            fits = kind in backend.capabilities.devices and name not in names
-            if fits and availability(backend, resolved) is None:
+            registered = backends[name]
+            fits = kind in registered.backend.capabilities.devices and name not in names
+            if fits and availability(registered, dispatcher) is None:
                 names.append(name)
     return names
 
 
-def verdicts(problem: Problem, resolved: Resolved | None = None) -> tuple[Verdict, ...]:
+def verdicts(problem: Problem, dispatcher: Dispatcher) -> tuple[Verdict, ...]:
     """Return what each registered backend says to `problem`, those first that would be tried first."""
-    resolved = resolved or config.current()
-    registry = current_registry(resolved)
-    tried = automatic(problem.device, registry, resolved)
-    others = sorted(name for name in registry.backends if name not in tried)
+    backends = dispatcher.registry.backends
+    tried = automatic(problem.device, dispatcher)
+    others = sorted(name for name in backends if name not in tried)
     return tuple(
-        Verdict(name, reason_against(registry.backends[name].backend, problem, resolved))
-        for name in [*tried, *others]
+        Verdict(name, reason_against(backends[name], problem, dispatcher)) for name in [*tried, *others]
     )
 
 
-def automatic(device: str, registry: Registry, resolved: Resolved) -> list[str]:
+def automatic(device: str, dispatcher: Dispatcher) -> list[str]:
     """Return the names that are tried where none is asked for, in order."""
-    configured = resolved.priority_for(device)
+    backends = dispatcher.registry.backends
+    configured = dispatcher.config.priority_for(device)
     if configured:
-        return [name for name in configured if name in registry.backends]
-    preferences = {n: r.backend.preference.get(device) for n, r in registry.backends.items()}
+        return [name for name in configured if name in backends]
+    preferences = {n: r.backend.preference.get(device) for n, r in backends.items()}
     ranked = [(-preference, name) for name, preference in preferences.items() if preference is not None]
     return [name for _, name in sorted(ranked)]
 
 
-def availability(backend: Backend, resolved: Resolved) -> str | None:
+def availability(registered: RegisteredBackend, dispatcher: Dispatcher) -> str | None:
     """Return why a backend cannot run on this machine, or None; asked once for each set of settings."""
-    return judge_availability(backend, resolved).reason
+    refusal = judge_availability(registered, dispatcher)
+    return None if refusal is None else refusal.reason
 
 
-def reason_against(backend: Backend, problem: Problem, resolved: Resolved) -> str | None:
-    """Return why `backend` does not run `problem`, or None."""
-    return judge(backend, problem, resolved).reason
+def reason_against(registered: RegisteredBackend, problem: Problem, dispatcher: Dispatcher) -> str | None:
+    """Return why a backend does not run `problem`, or None."""
+    refusal = judge(registered, problem, dispatcher)
+    return None if refusal is None else refusal.reason
 
 
-def judge_availability(backend: Backend, resolved: Resolved) -> Reply:
+def judge_availability(registered: RegisteredBackend, dispatcher: Dispatcher) -> Refusal | None:
     """Return the same as `availability`, and whether it is a fault of the backend."""
-    key = ("availability", backend)
-    if key not in resolved.memory:
-        answer = ask_availability(backend.availability)
-        resolved.memory[key] = _with_owner(answer, backend, resolved)
-    return resolved.memory[key]  # type: ignore[no-any-return]
+    backend, origin = registered
+    known = dispatcher.memory.availability
+    if backend not in known:
+        known[backend] = _with_owner(ask_availability(backend.availability), origin)
+    return known[backend]
 
 
-def judge(backend: Backend, problem: Problem, resolved: Resolved) -> Reply:
+def judge(registered: RegisteredBackend, problem: Problem, dispatcher: Dispatcher) -> Refusal | None:
     """Return the same as `reason_against`, and whether it is a fault of the backend."""
+    backend, origin = registered
     declined = backend.capabilities.refusal(problem)
     if problem.device in backend.capabilities.devices:
-        missing = judge_availability(backend, resolved)
-        if missing.reason is not None:
-            return Reply(f"not available: {missing.reason}", missing.fault)
+        missing = judge_availability(registered, dispatcher)
+        if missing is not None:
+            return Refusal(f"not available: {missing.reason}", missing.fault)
         if getattr(backend, problem.primitive) is None:
             offered = ", ".join(backend.primitives) or "nothing"
-            return Reply(f"has no {problem.primitive}; it offers {offered}")
+            return Refusal(f"has no {problem.primitive}; it offers {offered}")
     if declined is not None:
-        return Reply(declined)
+        return Refusal(declined)
     # What a backend declares it can run where NumPy has the type: bfloat16 takes a library more.
     lacking = numpy_lacks(problem.dtype) if backend.capabilities.arrays == "numpy" else None
     if lacking is not None:
-        return Reply(lacking)
-    if resolved.settings.accuracy == "strict" and backend.capabilities.accuracy != "componentwise":
-        loose = _too_loose(backend, problem, resolved)
-        if loose.reason is not None:
+        return Refusal(lacking)
+    if dispatcher.config.settings.accuracy == "strict" and backend.capabilities.accuracy != "componentwise":
+        loose = _too_loose(registered, problem, dispatcher.config)
+        if loose is not None:
             return loose
-    answer = ask("supports", lambda: backend.supports(problem))
-    return _with_owner(answer, backend, resolved)
+    return _with_owner(ask("supports", lambda: backend.supports(problem)), origin)
 
 
-def _too_loose(backend: Backend, problem: Problem, resolved: Resolved) -> Reply:
+def _too_loose(registered: RegisteredBackend, problem: Problem, config: Config) -> Refusal | None:
     try:
-        accuracy = accuracy_of(registered_as(backend, resolved), problem, run_options(backend, resolved))
+        accuracy = accuracy_of(registered, problem, run_options(registered, config))
     except BackendContractError as error:
-        return Reply(str(error), fault=True)
+        return Refusal(str(error), fault=True)
     if accuracy == "componentwise":
-        return Reply(None)
-    return Reply(f"is of the accuracy class {accuracy}, and accuracy is strict")
+        return None
+    return Refusal(f"is of the accuracy class {accuracy}, and accuracy is strict")
 
 
-def _with_owner(answer: Reply, backend: Backend, resolved: Resolved) -> Reply:
-    """Return an answer, whose reason names the plugin and its distribution where they are at fault."""
-    if not answer.fault:
-        return answer
-    return Reply(f"{answer.reason} ({registered_as(backend, resolved).origin})", fault=True)
+def _with_owner(refusal: Refusal | None, origin: Origin) -> Refusal | None:
+    """Return a refusal, whose reason names the plugin and its distribution where they are at fault."""
+    if refusal is None or not refusal.fault:
+        return refusal
+    return Refusal(f"{refusal.reason} ({origin})", fault=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..backend import Backend, RunOptions
-from ..config import Resolved
+from ..config import Config
 from ..plugins import Hook, Origin, RegisteredBackend
 from ..problem import Problem
-from .options import current_registry, run_options
+from .options import run_options
 from .queries import algorithm_of
 
 __all__ = ["Choice", "make_choice"]
@@ -20,11 +20,13 @@ __all__ = ["Choice", "make_choice"]
 class Choice:
     """The backend that runs a problem, and everything needed to call it.
 
-    `plain` is True where nothing is to be done but to call it: no line to log, no observer, no full check.
+    `arrays` is the library whose arrays it takes. `plain` is True where nothing is to be done but to call it:
+    no line to log, no observer, no full check.
     """
 
     backend: Backend
     origin: Origin
+    arrays: str
     function: Callable[..., Any]
     options: RunOptions
     algorithm: str
@@ -41,15 +43,25 @@ class Choice:
         return RegisteredBackend(self.backend, self.origin)
 
 
-def make_choice(registered: RegisteredBackend, problem: Problem, resolved: Resolved, source: str) -> Choice:
-    """Return the choice of a backend that is known to be able to run `problem`."""
+def make_choice(
+    registered: RegisteredBackend, problem: Problem, config: Config, observers: tuple[Hook, ...], source: str
+) -> Choice:
+    """Return the choice of a backend that is known to be able to run `problem`.
+
+    Parameters
+    ----------
+    observers : tuple of Hook
+        Those of all plugins.
+    source : str
+        Where the choice comes from.
+    """
     backend, origin = registered
-    options = run_options(backend, resolved)
-    observers = current_registry(resolved).observers
-    verbose, check = resolved.settings.verbose, resolved.settings.check
+    options = run_options(registered, config)
+    verbose, check = config.settings.verbose, config.settings.check
     return Choice(
         backend,
         origin,
+        backend.capabilities.arrays,
         getattr(backend, problem.primitive),
         options,
         algorithm_of(registered, problem, options),

@@ -4,7 +4,7 @@ A backend that is named (by argument, then `use_backend`, then configuration) is
 reason; it is replaced only where ``fallback = true`` allows it, and then with a warning. Where none is
 named, plugins' policies are asked, then measurements where tuning is on, then the backends' order.
 
-A choice is remembered until a setting changes: see `convhub.config.Resolved`.
+A choice is remembered until a setting changes: see `convhub.dispatch.dispatcher`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ import re
 import warnings
 from collections.abc import Sequence
 
-from .. import config
 from ..callers_code import raised_by_caller
-from ..config import Resolved
+from ..config import current
 from ..errors import (
     BackendContractError,
     BackendUnavailableError,
@@ -24,17 +23,17 @@ from ..errors import (
     describe_error,
     short_repr,
 )
-from ..plugins import Registry
 from ..problem import Problem
 from .candidates import automatic, availability, judge, verdicts
 from .choice import Choice, make_choice
-from .options import check_disabled, check_options, check_priority, current_registry, unknown_backend
-from .request import Request
+from .dispatcher import Dispatcher, known_dispatcher, make_dispatcher
+from .names import check_disabled, check_options, check_priority, unknown_backend
+from .request import BackendRequest
 
 __all__ = ["NotMeasured", "choose"]
 
 
-def choose(problem: Problem, wanted: Request, measure: bool = True) -> Choice:
+def choose(problem: Problem, request: BackendRequest, measure: bool = True) -> Choice:
     """Return the backend that runs `problem`.
 
     Parameters
@@ -51,14 +50,16 @@ def choose(problem: Problem, wanted: Request, measure: bool = True) -> Choice:
     UnsupportedProblemError
         If the named backend, or every backend, declines the problem; with the reason of each.
     """
-    name, source, overrides = wanted
-    resolved = config.current(overrides)
-    choice = resolved.choices.get((problem, name, source))
+    name, source, overrides = request
+    config = current(overrides)
+    # As `current_dispatcher`, in place: a function takes as long again.
+    dispatcher = known_dispatcher(config) or make_dispatcher(config)
+    choice = dispatcher.choices.get((problem, name, source))
     if choice is None:
-        choice = _decide(problem, wanted, resolved, measure)
-        if len(resolved.choices) >= resolved.room:  # each is small, but shapes may vary without end
-            resolved.choices.clear()
-        resolved.choices[problem, name, source] = choice
+        choice = _decide(problem, request, dispatcher, measure)
+        if len(dispatcher.choices) >= dispatcher.most_choices:
+            dispatcher.choices.clear()
+        dispatcher.choices[problem, name, source] = choice
     return choice
 
 
@@ -70,38 +71,46 @@ class NotMeasured(Exception):  # noqa: N818 - which is nothing wrong, and never 
         self.candidates = tuple(candidates)
 
 
-def _decide(problem: Problem, wanted: Request, resolved: Resolved, measure: bool) -> Choice:
-    name, source, _ = wanted
+def _decide(problem: Problem, request: BackendRequest, dispatcher: Dispatcher, measure: bool) -> Choice:
+    registry, config = dispatcher.registry, dispatcher.config
+    name, source, _ = request
     if name is None:
-        name = resolved.backend_for(problem.device)
-        source = resolved.place_of("backend", problem.device)
+        name = config.backend_for(problem.device)
+        source = config.place_of("backend", problem.device)
     elif name == "auto":
         name = None
-    registry = current_registry(resolved)
-    check_options(registry, resolved)
+    check_options(dispatcher)
     if name is None:
-        name, source = _pick(problem, _able(problem, registry, resolved), registry, resolved, measure)
-        return make_choice(registry.backends[name], problem, resolved, source)
-    if name not in registry.backends:
-        raise unknown_backend(name, source, registry, resolved)
-    # Only the named one is asked: another may need a driver to answer, and takes its time.
-    backend = registry.backends[name].backend
-    reason, fault = judge(backend, problem, resolved)
-    if reason is None:
-        return make_choice(registry.backends[name], problem, resolved, source)
-    if not resolved.settings.fallback:
-        message = f"backend {name!r} (from {source}) does not run {problem}: {reason}"
-        on_device = problem.device in backend.capabilities.devices
-        if on_device and availability(backend, resolved) is not None:
+        name, source = _pick(problem, _able(problem, dispatcher), dispatcher, measure)
+    elif name not in registry.backends:
+        raise unknown_backend(name, source, dispatcher)
+    else:
+        name, source = _named_or_fallback(name, source, problem, dispatcher)
+    return make_choice(registry.backends[name], problem, config, registry.observers, source)
+
+
+def _named_or_fallback(name: str, source: str, problem: Problem, dispatcher: Dispatcher) -> tuple[str, str]:
+    """Return the backend that is named, or the one that fallback puts in its place, and where it comes from.
+
+    Only the named one is asked: another may need a driver to answer, and takes its time.
+    """
+    registered = dispatcher.registry.backends[name]
+    refusal = judge(registered, problem, dispatcher)
+    if refusal is None:
+        return name, source
+    if not dispatcher.config.settings.fallback:
+        message = f"backend {name!r} (from {source}) does not run {problem}: {refusal.reason}"
+        on_device = problem.device in registered.backend.capabilities.devices
+        if on_device and availability(registered, dispatcher) is not None:
             raise BackendUnavailableError(message)
-        hint = "" if fault else ". With fallback = true the next backend that can runs it"
+        hint = "" if refusal.fault else ". With fallback = true the next backend that can runs it"
         raise UnsupportedProblemError(message + hint)
-    instead = _able(problem, registry, resolved)[0]
-    _warn_once(name, instead, reason, problem, resolved)
-    return make_choice(registry.backends[instead], problem, resolved, f"fallback from {name}")
+    instead = _able(problem, dispatcher)[0]
+    _warn_once(name, instead, refusal.reason, problem, dispatcher)
+    return instead, f"fallback from {name}"
 
 
-def _able(problem: Problem, registry: Registry, resolved: Resolved) -> list[str]:
+def _able(problem: Problem, dispatcher: Dispatcher) -> list[str]:
     """Return the backends that may be chosen by themselves and can run `problem`, in order.
 
     Where neither a policy nor a measurement is to choose among them, the first is all that is needed, and
@@ -112,34 +121,33 @@ def _able(problem: Problem, registry: Registry, resolved: Resolved) -> list[str]
     UnsupportedProblemError
         If there are none, with what each backend says.
     """
-    check_disabled(registry, resolved)
-    check_priority(problem.device, registry, resolved)
-    tried = automatic(problem.device, registry, resolved)
-    first_is_enough = not (registry.choosers or resolved.settings.tune)
+    check_disabled(dispatcher)
+    check_priority(problem.device, dispatcher)
+    registry = dispatcher.registry
+    first_is_enough = not (registry.choosers or dispatcher.config.settings.tune)
     able: list[str] = []
-    for name in tried:
-        answer = judge(registry.backends[name].backend, problem, resolved)
-        if answer.reason is None:
+    for name in automatic(problem.device, dispatcher):
+        refusal = judge(registry.backends[name], problem, dispatcher)
+        if refusal is None:
             able.append(name)
             if first_is_enough:
                 break
-        elif answer.fault and not able:
-            _warn_of_fault(name, answer.reason, resolved)
+        elif refusal.fault and not able:
+            _warn_of_fault(name, refusal.reason, dispatcher)
     if able:
         return able
     lines = [f"no backend that may be chosen by itself runs {problem}:"]
     lines += [
         f"  {name}: {reason or 'could, but runs only when it is named'}"
-        for name, reason in verdicts(problem, resolved)
+        for name, reason in verdicts(problem, dispatcher)
     ]
     raise UnsupportedProblemError("\n".join(lines))
 
 
-def _pick(
-    problem: Problem, candidates: list[str], registry: Registry, resolved: Resolved, measure: bool
-) -> tuple[str, str]:
+def _pick(problem: Problem, candidates: list[str], dispatcher: Dispatcher, measure: bool) -> tuple[str, str]:
     """Return the name that policies, measurements or the order give, and which of these it was."""
-    for chooser, origin in registry.choosers:
+    config = dispatcher.config
+    for chooser, origin in dispatcher.registry.choosers:
         try:
             name = chooser(problem=problem, candidates=tuple(candidates))
         except BaseException as error:
@@ -157,17 +165,17 @@ def _pick(
             )
         return name, str(origin)
     # Work on a GPU is queued, so that timing it is a matter of its own.
-    if resolved.settings.tune and len(candidates) > 1 and problem.device == "cpu":
+    if config.settings.tune and len(candidates) > 1 and problem.device == "cpu":
         from . import tuning
 
         if measure:
-            return tuning.fastest(problem, candidates, registry, resolved), "tuned"
-        known = tuning.measured_before(problem, candidates, registry, resolved)
+            return tuning.fastest(problem, candidates, dispatcher), "tuned"
+        known = tuning.measured_before(problem, candidates, dispatcher)
         if known is None:
             raise NotMeasured(candidates)
         return known, "tuned"
-    if resolved.priority_for(problem.device):
-        return candidates[0], resolved.sources["priority"]
+    if config.priority_for(problem.device):
+        return candidates[0], config.sources["priority"]
     return candidates[0], "default order"
 
 
@@ -179,22 +187,22 @@ def _frames_within() -> int:
     return count
 
 
-def _warn_of_fault(name: str, reason: str, resolved: Resolved) -> None:
+def _warn_of_fault(name: str, reason: str, dispatcher: Dispatcher) -> None:
     """Warn that a backend is passed over because of a fault of its own, which is no honest refusal."""
-    key = ("passed over", name, reason)
-    if key not in resolved.memory:
-        resolved.memory[key] = True
+    warning = ("passed over", name, reason)
+    if warning not in dispatcher.memory.warnings:
+        dispatcher.memory.warnings.add(warning)
         warnings.warn(
             f"backend {name!r} is passed over: {reason}", RuntimeWarning, stacklevel=_frames_within()
         )
 
 
-def _warn_once(name: str, instead: str, reason: str, problem: Problem, resolved: Resolved) -> None:
+def _warn_once(name: str, instead: str, reason: str, problem: Problem, dispatcher: Dispatcher) -> None:
     # Of one kind are problems against which the same is said but for numbers: sizes vary without end.
     kind = re.sub(r"\d+", "#", reason)
-    key = ("warned", name, problem.primitive, problem.dtype, kind)
-    if key not in resolved.memory:
-        resolved.memory[key] = True
+    warning = ("fallback", name, problem.primitive, problem.dtype, kind)
+    if warning not in dispatcher.memory.warnings:
+        dispatcher.memory.warnings.add(warning)
         warnings.warn(
             f"backend {name!r} does not run {problem}: {reason}; {instead!r} runs it, since fallback is on",
             RuntimeWarning,

@@ -15,7 +15,7 @@ from ..opaque import hidden
 from ..problem import Problem
 from .choose import choose
 from .invoke import Operands, invoke
-from .request import Request
+from .request import BackendRequest
 
 __all__ = ["execute", "internal_observers"]
 
@@ -29,9 +29,9 @@ internal_observers: list[Callable[[CallEvent], None]] = []
 
 # What torch may trace calls `execute.execute`: `hidden` puts another function under the name in this module.
 @hidden
-def execute(problem: Problem, operands: Operands, wanted: Request, library: str) -> Array:
+def execute(problem: Problem, operands: Operands, request: BackendRequest, library: str) -> Array:
     """Return the result of one primitive, computed by the backend that is chosen for it."""
-    choice = choose(problem, wanted)
+    choice = choose(problem, request)
     if choice.plain and not internal_observers:
         return invoke(choice, problem, operands, library)
     before = _full_check().snapshot(operands) if choice.check else None

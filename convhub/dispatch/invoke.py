@@ -53,7 +53,7 @@ def invoke(choice: Choice, problem: Problem, operands: Operands, library: str) -
         If the result has a wrong library, shape, dtype or device, is not contiguous, or shares memory with
         an operand.
     """
-    wants = choice.backend.capabilities.arrays
+    wants = choice.arrays
     convert = arrays.converter(library, wants)
     if library == "numpy":
         operands = _plain(operands)
@@ -71,7 +71,7 @@ def _invoke_raw(choice: Choice, problem: Problem, operands: Operands) -> Array:
     """Return what the backend returns, as it is."""
     try:
         function, arguments = choice.function, (*operands, problem, choice.options)
-        if choice.backend.capabilities.arrays == "torch":
+        if choice.arrays == "torch":
             function, arguments = _torch_modes().call, (function, *arguments)
         # As `float_mode.is_usual`, in place: a function takes as long again.
         if NEXT - LEAST and ONE + LITTLE == ONE - LITTLE:
@@ -95,7 +95,7 @@ def _invoke_converted(
     choice: Choice, problem: Problem, operands: Operands, library: str, convert: Callable[[Array], Array]
 ) -> Array:
     try:
-        if choice.backend.capabilities.arrays == "torch":
+        if choice.arrays == "torch":
             given = _torch_modes().call(_converted, operands, convert)
         else:
             given = _converted(operands, convert)
@@ -106,7 +106,7 @@ def _invoke_converted(
         raise lacking from error
     result = _invoke_raw(choice, problem, given)
     _check(result, choice, problem, given)
-    back = arrays.converter(choice.backend.capabilities.arrays, library)
+    back = arrays.converter(choice.arrays, library)
     if back is not None and library == "numpy":  # a mode of torch's would take even this for the caller's
         return _torch_modes().call(back, result)
     return result if back is None else back(result)
@@ -144,7 +144,7 @@ def _check(result: Array, choice: Choice, problem: Problem, operands: Operands) 
         type(result) is np.ndarray
         and result.shape == choice.result_shape
         and result.dtype == operands[0].dtype
-        and choice.backend.capabilities.arrays == "numpy"
+        and choice.arrays == "numpy"
     ):
         flags = result.flags
         if flags.c_contiguous and flags.writeable and not _may_be_shared(result, flags.owndata, operands):
@@ -180,7 +180,7 @@ def _check_slowly(result: Array, choice: Choice, problem: Problem, operands: Ope
 
 
 def _check_every_aspect(result: Array, choice: Choice, problem: Problem, operands: Operands) -> None:
-    wants = choice.backend.capabilities.arrays
+    wants = choice.arrays
     try:
         found = arrays.array_info("result", result)
     except (ArgumentError, ArgumentTypeError) as error:

@@ -17,7 +17,7 @@ from ..errors import BackendContractError, describe_error, one_line, short_repr
 from ..plugins import RegisteredBackend
 from ..problem import Problem
 
-__all__ = ["Reply", "accuracy_of", "algorithm_of", "ask", "ask_availability"]
+__all__ = ["Refusal", "accuracy_of", "algorithm_of", "ask", "ask_availability"]
 
 #: How long a backend may take to say whether it is available. CUDA takes seconds to start for each device
 #: where nothing keeps its driver awake, and so do large libraries from a cold network disk; what takes longer
@@ -31,44 +31,44 @@ _silent: list[Callable[[], Answer]] = []
 _being_asked: contextvars.ContextVar[tuple[int, ...]] = contextvars.ContextVar("convhub_asked", default=())
 
 
-class Reply(NamedTuple):
-    """What a backend says to a question: `reason` against itself, or None; a `fault` breaks the contract."""
+class Refusal(NamedTuple):
+    """Why a backend does not run something; where it is a `fault`, the backend breaks the contract."""
 
-    reason: str | None
+    reason: str
     fault: bool = False
 
 
-def ask(question: str, function: Callable[[], Answer]) -> Reply:
-    """Return what a function of a backend answers, which must be True or a reason."""
+def ask(question: str, function: Callable[[], Answer]) -> Refusal | None:
+    """Return what a function of a backend answers, True (here None) or a reason."""
     try:
         answer = function()
     # A plugin's code: what it raises is its answer, and is shown wherever reasons are.
     except BaseException as error:
         if raised_by_caller(error):
             raise
-        return Reply(f"its {question} raised {describe_error(error)}", fault=True)
+        return Refusal(f"its {question} raised {describe_error(error)}", fault=True)
     if answer is True:
-        return Reply(None)
+        return None
     if issubclass(type(answer), str) and one_line(answer):
-        return Reply(one_line(answer))
+        return Refusal(one_line(answer))
     wanted = "where the contract wants True or a reason"
-    return Reply(f"its {question} gave {short_repr(answer)}, {wanted}", fault=True)
+    return Refusal(f"its {question} gave {short_repr(answer)}, {wanted}", fault=True)
 
 
-def ask_availability(function: Callable[[], Answer]) -> Reply:
+def ask_availability(function: Callable[[], Answer]) -> Refusal | None:
     """Return what a backend's `availability` answers, or that it does not.
 
     It is asked in a thread of its own, which is left to itself if it does not end: nothing can stop it. The
     thread has the caller's context, so that `convhub.use_backend` and `numpy.errstate` hold there too.
     """
     if function is always:
-        return Reply(None)
+        return None
     if any(function is silent for silent in _silent):
         return _no_answer()
     asked = (*_being_asked.get(), id(function))
     if len(set(asked)) < len(asked):  # or each would wait for the next one, without end
-        return Reply("its availability asks convhub whether it is available", fault=True)
-    answers: list[Reply] = []
+        return Refusal("its availability asks convhub whether it is available", fault=True)
+    answers: list[Refusal | None] = []
 
     def answer() -> None:
         _being_asked.set(asked)
@@ -77,7 +77,7 @@ def ask_availability(function: Callable[[], Answer]) -> Reply:
         except BaseException as error:  # SystemExit too ends this thread, and nothing else
             if raised_by_caller(error):
                 raise
-            answers.append(Reply(f"its availability raised {describe_error(error)}", fault=True))
+            answers.append(Refusal(f"its availability raised {describe_error(error)}", fault=True))
 
     run = contextvars.copy_context().run
     thread = threading.Thread(target=run, args=(answer,), name="convhub asks for availability", daemon=True)
@@ -93,8 +93,8 @@ def ask_availability(function: Callable[[], Answer]) -> Reply:
     return answers[0]
 
 
-def _no_answer() -> Reply:
-    return Reply(f"its availability did not answer within {AVAILABILITY_SECONDS:g} s", fault=True)
+def _no_answer() -> Refusal:
+    return Refusal(f"its availability did not answer within {AVAILABILITY_SECONDS:g} s", fault=True)
 
 
 def algorithm_of(registered: RegisteredBackend, problem: Problem, options: RunOptions) -> str:

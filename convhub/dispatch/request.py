@@ -8,10 +8,10 @@ from ..arrays import describe
 from ..config.overrides import Overrides, overrides_here
 from ..errors import ArgumentTypeError
 
-__all__ = ["Request", "request"]
+__all__ = ["BackendRequest", "make_request"]
 
 
-class Request(NamedTuple):
+class BackendRequest(NamedTuple):
     """The backend that somebody named, and where: "argument" or "context". None: see the configuration.
 
     `overrides` are what the blocks of `convhub.settings` around the call set; None: those around the code
@@ -23,7 +23,7 @@ class Request(NamedTuple):
     overrides: Overrides | None = None
 
 
-def request(backend: str | None) -> Request:
+def make_request(backend: str | None) -> BackendRequest:
     """Return who is asked for: the `backend` argument of a call, or else the innermost block's.
 
     The name ``"auto"`` asks for automatic choice, whatever is configured.
@@ -38,12 +38,12 @@ def request(backend: str | None) -> Request:
         if overrides is None:
             return _NOBODY
         name = overrides.backend
-        return Request(name, "default" if name is None else "context", overrides)
+        return BackendRequest(name, "default" if name is None else "context", overrides)
     if type(backend) is not str:
         raise ArgumentTypeError(
             f"backend is {describe(backend)}; it must be the name of a backend, as a plain str, or None"
         )
-    return Request(backend, "argument", overrides)
+    return BackendRequest(backend, "argument", overrides)
 
 
-_NOBODY = Request(None, "default")
+_NOBODY = BackendRequest(None, "default")

@@ -14,12 +14,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..callers_code import raised_by_caller
-from ..config import Resolved
 from ..errors import UnsupportedProblemError
-from ..plugins import Registry
 from ..problem import Problem
 from ..reference.operands import operands as draw_operands
 from .choice import make_choice
+from .dispatcher import Dispatcher
 from .invoke import invoke
 from .tuning_store import Measured, keep, recall
 
@@ -34,15 +33,13 @@ HOPELESS = 3.0
 PROBABLY_HOPELESS = 1000.0
 
 
-def measured_before(
-    problem: Problem, candidates: Sequence[str], registry: Registry, resolved: Resolved
-) -> str | None:
+def measured_before(problem: Problem, candidates: Sequence[str], dispatcher: Dispatcher) -> str | None:
     """Return the candidate that was the fastest when it was measured, or None; nothing is measured now."""
-    found = recall(str(problem), _circumstances(candidates, registry, resolved))
+    found = recall(str(problem), _circumstances(candidates, dispatcher))
     return found.backend if found is not None and found.backend in candidates else None
 
 
-def fastest(problem: Problem, candidates: Sequence[str], registry: Registry, resolved: Resolved) -> str:
+def fastest(problem: Problem, candidates: Sequence[str], dispatcher: Dispatcher) -> str:
     """Return the candidate that ran `problem` fastest, from memory or by measuring now.
 
     Parameters
@@ -52,24 +49,23 @@ def fastest(problem: Problem, candidates: Sequence[str], registry: Registry, res
     candidates : sequence of str
         Names of backends, all able to run it.
     """
-    found = measured_before(problem, candidates, registry, resolved)
+    found = measured_before(problem, candidates, dispatcher)
     if found is not None:
         return found
-    times = measure(problem, candidates, registry, resolved)
+    times = measure(problem, candidates, dispatcher)
     best = min(times, key=times.__getitem__)
-    keep(str(problem), _circumstances(candidates, registry, resolved), Measured(best, times[best]))
+    keep(str(problem), _circumstances(candidates, dispatcher), Measured(best, times[best]))
     return best
 
 
-def _circumstances(candidates: Sequence[str], registry: Registry, resolved: Resolved) -> str:
+def _circumstances(candidates: Sequence[str], dispatcher: Dispatcher) -> str:
     """Return what a measurement holds for."""
-    versions = ", ".join(f"{n} {registry.backends[n].origin.version}" for n in sorted(candidates))
-    return f"{platform.node()}, {resolved.threads} threads, {versions}"
+    backends = dispatcher.registry.backends
+    versions = ", ".join(f"{n} {backends[n].origin.version}" for n in sorted(candidates))
+    return f"{platform.node()}, {dispatcher.config.threads} threads, {versions}"
 
 
-def measure(
-    problem: Problem, candidates: Sequence[str], registry: Registry, resolved: Resolved
-) -> dict[str, float]:
+def measure(problem: Problem, candidates: Sequence[str], dispatcher: Dispatcher) -> dict[str, float]:
     """Return the least time, in seconds, that each candidate took in interleaved rounds.
 
     A candidate that fails is left out with a warning in the log, and so is one that a small part of the
@@ -81,10 +77,10 @@ def measure(
     times: dict[str, float] = {}
     calls: dict[str, Callable[[], float]] = {}
     for name in candidates:
-        run_whole = _timed(name, problem, operands, registry, resolved)
+        run_whole = _timed(name, problem, operands, dispatcher)
         try:
             if times:
-                try_out = _timed(name, probe, probe_operands, registry, resolved)
+                try_out = _timed(name, probe, probe_operands, dispatcher)
                 try_out()
                 whole = try_out() * max(1, problem.macs) / max(1, probe.macs)
                 if whole > PROBABLY_HOPELESS * min(times.values()):
@@ -135,10 +131,11 @@ def random_operands(problem: Problem) -> tuple[Any, ...]:
 
 
 def _timed(
-    name: str, problem: Problem, operands: tuple[Any, ...], registry: Registry, resolved: Resolved
+    name: str, problem: Problem, operands: tuple[Any, ...], dispatcher: Dispatcher
 ) -> Callable[[], float]:
     """Return a function that runs a backend once, checks what it returns, and tells the seconds it took."""
-    choice = make_choice(registry.backends[name], problem, resolved, "tuning")
+    registry = dispatcher.registry
+    choice = make_choice(registry.backends[name], problem, dispatcher.config, registry.observers, "tuning")
 
     def run_once() -> float:
         start = time.perf_counter()

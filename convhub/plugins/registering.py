@@ -129,7 +129,10 @@ def registry(plugins: bool = True, disabled: Iterable[str] = ()) -> Registry:
         with _lock:
             found = _registries.get(key)
             if found is None:
-                found = _registries[key] = _build(*key)
+                found = _build(*key)
+                if key in _registries:  # a plugin called convhub while it was imported, and saw fewer
+                    reload()
+                _registries[key] = found
     return found
 
 

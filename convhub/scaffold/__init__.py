@@ -11,7 +11,7 @@ import re
 import string
 from pathlib import Path
 
-from ..dispatch.options import current_registry
+from ..dispatch.dispatcher import current_dispatcher
 from ..errors import ArgumentError
 from ..plugins.declarations import wrong_name
 from ..system.versions import version_of
@@ -86,7 +86,7 @@ def _check_name(name: str) -> None:
         near = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-").lstrip("0123456789-")
         hint = f" Did you mean {near!r}?" if near and near != name and wrong_name(near) is None else ""
         raise ArgumentError(f"name is {name!r}; {wrong}.{hint}")
-    known = current_registry().backends.get(name)
+    known = current_dispatcher().registry.backends.get(name)
     if known is not None:
         raise ArgumentError(
             f"name is {name!r}, which {known.origin} has; it must be one that `convhub backends` does not "

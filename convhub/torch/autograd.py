@@ -14,7 +14,7 @@ import torch
 from ..arrays.tensor_kinds import has_address, is_recorded
 from ..dispatch import execute
 from ..dispatch.invoke import Operands
-from ..dispatch.request import Request
+from ..dispatch.request import BackendRequest
 from ..problem import Problem
 from .derivatives import Compute, gradients, is_needed, tangent
 
@@ -23,18 +23,18 @@ __all__ = ["run"]
 Tensor = torch.Tensor
 
 
-def run(problem: Problem, operands: Operands, wanted: Request) -> Tensor:
+def run(problem: Problem, operands: Operands, request: BackendRequest) -> Tensor:
     """Return the result of one primitive, recorded by autograd where an operand requires it.
 
     The backend that was asked for goes along: the backward pass may run in another thread, where
     `convhub.use_backend` is not in force.
     """
     if is_recorded(*operands):
-        recorded: Tensor = _operators().call(problem, operands, wanted)
+        recorded: Tensor = _operators().call(problem, operands, request)
         return recorded
     if is_needed(operands):
-        return _apply(problem, operands, wanted)
-    result: Tensor = execute.execute(problem, operands, wanted, "torch")
+        return _apply(problem, operands, request)
+    result: Tensor = execute.execute(problem, operands, request, "torch")
     return result
 
 
@@ -46,12 +46,12 @@ def _operators() -> ModuleType:
     return operators
 
 
-def _apply(problem: Problem, operands: Operands, wanted: Request) -> Tensor:
+def _apply(problem: Problem, operands: Operands, request: BackendRequest) -> Tensor:
     first: Any
     second: Any
     first, second, *bias = operands
     apply: Any = _Primitive.apply
-    result: Tensor = apply(first, second, bias[0] if bias else None, problem, wanted)
+    result: Tensor = apply(first, second, bias[0] if bias else None, problem, request)
     return result
 
 
@@ -59,11 +59,11 @@ class _Primitive(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Tensor:
         # Named parameters would be bound again by torch at each call, which takes three tiny convolutions.
-        first, second, bias, ctx.problem, ctx.wanted = inputs
+        first, second, bias, ctx.problem, ctx.request = inputs
         ctx.save_for_backward(first, second)
         ctx.save_for_forward(first, second)
         operands = (first, second) if ctx.problem.primitive == "grad_weight" else (first, second, bias)
-        result: Tensor = execute.execute(ctx.problem, operands, ctx.wanted, "torch")
+        result: Tensor = execute.execute(ctx.problem, operands, ctx.request, "torch")
         return result
 
     @staticmethod

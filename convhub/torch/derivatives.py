@@ -24,14 +24,14 @@ from torch.autograd import forward_ad
 
 from ..arrays import channel_sum
 from ..dispatch.invoke import Operands
-from ..dispatch.request import Request
+from ..dispatch.request import BackendRequest
 from ..problem import Primitive, Problem, with_primitive
 
 __all__ = ["Compute", "gradients", "is_needed", "tangent"]
 
 Tensor = torch.Tensor
 #: Computes one primitive, in whatever way its gradients are to be recorded.
-Compute = Callable[[Problem, Operands, Request], Tensor]
+Compute = Callable[[Problem, Operands, BackendRequest], Tensor]
 # The primitive that is the derivative, and its operands out of the gradient and the other operand.
 Derivative = tuple[Primitive, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]]
 
@@ -62,7 +62,7 @@ def is_needed(operands: Operands) -> bool:
 def gradients(ctx: Any, grad: Tensor, compute: Compute) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Return the gradients for both operands and the bias, None where autograd needs none.
 
-    `ctx` has the `problem`, the `wanted` backend and both operands saved.
+    `ctx` has the `problem`, the `request` for a backend and both operands saved.
     """
     first, second = ctx.saved_tensors
     by_first, by_second = _DERIVATIVES[ctx.problem.primitive]
@@ -77,7 +77,7 @@ def gradients(ctx: Any, grad: Tensor, compute: Compute) -> tuple[Tensor | None, 
 def _derivative(ctx: Any, derivative: Derivative, grad: Tensor, other: Tensor, compute: Compute) -> Tensor:
     primitive, arrange = derivative
     problem = with_primitive(ctx.problem, primitive)
-    return compute(problem, _operands(primitive, *arrange(grad, other.conj())), ctx.wanted)
+    return compute(problem, _operands(primitive, *arrange(grad, other.conj())), ctx.request)
 
 
 def _operands(primitive: Primitive, first: Tensor, second: Tensor) -> Operands:
@@ -92,7 +92,7 @@ def tangent(ctx: Any, tangents: tuple[Tensor | None, ...], compute: Compute) -> 
     total = None
     for one, two in ((first_tangent, second), (first, second_tangent)):
         if one is not None and two is not None:
-            part = compute(ctx.problem, _operands(ctx.problem.primitive, one, two), ctx.wanted)
+            part = compute(ctx.problem, _operands(ctx.problem.primitive, one, two), ctx.request)
             total = part if total is None else total + part
     if bias_tangent is not None:
         spread = bias_tangent[None, :, None, None]

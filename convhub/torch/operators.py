@@ -19,7 +19,7 @@ from torch.autograd import forward_ad
 from ..arrays import common_info
 from ..dispatch import execute
 from ..dispatch.invoke import Operands
-from ..dispatch.request import Request, request
+from ..dispatch.request import BackendRequest, make_request
 from ..errors import ArgumentError, ShapeError
 from ..problem import PRIMITIVES, Pair, Primitive, Problem
 from .derivatives import gradients, is_needed, tangent
@@ -54,7 +54,7 @@ class Parameters(NamedTuple):
     backend: str | None
 
 
-def call(problem: Problem, operands: Operands, wanted: Request) -> Tensor:
+def call(problem: Problem, operands: Operands, request: BackendRequest) -> Tensor:
     """Return the result of one primitive, as a call of its operator.
 
     The backend that is named goes along; where none is, the process that runs a recorded graph chooses.
@@ -66,7 +66,7 @@ def call(problem: Problem, operands: Operands, wanted: Request) -> Tensor:
         list(problem.dilation),
         problem.groups,
         list(getattr(problem, SIZES[problem.primitive])),
-        wanted.name,
+        request.name,
     )
     tensors = operands[:2] if problem.primitive == "grad_weight" else operands
     result: Tensor = _OPERATORS[problem.primitive](*tensors, *parameters)
@@ -78,8 +78,9 @@ def call(problem: Problem, operands: Operands, wanted: Request) -> Tensor:
 
 def _computed(primitive: Primitive, *arguments: Any) -> Tensor:
     problem, operands, parameters = _checked(primitive, arguments)
-    wanted = request(None) if parameters.backend is None else Request(parameters.backend, "argument")
-    result: Tensor = execute.execute(problem, operands, wanted, "torch")
+    name = parameters.backend
+    request = make_request(None) if name is None else BackendRequest(name, "argument")
+    result: Tensor = execute.execute(problem, operands, request, "torch")
     return result
 
 
@@ -215,7 +216,7 @@ class _Recorded(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, first: Tensor, second: Tensor, bias: Tensor | None, below: _Below) -> Tensor:
         ctx.problem = _problem(below.primitive, first, second, below.parameters)
-        ctx.wanted = Request(below.parameters.backend, "argument")
+        ctx.request = BackendRequest(below.parameters.backend, "argument")
         ctx.save_for_backward(first, second)
         ctx.save_for_forward(first, second)
         # A Function turns recording off; the levels below have not recorded yet.

@@ -22,7 +22,7 @@ from convhub import config, opaque, plugins
 from convhub.backend import Backend, Capabilities, hookimpl
 from convhub.dispatch import execute
 from convhub.dispatch.choose import choose
-from convhub.dispatch.request import Request
+from convhub.dispatch.request import BackendRequest
 
 HEAVY = (
     "torch",
@@ -68,7 +68,7 @@ def test_import_costs_at_most_100_ms_over_numpy():
 def test_a_tiny_convolution_through_numpy_costs_at_most_25_us_above_the_arithmetic():
     x, w = np.ones((1, 1, 4, 4), "f4"), np.ones((1, 1, 3, 3), "f4")
     problem = convhub.Problem("forward", 1, 1, 1, (4, 4), (3, 3))
-    choice = choose(problem, Request("numpy", "argument"))
+    choice = choose(problem, BackendRequest("numpy", "argument"))
     columns, rows = np.ones((9, 4), "f4"), np.ones((2, 9), "f4")
     count = 500
 

@@ -8,7 +8,7 @@ import pytest
 import convhub
 from convhub import arguments
 from convhub.dispatch.choose import choose
-from convhub.dispatch.request import Request
+from convhub.dispatch.request import BackendRequest
 from convhub.errors import ArgumentError, ArgumentTypeError, ConvhubError, MixedArraysError, ShapeError
 
 
@@ -87,7 +87,7 @@ def test_settings_count_from_the_next_call_on(x, w, toy, monkeypatch):
     def backend():
         convhub.conv2d(x, w)
         return choose(
-            arguments.conv2d_call({"input": x, "weight": w}, 1, 0, 1, 1)[0].problem, Request(None, "")
+            arguments.conv2d_call({"input": x, "weight": w}, 1, 0, 1, 1)[0].problem, BackendRequest(None, "")
         )
 
     assert backend().backend.name != toy

@@ -14,8 +14,9 @@ from support import toy_backend
 import convhub
 from convhub import ConfigurationError, config, plugins
 from convhub.config.overrides import Values
+from convhub.dispatch import dispatcher
 from convhub.dispatch.choose import choose
-from convhub.dispatch.request import Request
+from convhub.dispatch.request import BackendRequest, make_request
 
 X, W = np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3))
 PROBLEM = convhub.Problem("forward", 1, 1, 1, (4, 4), (3, 3), dtype="float64")
@@ -23,12 +24,12 @@ PROBLEM = convhub.Problem("forward", 1, 1, 1, (4, 4), (3, 3), dtype="float64")
 
 def now(key):
     """Return a setting in force, and where it comes from."""
-    resolved = config.current()
-    return getattr(resolved.settings, key), resolved.sources[key]
+    settings = config.current()
+    return getattr(settings.settings, key), settings.sources[key]
 
 
 def chosen():
-    return choose(PROBLEM, convhub.dispatch.request.request(None))
+    return choose(PROBLEM, make_request(None))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +128,9 @@ def test_options_are_united_with_those_outside(typed, monkeypatch):
     with convhub.use_backend("typed"), block, convhub.settings(options={"typed": {"tile": 9}}):
         assert chosen().options.backend == Own(tile=9, mode="slow")
     with block:
-        assert choose(PROBLEM, Request("typed", "argument")).options.backend == Own(tile=2, mode="slow")
+        assert choose(PROBLEM, BackendRequest("typed", "argument")).options.backend == Own(
+            tile=2, mode="slow"
+        )
         assert config.current().place_of("options", "typed", "tile") == "environment CONVHUB_OPTIONS"
         assert config.current().place_of("options", "typed", "mode") == "settings(...) context"
 
@@ -278,17 +281,18 @@ def test_blocks_with_many_values_keep_no_more_than_a_few():
     for count in range(1, 101):
         with convhub.settings(threads=count):
             assert chosen().options.threads == count
-    assert len(config.current().within) <= 32
+    assert len(config.resolved._in_force.inside) <= 32
+    assert len(dispatcher._dispatchers) <= 33
 
 
 def test_a_call_inside_costs_hardly_more_than_one_outside(toy):
     """Count in turns, since the machine may be busy; a call takes about twenty times what is allowed here."""
-    wanted = Request(None, "default")
-    choose(PROBLEM, wanted)
+    request = BackendRequest(None, "default")
+    choose(PROBLEM, request)
     outside, inside = [], []
     for _ in range(30):
-        outside.append(timeit.timeit(lambda: choose(PROBLEM, wanted), number=200) / 200)
+        outside.append(timeit.timeit(lambda: choose(PROBLEM, request), number=200) / 200)
         with convhub.settings(threads=1, options={"toy": {}}):
-            inside.append(timeit.timeit(lambda: choose(PROBLEM, wanted), number=200) / 200)
+            inside.append(timeit.timeit(lambda: choose(PROBLEM, request), number=200) / 200)
     print(f"a choice takes {min(outside) * 1e6:.2f} us outside, {min(inside) * 1e6:.2f} us inside")
     assert min(inside) - min(outside) < 2e-6

@@ -119,14 +119,14 @@ def test_fractions_are_those_of_the_bound_by_hand():
 
 
 def test_a_backend_of_the_normwise_class_is_held_to_the_largest_magnitude(toy, monkeypatch):
-    from convhub.dispatch import options
+    from convhub.dispatch.dispatcher import current_dispatcher
 
     right = bound.channel_sum(np.array([[[[8.0]], [[1.0]]]]))
     off = np.array([8.0, 1.0 + 2.0**-50])
-    registered = options.current_registry().backends["toy"]
+    backends = current_dispatcher().registry.backends
+    registered = backends["toy"]
     declared = dataclasses.replace(registered.backend.capabilities, accuracy="normwise")
     normwise = dataclasses.replace(registered.backend, capabilities=declared)
     componentwise = bound.fraction_of_bound(off, right, "toy")
-    registry = options.current_registry()
-    monkeypatch.setitem(registry.backends, "toy", registered._replace(backend=normwise))
+    monkeypatch.setitem(backends, "toy", registered._replace(backend=normwise))
     assert bound.fraction_of_bound(off, right, "toy") == pytest.approx(componentwise / 8)

@@ -11,7 +11,7 @@ import numpy as np
 from convhub import plugins
 from convhub.backend import hookimpl
 from convhub.dispatch.execute import execute
-from convhub.dispatch.request import Request
+from convhub.dispatch.request import BackendRequest
 from support import toy_backend
 
 
@@ -28,7 +28,7 @@ def registered(**fields):
 
 def run(problem, given, backend="mine"):
     count = 2 if problem.primitive == "grad_weight" else 3
-    return execute(problem, tuple(given)[:count], Request(backend, "argument"), "numpy")
+    return execute(problem, tuple(given)[:count], BackendRequest(backend, "argument"), "numpy")
 
 
 def after(change):

@@ -8,7 +8,8 @@ import typer
 from rich.text import Text
 
 from ...bench.start import TINY, Start, measure_start
-from ...dispatch.options import check_name
+from ...dispatch.dispatcher import current_dispatcher
+from ...dispatch.names import check_name
 from ...problem import Problem
 from ...versioned_json import as_json
 from ..json_output import STDOUT, write_text
@@ -22,7 +23,7 @@ def time_first_calls(backend: str | None, problems: Sequence[str], json_file: st
     if len(problems) > 1:
         raise typer.BadParameter("--start times one PROBLEM at most, and no layers")
     if backend is not None:
-        check_name(backend, "--backend")
+        check_name(backend, "--backend", current_dispatcher())
     found = measure_start(backend, str(Problem.parse(problems[0])) if problems else TINY)
     if json_file is not None:
         write_text(as_json(found), json_file)

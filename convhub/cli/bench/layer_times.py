@@ -11,7 +11,8 @@ from ...bench.layers import Layer
 from ...bench.peak import Peak
 from ...bench.results import Report, Row, Settings
 from ...bench.run import run
-from ...dispatch.options import check_name
+from ...dispatch.dispatcher import current_dispatcher
+from ...dispatch.names import check_name
 from ...system.machine import Machine
 from ..needs import need
 from ..output import print_warning
@@ -28,9 +29,9 @@ def time_layers(options: Options, outputs: Outputs) -> None:
     if options.against == "torch":
         need("torch", "--against torch", EXTRA)
     else:
-        check_name(options.against, "--against")
+        check_name(options.against, "--against", current_dispatcher())
     if options.backend is not None:
-        check_name(options.backend, "--backend")
+        check_name(options.backend, "--backend", current_dispatcher())
     device = parse_device(options.device)
     # First what is written, then whether this machine can do it.
     layers = chosen_layers(options, device)

@@ -9,10 +9,9 @@ from typing import Any
 
 from rich.text import Text
 
-from ... import config
 from ...backend import Backend, Capabilities
 from ...dispatch.candidates import automatic, availability
-from ...dispatch.options import current_registry
+from ...dispatch.dispatcher import Dispatcher, current_dispatcher
 from ...plugins import RegisteredBackend, Registry
 from ...problem import PRIMITIVES
 from ..failures import failure_row, show_failures
@@ -32,12 +31,10 @@ def backends(json_file: JsonOption = None) -> None:
 
     The backends that are tried when none is named come first, in that order.
     """
-    resolved = config.current()
-    registry = current_registry(resolved)
-    order = _order(registry, resolved)
-    missing = {
-        name: availability(registry.backends[name].backend, resolved) for name in _ranked(registry, order)
-    }
+    dispatcher = current_dispatcher()
+    registry = dispatcher.registry
+    order = _order(dispatcher)
+    missing = {name: availability(registry.backends[name], dispatcher) for name in _ranked(registry, order)}
     if json_file is not None:
         rows = [_row(registry.backends[name], reason) for name, reason in missing.items()]
         failures = [failure_row(failure) for failure in registry.failures]
@@ -59,9 +56,9 @@ def backends(json_file: JsonOption = None) -> None:
     show_failures(registry.failures)
 
 
-def _order(registry: Registry, resolved: config.Resolved) -> dict[str, list[str]]:
+def _order(dispatcher: Dispatcher) -> dict[str, list[str]]:
     """Return for each device type the names that are tried when none is named, in order."""
-    return {device: automatic(device, registry, resolved) for device in DEVICES}
+    return {device: automatic(device, dispatcher) for device in DEVICES}
 
 
 def _ranked(registry: Registry, order: dict[str, list[str]]) -> list[str]:

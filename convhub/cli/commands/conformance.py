@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...dispatch.options import check_name
+from ...dispatch.dispatcher import current_dispatcher
+from ...dispatch.names import check_name
 from ...errors import ArgumentError
 from ..choices import LevelChoice
 from ..json_output import STDOUT, JsonOption, check_writable, write_text
@@ -56,7 +57,7 @@ def conformance(
         need(module, "the suite", EXTRA)
     if processes > 1:
         need("xdist", "--processes", "pytest-xdist")
-    check_name(backend, "NAME")
+    check_name(backend, "NAME", current_dispatcher())
     if backend == "auto":
         raise ArgumentError("NAME is 'auto'; it must be the name of one backend")
     from ...conformance.report.compare import compare as compare_reports

@@ -9,9 +9,10 @@ from typing import Any
 
 import typer
 
-from ...config import Resolved, current
-from ...dispatch.candidates import judge_availability
-from ...dispatch.options import check_options, current_registry, run_options
+from ...dispatch.candidates import availability
+from ...dispatch.dispatcher import Dispatcher, current_dispatcher
+from ...dispatch.names import check_options
+from ...dispatch.options import run_options
 from ...dispatch.tuning_store import database_path
 from ...errors import BackendContractError, ConfigurationError
 from ...plugins import RegisteredBackend
@@ -52,38 +53,38 @@ def doctor(json_file: JsonOption = None) -> None:
 
 def _examine() -> Report:
     try:
-        resolved = current()
+        dispatcher = current_dispatcher()
     except ConfigurationError as error:
         # Settings decide which plugins may be loaded, so none is loaded while settings are wrong.
         remedy = "fix that setting, then run `convhub doctor` again"
         wrong = [Finding(line, remedy) for line in str(error).splitlines()]
-        return Report(versions(), _system(), _database(), None, None, {}, wrong)
-    registry = current_registry(resolved)
-    examined = {name: _examine_backend(entry, resolved) for name, entry in registry.backends.items()}
+        return Report(versions(), _system(), _database(), None, {}, wrong)
+    registry = dispatcher.registry
+    examined = {name: _examine_backend(entry, dispatcher) for name, entry in registry.backends.items()}
     findings = (
-        *setting_findings(registry, resolved),
+        *setting_findings(dispatcher),
         *plugin_findings(registry),
-        *answer_findings(registry, resolved),
+        *answer_findings(dispatcher),
         *computing_findings(examined),
     )
     # One wrong setting may be found once for each device.
     once = list(dict.fromkeys(findings))
-    return Report(versions(), _system(), _database(), resolved, registry, examined, once)
+    return Report(versions(), _system(), _database(), dispatcher, examined, once)
 
 
-def _examine_backend(registered: RegisteredBackend, resolved: Resolved) -> Examined:
-    missing = judge_availability(registered.backend, resolved).reason
+def _examine_backend(registered: RegisteredBackend, dispatcher: Dispatcher) -> Examined:
+    missing = availability(registered, dispatcher)
     if missing is not None:
         return Examined(registered, False, f"not available: {missing}", [])
     try:
-        check_options(current_registry(resolved), resolved)
+        check_options(dispatcher)
     except ConfigurationError:  # it would refuse every call, and is already a finding
         return Examined(registered, True, "available, but settings are wrong", [])
     try:
-        run_options(registered.backend, resolved)
+        run_options(registered, dispatcher.config)
     except (ConfigurationError, BackendContractError):  # as above
         return Examined(registered, True, "available, but its options are wrong", [])
-    checks = check_backend(registered, resolved)
+    checks = check_backend(registered, dispatcher)
     return Examined(registered, True, None if checks else "available, but takes no small problem", checks)
 
 
@@ -105,13 +106,14 @@ def _system() -> dict[str, str]:
 
 
 def _json(report: Report) -> dict[str, Any]:
-    registry = report.registry
+    dispatcher = report.dispatcher
+    config, registry = (dispatcher.config, dispatcher.registry) if dispatcher else (None, None)
     return {
         "versions": report.versions,
         "system": report.system,
         "tuning_database": report.database,
-        "settings": changed_settings(report.resolved) if report.resolved else None,
-        "notes": list(report.resolved.notes) if report.resolved else None,
+        "settings": changed_settings(config) if config else None,
+        "notes": list(config.notes) if config else None,
         "plugins": [origin._asdict() for origin in registry.loaded] if registry else None,
         "failures": [failure_row(failure) for failure in registry.failures] if registry else None,
         "backends": {name: _examined_row(found) for name, found in report.examined.items()},

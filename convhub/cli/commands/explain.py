@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from ...dispatch.options import check_name
+from ...dispatch.dispatcher import current_dispatcher
+from ...dispatch.names import check_name
 from ...explanation import Part, outcome_of, what_each_says
 from ...explanation import explain as explanation_of
 from ..failures import failure_row, show_failures
@@ -33,7 +34,7 @@ def explain(
     Nothing is computed or measured. Exit code 1 if it would be refused.
     """
     if backend is not None:
-        check_name(backend, "--backend")
+        check_name(backend, "--backend", current_dispatcher())
     explanation = explanation_of(problem, backend=backend)
     (part,) = explanation.parts
     if json_file is not None:

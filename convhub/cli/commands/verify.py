@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from ...dispatch.candidates import available_backends
-from ...dispatch.options import check_name
+from ...dispatch.dispatcher import current_dispatcher
+from ...dispatch.names import check_name
 from ...problem import Problem
 from ..json_output import STDOUT, JsonOption, write_json
 from ..output import print_error, print_warning
@@ -48,7 +49,7 @@ def verify(
     if (problem is None) == (random is None):
         raise typer.BadParameter("give a PROBLEM or --random N, and not both")
     for name in backend or ():
-        check_name(name, "--backend")
+        check_name(name, "--backend", current_dispatcher())
     names = list(dict.fromkeys(backend or available_backends()))
     if problem is not None:
         written = [Problem.parse(problem)]

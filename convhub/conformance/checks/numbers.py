@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ... import config
 from ...arrays import numpy_dtype
 from ...backend import Accuracy
+from ...config import current
 from ...dispatch.options import run_options
 from ...problem import Problem, with_primitive
 from ...reference.bounds import Worst, bound, worst
@@ -247,8 +247,8 @@ def within(
 
 def accuracy(trial: Trial) -> Accuracy:
     """Return the class of accuracy that the backend declares for a problem."""
-    backend = registered(trial.backend).backend
-    return backend.accuracy_of(trial.problem, run_options(backend, config.current()))
+    entry = registered(trial.backend)
+    return entry.backend.accuracy_of(trial.problem, run_options(entry, current()))
 
 
 def _inner_product(a: Array, b: Array) -> complex:

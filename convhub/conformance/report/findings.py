@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ... import backend as contract
-from ...dispatch.options import current_registry
+from ...dispatch.dispatcher import current_dispatcher
 from ...problem import ITEM_BYTES
 from ...system.machine import Machine, this_machine
 from ...system.versions import versions
@@ -114,7 +114,7 @@ def build_report(done: Iterable[Done], errors: Sequence[str], seconds: float) ->
 
 def _tested(done: Sequence[Done]) -> Tested:
     first = done[0]
-    origin = current_registry().backends[first.backend].origin
+    origin = current_dispatcher().registry.backends[first.backend].origin
     rows = [row for one in done for row in one.rows]
     checks: dict[str, Counter[Outcome]] = {}
     reasons: dict[str, Counter[str]] = {"declined": Counter(), "skipped": Counter()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...dispatch.options import current_registry
+from ...dispatch.dispatcher import current_dispatcher
 from ...problem import PRIMITIVES
 from .findings import Report, Tested
 
@@ -62,5 +62,5 @@ def ratio_text(ratio: float | None) -> str:
 
 def not_loaded() -> Iterator[str]:
     """Yield a line for each plugin that could not be loaded, so that its backend is not taken for tested."""
-    for failure in current_registry().failures:
+    for failure in current_dispatcher().registry.failures:
         yield f"{failure.name}: not run: {failure.origin} could not be loaded: {failure.reason}"

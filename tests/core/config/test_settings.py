@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import textwrap
 from pathlib import Path
@@ -289,6 +290,14 @@ def test_a_lock_that_is_held_does_not_hang_a_forked_child():
             plugins.registering._registries.clear()
             os._exit(0 if convhub.conv2d(X, W, backend="naive")[0, 0, 0, 0] == 9 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_config_holds_settings_and_nothing_that_was_decided():
+    names = [field.name for field in dataclasses.fields(config.Config)]
+    assert names == ["settings", "sources", "threads", "workspace_limit", "environment", "places", "notes"]
+    before = config.current()
+    convhub.conv2d(X, W)
+    assert config.current() is before
 
 
 def test_threads_are_those_the_process_may_use():

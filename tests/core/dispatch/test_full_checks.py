@@ -14,7 +14,7 @@ from convhub import plugins
 from convhub.backend import hookimpl
 from convhub.dispatch.choose import choose
 from convhub.dispatch.execute import execute
-from convhub.dispatch.request import Request
+from convhub.dispatch.request import BackendRequest
 from convhub.problem import Problem
 from convhub.reference.operands import operands
 
@@ -196,10 +196,10 @@ def test_tuning_measures_without_the_checks(monkeypatch, tmp_path, caplog):
     monkeypatch.setenv("CONVHUB_PRIORITY", "mine,naive")
     problem = Problem.parse("forward_float64_n1c8h20w20_k8r3s3")
     with registered(**after(last_row_dropped)):
-        assert choose(problem, Request(None, "default")).source == "tuned"
+        assert choose(problem, BackendRequest(None, "default")).source == "tuned"
         assert "left out" not in caplog.text
         with pytest.raises(convhub.BackendContractError, match="a wrong result"):
-            execute(problem, operands(problem, 0), Request(None, "default"), "numpy")
+            execute(problem, operands(problem, 0), BackendRequest(None, "default"), "numpy")
 
 
 def test_the_setting_is_off_by_default_and_counts_at_once(monkeypatch):
@@ -217,7 +217,7 @@ def test_a_call_does_no_more_than_before_unless_it_is_asked_to(monkeypatch):
     problem = Problem.parse("forward_float64_n1c2h4w4_k3r3s3")
 
     def plain():
-        return choose(problem, Request("naive", "argument")).plain
+        return choose(problem, BackendRequest("naive", "argument")).plain
 
     assert not plain()
     monkeypatch.delenv("CONVHUB_CHECK")

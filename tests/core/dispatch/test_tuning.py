@@ -14,7 +14,7 @@ from convhub import Problem, config, plugins
 from convhub.backend import Backend, Capabilities, hookimpl
 from convhub.dispatch import tuning, tuning_store
 from convhub.dispatch.choose import choose
-from convhub.dispatch.request import request
+from convhub.dispatch.request import make_request
 
 X, W = np.ones((1, 1, 6, 6)), np.ones((1, 1, 3, 3))
 
@@ -77,7 +77,7 @@ def test_a_hopeless_candidate_is_not_run_in_full(monkeypatch):
     monkeypatch.setenv("CONVHUB_TUNE", "1")
     monkeypatch.setenv("CONVHUB_PRIORITY", "numpy,naive")
     start = time.perf_counter()
-    choice = choose(Problem.parse("forward_float32_n4c16h41w42_k16r3s3"), request(None))
+    choice = choose(Problem.parse("forward_float32_n4c16h41w42_k16r3s3"), make_request(None))
     assert (choice.backend.name, choice.source) == ("numpy", "tuned")
     assert time.perf_counter() - start < 10
 

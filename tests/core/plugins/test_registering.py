@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import re
@@ -7,6 +8,7 @@ import types
 
 import numpy as np
 import pytest
+from support import toy_backend
 
 import convhub
 from convhub import config, plugins
@@ -87,6 +89,31 @@ def test_a_broken_plugin_hurts_nobody_and_is_named(install, source, reason):
         convhub.conv2d(X, W, backend="wrecked")
     assert "plugin 'wrecked' of convhub-wrecked 1.2 could not be loaded" in str(caught.value)
     assert "wrecked" in str(convhub.explain(convhub.conv2d, X, W))
+
+
+def test_what_is_decided_while_a_plugin_is_imported_is_forgotten(install):
+    """What was remembered inside of a block was decided when nobody knew its backends yet."""
+    early = (
+        "import convhub, numpy\nx, w = numpy.ones((1, 1, 4, 4)), numpy.ones((1, 1, 3, 3))\n"
+        "convhub.conv2d(x, w)\nwith convhub.settings(threads=1):\n    convhub.conv2d(x, w)\n"
+    )
+    install("early", early + GOOD.format(name="early"))
+    assert convhub.conv2d(X, W, backend="early")[0, 0, 0, 0] == 7
+    with convhub.settings(threads=1):
+        assert convhub.conv2d(X, W, backend="early")[0, 0, 0, 0] == 7
+
+
+def test_a_plugin_counts_from_when_it_is_registered_until_it_is_taken_away(toy):
+    def named():
+        return convhub.explain(convhub.conv2d, X, W, backend="toy").backend
+
+    for block in (contextlib.nullcontext(), convhub.settings(threads=1)):
+        with block:
+            assert named() == "toy"
+            plugins.unregister("toy")
+            assert named() == ""
+            plugins.register(toy_backend, "toy")
+            assert named() == "toy"
 
 
 def test_two_backends_of_one_name_are_both_refused_and_both_owners_named(install):

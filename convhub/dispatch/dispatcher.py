@@ -1,0 +1,90 @@
+"""Holds what decisions are made from, the settings and the plugins, and what was decided under them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .. import plugins
+from ..backend import Backend
+from ..config import MOST_BLOCKS, Config, current, outside_blocks
+from ..config.overrides import Overrides
+from ..plugins import Registry
+from ..problem import Problem
+from .choice import Choice
+from .queries import Refusal
+
+__all__ = ["Dispatcher", "Memory", "current_dispatcher", "known_dispatcher", "make_dispatcher"]
+
+#: How many choices are kept outside of blocks and inside of them: each is small, but shapes vary without end.
+MOST_CHOICES = 4096
+MOST_CHOICES_INSIDE = 512
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Memory:
+    """What is asked or said only once, inside and outside of blocks.
+
+    It goes when the settings outside of blocks, `base`, change. `availability` has each backend's answer;
+    `warnings` have what stood out in each one that was given.
+    """
+
+    base: Config
+    availability: dict[Backend, Refusal | None] = field(default_factory=dict)
+    warnings: set[tuple[str, ...]] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dispatcher:
+    """The settings in force, the backends under them, and what was decided.
+
+    `choices` are by problem, and by the name that was asked for and where. There are at most `most_choices`,
+    and they may be cleared at any time.
+    """
+
+    config: Config
+    registry: Registry
+    memory: Memory
+    most_choices: int
+    choices: dict[tuple[Problem, str | None, str], Choice] = field(default_factory=dict)
+
+
+#: The dispatchers of the settings in force, outside of blocks and inside of those that were met.
+_dispatchers: dict[Config, Dispatcher] = {}
+_memory: Memory | None = None
+
+#: Returns the dispatcher of a Config, or None where there is none yet; bound once, since every call asks.
+known_dispatcher = _dispatchers.get
+
+
+def current_dispatcher(overrides: Overrides | None = None) -> Dispatcher:
+    """Return the dispatcher of the settings in force now, which loads the plugins when it is first needed.
+
+    Parameters
+    ----------
+    overrides : Overrides, optional
+        As for `convhub.config.current`.
+
+    Raises
+    ------
+    ConfigurationError
+        If a setting is wrong.
+    """
+    config = current(overrides)
+    return known_dispatcher(config) or make_dispatcher(config)
+
+
+def make_dispatcher(config: Config) -> Dispatcher:
+    """Return a new dispatcher, which takes the place of those of settings that hold no more."""
+    global _memory
+    registry = plugins.registry(config.settings.plugins, config.settings.disable_plugins)
+    base, memory = outside_blocks(), _memory
+    if memory is None or memory.base is not base:
+        memory = _memory = Memory(base)
+        _dispatchers.clear()  # they were those of other settings
+    inside = [known for known in list(_dispatchers) if known is not base]
+    if config is not base and len(inside) >= MOST_BLOCKS:
+        for known in inside:
+            _dispatchers.pop(known, None)
+    most_choices = MOST_CHOICES if config is base else MOST_CHOICES_INSIDE
+    dispatcher = _dispatchers[config] = Dispatcher(config, registry, memory, most_choices)
+    return dispatcher
