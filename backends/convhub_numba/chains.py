@@ -14,12 +14,12 @@ __all__ = ["block", "chain", "group"]
 
 #: The largest part of the bound that one chain may take is three quarters: this many eights of it.
 OF_THE_BOUND = 6
-#: So many block sums are added at least before they are added to the total.
+#: The fewest block sums that are added before they are added to the total.
 LEAST_GROUP = 32
 
 
 def chain(terms: int, most: int) -> int:
-    """Return how many of so many terms to add one after another: `most`, which is fastest, where it may be.
+    """Return how many of `terms` terms to add one after another: `most`, which is fastest, where it may be.
 
     Examples
     --------

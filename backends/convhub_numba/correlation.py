@@ -97,7 +97,7 @@ class Sizes(NamedTuple):
     tile_columns: int
     tile_groups: int
     tile_channels: int
-    block_channels: int  # terms are summed in blocks of so many channels and so many taps
+    block_channels: int  # terms are summed in blocks of channels and taps
     block_taps: int
     pad_items: int
     panel_items: int

@@ -38,7 +38,7 @@ class Sizes(NamedTuple):
     left_items: int
     sum_items: int
     source_items: int
-    group: int  # sums of blocks are added in groups of so many
+    group: int  # how many sums of blocks make a group
 
 
 @jit.part()

@@ -26,6 +26,6 @@ def even(total: int, most: int, multiple: int = 1) -> int:
 
 
 def shares_well(tasks: int, threads: int) -> bool:
-    """Say whether so many tasks keep so many threads busy to the end, or nearly."""
+    """Say whether `tasks` tasks keep `threads` threads busy to the end, or nearly."""
     idle = -tasks % threads
     return threads == 1 or (tasks >= TASKS_PER_THREAD * threads and 12 * idle <= tasks)

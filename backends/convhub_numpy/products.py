@@ -68,7 +68,7 @@ def _most(rows: int, columns: int, kind: str) -> int:
 
 
 def multiply_small(a: Array, b: Array, step: int) -> Array:
-    """Return the matrix products ``a @ b`` of stacks that `fits` says are small, so many terms at a time."""
+    """Return the matrix products ``a @ b`` of stacks that `fits` says are small, `step` terms at a time."""
     terms = a.shape[2]
     if step >= terms:
         return np.matmul(a, b)

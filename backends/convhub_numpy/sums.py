@@ -15,13 +15,13 @@ from convhub.backend import Array
 
 __all__ = ["added_by_pairs", "block", "chain", "group", "sums_of_products"]
 
-#: NumPy's loops over two contiguous rows have a vector of sums, which is as wide as the CPU allows: so many
-#: bytes at the least. They add vector after vector to it, for up to 8192 numbers.
+#: NumPy's loops over two contiguous rows have a vector of sums, which is as wide as the CPU allows: at
+#: least this many bytes. They add vector after vector to it, for up to 8192 numbers.
 SSE_BYTES = 16
 
 
 def chain(terms: int) -> int:
-    """Return how many of so many terms may be added one after another: three quarters of the bound."""
+    """Return how many of `terms` terms may be added one after another: three quarters of the bound."""
     return max(144, 6 * (8 + isqrt(terms)))
 
 

@@ -13,7 +13,7 @@ import convhub.conformance
 
 FOLDER = Path(convhub.conformance.__file__).parent
 
-STRANGER = """
+THIRD_PARTY = """
 import dataclasses
 from support import toy_backend
 from convhub.backend import hookimpl
@@ -28,7 +28,7 @@ def forward(x, w, bias, problem, options):
 @hookimpl
 def convhub_backends():
     narrow = dataclasses.replace(toy_backend.toy.capabilities, dtypes=("float32",), groups=False)
-    return [dataclasses.replace(toy_backend.toy, name="stranger", capabilities=narrow, forward=forward)]
+    return [dataclasses.replace(toy_backend.toy, name="thirdparty", capabilities=narrow, forward=forward)]
 """
 
 WITH_OPTIONS = """
@@ -65,27 +65,27 @@ def run_pytest(folder, *arguments):
 
 
 @pytest.fixture
-def stranger(tmp_path):
+def thirdparty(tmp_path):
     """Install a backend that drops the last row, and declares little."""
-    (tmp_path / "convhub_stranger.py").write_text(STRANGER)
-    info = tmp_path / "convhub_stranger-1.0.dist-info"
+    (tmp_path / "convhub_thirdparty.py").write_text(THIRD_PARTY)
+    info = tmp_path / "convhub_thirdparty-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: convhub-stranger\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[convhub]\nstranger = convhub_stranger\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: convhub-thirdparty\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[convhub]\nthirdparty = convhub_thirdparty\n")
     return tmp_path
 
 
-def test_a_strangers_fault_is_printed_as_a_command(stranger):
+def test_a_third_party_fault_is_printed_as_a_command(thirdparty):
     ran = run_pytest(
-        stranger,
+        thirdparty,
         *("-p", "convhub.conformance.plugin", "--pyargs", "convhub.conformance"),
-        *("--convhub-backend", "stranger", "-k", "k4r6s7 or (h19w16 and groups3) or random"),
+        *("--convhub-backend", "thirdparty", "-k", "k4r6s7 or (h19w16 and groups3) or random"),
     )
     assert ran.returncode == 1
     command = (
-        'convhub verify "forward_float32_n3c5h6w7_k4r6s7" --backend stranger --seed 0'
+        'convhub verify "forward_float32_n3c5h6w7_k4r6s7" --backend thirdparty --seed 0'
         if "forward_float32_n3c5h6w7_k4r6s7" in ran.stdout
-        else 'convhub verify "forward_float64_n3c5h6w7_k4r6s7" --backend stranger --seed 0'
+        else 'convhub verify "forward_float64_n3c5h6w7_k4r6s7" --backend thirdparty --seed 0'
     )
     assert command in ran.stdout
     assert "convhub conformance" in ran.stdout
@@ -94,7 +94,7 @@ def test_a_strangers_fault_is_printed_as_a_command(stranger):
     assert "worst error, of its bound" in ran.stdout
     assert "failed 1: small workspace" in ran.stdout
     # What hypothesis finds, it makes as small as it can.
-    assert 'convhub verify "forward_float32_n1c1h1w1_k1r1s1" --backend stranger --seed 0' in ran.stdout
+    assert 'convhub verify "forward_float32_n1c1h1w1_k1r1s1" --backend thirdparty --seed 0' in ran.stdout
     assert "numpy" not in ran.stdout.partition("convhub conformance")[2]
 
 

@@ -47,7 +47,7 @@ def test_the_front_page(visited):
         assert visited.page.locator("h1").count() == 1
     assert len(set(backgrounds)) == 2
     assert visited.errors == []
-    assert visited.strangers == []
+    assert visited.foreign == []
 
 
 def test_every_page(visited, site):
@@ -63,7 +63,7 @@ def test_every_page(visited, site):
         wrong += [f"{path}: {picture} is missing" for picture in visited.page.evaluate(MISSING)]
     assert wrong == []
     assert visited.errors == []
-    assert visited.strangers == []
+    assert visited.foreign == []
 
 
 def test_search_finds_a_function(visited):
@@ -72,7 +72,7 @@ def test_search_finds_a_function(visited):
     first = visited.page.locator("#search-results li a").first
     first.wait_for()
     assert "functions" in first.get_attribute("href")
-    assert visited.errors == visited.strangers == []
+    assert visited.errors == visited.foreign == []
 
 
 def test_what_is_wrong_with_a_page_is_found(visited):

@@ -110,7 +110,7 @@ def test_the_site_draws_what_was_measured_and_needs_no_web(publish, bench, tmp_p
             }
             assert is_drawn(visit)
         visit.screenshot(tmp_path / "graph.png")
-    assert (visit.strangers, visit.errors) == ([], [])
+    assert (visit.foreign, visit.errors) == ([], [])
 
 
 def test_without_results_it_says_what_to_run(publish, tmp_path):

@@ -27,7 +27,7 @@ def test_what_a_page_asks_for_and_what_goes_wrong(tmp_path):
         visit.go("index.html")
         assert visit.page.title() == "read from the folder"
         visit.screenshot(tmp_path / "page.png")
-    assert sorted(visit.strangers) == [
+    assert sorted(visit.foreign) == [
         "http://styles.invalid/a.css",
         "https://scripts.invalid/a.js",
         "ws://sockets.invalid/a",
@@ -44,7 +44,7 @@ def test_a_quiet_page_at_two_sizes(tmp_path):
         assert visit.page.evaluate("[innerWidth, innerHeight]") == list(browser.PHONE)
         visit.resize(browser.DESKTOP)
         assert visit.page.evaluate("[innerWidth, innerHeight]") == list(browser.DESKTOP)
-    assert (visit.strangers, visit.errors) == ([], [])
+    assert (visit.foreign, visit.errors) == ([], [])
 
 
 @pytest.mark.parametrize(("ci", "outcome"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)])

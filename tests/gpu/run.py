@@ -133,7 +133,7 @@ def _report(session: Session) -> Path:
 
 
 def tests(session: Session) -> Iterator[Stage]:
-    """Run the tests in ``device``, which may not skip for want of a device."""
+    """Run the tests in ``device``, which may not skip where there is no device."""
     report = session.scratch / "tests.xml"
     command = [sys.executable, "-m", "pytest", "-ra", "tests/gpu/device", "--junitxml", str(report)]
 

@@ -36,7 +36,7 @@ class Visit:
         playwright's own, for anything that is not here.
     address : str
         Of the folder, with a slash at its end.
-    strangers : list of str
+    foreign : list of str
         Each address elsewhere that a page asked for; all were refused.
     errors : list of str
         What pages wrote to the console as an error, exceptions not caught, files that are missing.
@@ -44,7 +44,7 @@ class Visit:
 
     page: Page
     address: str
-    strangers: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
     def go(self, path: str) -> None:
@@ -53,7 +53,7 @@ class Visit:
         self.page.goto(self.address + path, wait_until="networkidle")
 
     def resize(self, size: tuple[int, int]) -> None:
-        """Make the window so many CSS pixels wide and high."""
+        """Set the window's width and height in CSS pixels."""
         self.page.set_viewport_size({"width": size[0], "height": size[1]})
 
     def screenshot(self, path: Path, whole: bool = False) -> None:
@@ -103,12 +103,12 @@ def _watch(visited: Visit) -> None:
         if route.request.url.startswith(visited.address):
             route.continue_()
         else:
-            visited.strangers.append(route.request.url)
+            visited.foreign.append(route.request.url)
             route.abort()
 
     page = visited.page
     page.context.route(lambda url: not url.startswith(("data:", "blob:")), answer)
-    page.context.route_web_socket("**", lambda socket: visited.strangers.append(socket.url))
+    page.context.route_web_socket("**", lambda socket: visited.foreign.append(socket.url))
     page.on("pageerror", lambda error: visited.errors.append(str(error)))
     page.on(
         "console",

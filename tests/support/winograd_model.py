@@ -92,7 +92,7 @@ def _reads(scheme: Scheme, primitive: str, result: int, factor: int) -> int | No
 def largest_magnitude(primitive, high: Scheme, wide: Scheme, first, second, channels=1):
     """Return for each tile the largest sum of products' magnitudes: of its results, and of those around it.
 
-    So many channels, one after another, are added up.
+    `channels` channels are added up, one after another.
 
     These are the sums over elements that lie at one distance, as if the image went on: another tile has them.
     """

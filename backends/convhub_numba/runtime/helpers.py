@@ -47,7 +47,7 @@ class Team:
         self._refused = float("-inf")
 
     def wake(self, wanted: int, make_worker_loop: Callable[[], WorkerLoop]) -> int:
-        """See that so many helpers are awake, start them if need be, and return how many there are.
+        """Wake or start up to `wanted` helpers, and return how many are awake.
 
         There are fewer where no thread can be started; then those that there are do the work.
         """

@@ -23,7 +23,7 @@ _local = threading.local()
 def scratch(items: int, integers: int, dtype: Any, rows: int = 1) -> tuple[Any, Any]:
     """Return this thread's memory for (`items` of `dtype`, `integers` of int64), their contents undefined.
 
-    There are so many for each of `rows` threads, one after the other: each array's length is `rows` times
+    Each of `rows` threads has as many, one after the other: each array's length is `rows` times
     that of a row, which begins a cache line of its own.
     """
     views: dict[Any, tuple[Any, Any]] | None = _local.__dict__.get("views")

@@ -54,7 +54,7 @@ def kernel(function: Any, own: tuple[Any, ...], *arguments: Any) -> Kernel:
 
 
 def ranges_for(work: int, threads: int) -> int:
-    """Return into how many ranges each thread's tasks are cut, for so many multiply-accumulates in all."""
+    """Return into how many ranges each thread's tasks are cut, for `work` multiply-accumulates in all."""
     return max(FEWEST_RANGES, work // (threads * RANGE_WORK))
 
 

@@ -58,7 +58,7 @@ class Emitter:
         return self.builder.mul(value, self.integer(factor))
 
     def plus(self, pointer: Any, *offsets: Any) -> Any:
-        """Return the address so many elements further on."""
+        """Return the address that many elements further on."""
         for offset in offsets:
             pointer = self.builder.gep(pointer, [offset])
         return pointer

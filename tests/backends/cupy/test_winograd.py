@@ -44,18 +44,18 @@ GEOMETRIES = {
 #: Of the bound of the class normwise. What is right takes less than a tenth.
 PART = 0.25
 #: What is not finite is computed plainly: so is what a fault has made NaN, and that must not hide it.
-UNMENDED = ("for (; wrong; wrong", "for (; false; wrong")
+NOT_RECOMPUTED = ("for (; wrong; wrong", "for (; false; wrong")
 
 
 @pytest.fixture(scope="module")
-def unmended(tmp_path_factory):
-    return plant(tmp_path_factory.mktemp("unmended"), "winograd.cu", UNMENDED)
+def not_recomputed(tmp_path_factory):
+    return plant(tmp_path_factory.mktemp("not_recomputed"), "winograd.cu", NOT_RECOMPUTED)
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 @pytest.mark.parametrize("geometry", GEOMETRIES)
-def test_results(geometry, primitive, unmended):
-    runtime = EmulatedRuntime(seed=3, folder=unmended)
+def test_results(geometry, primitive, not_recomputed):
+    runtime = EmulatedRuntime(seed=3, folder=not_recomputed)
     problem = problem_of(primitive, "float32", GEOMETRIES[geometry])
     assert assert_right_with(runtime, problem, accuracy="normwise", backend=ALWAYS) <= PART
     assert [name for _, name, *_ in runtime.launched] == ["winograd_weight", "winograd"]
@@ -288,12 +288,12 @@ def is_seen(folder, seed=0):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_seen(fault, tmp_path):
     file = "winograd_weight.cu" if "tap" in fault else "winograd.cu"
-    folder = plant(tmp_path, file, FAULTS[fault], *([UNMENDED] if file == "winograd.cu" else []))
+    folder = plant(tmp_path, file, FAULTS[fault], *([NOT_RECOMPUTED] if file == "winograd.cu" else []))
     assert any(is_seen(folder, seed) for seed in range(6))
 
 
-def test_the_kernel_without_a_fault_is_not_seen(unmended):
-    assert not is_seen(unmended)
+def test_the_kernel_without_a_fault_is_not_seen(not_recomputed):
+    assert not is_seen(not_recomputed)
 
 
 @pytest.mark.parametrize(

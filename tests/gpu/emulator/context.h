@@ -54,7 +54,7 @@ convhub_switch:
 
 namespace convhub_emulator {
 
-// Six registers, the entry to return to, and a null return address for whoever walks the stack.
+// Six registers, the entry to return to, and a null return address for a debugger that walks the stack.
 inline void prepare(Context& context, char* stack, size_t bytes, void (*entry)()) {
     uintptr_t top = (reinterpret_cast<uintptr_t>(stack) + bytes) & ~uintptr_t(15);
     void** frame = reinterpret_cast<void**>(top) - 8;

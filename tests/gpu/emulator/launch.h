@@ -208,7 +208,7 @@ const char* launch(Kernel kernel, const Launch& launch, const Argument* argument
     }
     for (int i = 0; i < thread_count; ++i) free(threads[i].copies);
 #if defined(__SANITIZE_ADDRESS__)
-    __asan_unpoison_memory_region(pages, mapped);  // whoever is given these pages next would trip over it
+    __asan_unpoison_memory_region(pages, mapped);  // the next owner of these pages would trip over it
 #endif
     munmap(pages, mapped);
     free(dynamic_shared);

@@ -25,7 +25,7 @@ LEAST_ROWS = 4
 FEW_TAPS = 12
 SIDE_BY_SIDE = (14, 12, 8, 7, 6, 4, 3, 2, 1)  # outputs, one register each
 MOST_TERMS = 64  # summed at once
-BUSY = 8  # so many sums at once hide a multiply-add's latency; fewer take as long
+BUSY = 8  # this many sums at once hide a multiply-add's latency; fewer take as long
 
 
 def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:

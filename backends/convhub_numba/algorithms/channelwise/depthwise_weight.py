@@ -44,7 +44,7 @@ class Sizes(NamedTuple):
     tile_rows: int  # of dy
     block_rows: int  # of dy, whose products are summed at once
     block_columns: int
-    group: int  # sums of blocks are added in groups of so many
+    group: int  # how many sums of blocks make a group
     most_pixels: int  # of x, in a tile
     pad_items: int
     left_items: int
@@ -76,7 +76,7 @@ def list_places(table, sizes, lanes):
 
 @jit.part()
 def blocks_of(rows, sizes):
-    """Return in how many blocks so many rows of dy are summed."""
+    """Return the number of blocks in which `rows` rows of dy are summed."""
     across = (sizes.columns + sizes.block_columns - 1) // sizes.block_columns
     return (rows + sizes.block_rows - 1) // sizes.block_rows * across
 

@@ -24,7 +24,7 @@ TILE_BYTES = 512 * 1024  # of a tile's pixels: a part of a second-level cache
 BLOCK_PIXELS = 256  # summed at once, so that rounding errors stay small
 MOST_ROWS = 5  # of taps at once: each has a pointer
 SUMS = {True: 27, False: 12}  # registers for sums, with 32 of them in all or with 16
-BUSY = 8  # so many sums at once hide a multiply-add's latency; fewer take as long
+BUSY = 8  # this many sums at once hide a multiply-add's latency; fewer take as long
 OVERHEAD = 2  # of a pixel, in multiply-adds
 
 
@@ -147,7 +147,7 @@ class Rows:
         return self.source_rows(tile_rows) * self.pitch
 
     def most_within(self, pixels: int, source_planes: int, planes: int) -> int:
-        """Return how many rows of dy to take at once, of so many planes of pixels of x and of dy."""
+        """Return how many rows of dy to take at once, with this many planes of pixels of x and of dy."""
         P, Q = self.problem.output_size
         tile_rows = max(1, P)
         while (

@@ -46,7 +46,7 @@ class Sizes(NamedTuple):
     tile_rows: int  # of dy
     block_rows: int  # of dy, whose products are summed at once
     block_columns: int
-    group: int  # sums of blocks are added in groups of so many
+    group: int  # how many sums of blocks make a group
     most_pixels: int  # of x, in a tile
     plane_items: int  # of a tile's x, for one vector of channels
     pad_items: int

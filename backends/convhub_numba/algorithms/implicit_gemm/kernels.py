@@ -39,7 +39,7 @@ class Sizes(NamedTuple):
     block_images: int
     block_rows: int  # of outputs, a multiple of the step
     block_out: int  # output channels in a task; a multiple of the panel's width
-    block_terms: int  # terms are summed in blocks of so many taps by vectors of channels
+    block_terms: int  # how many taps by vectors of channels are summed in a block
     clips: int  # whether rows of taps that meet only padding are left out
     pixel_items: int
     out_items: int

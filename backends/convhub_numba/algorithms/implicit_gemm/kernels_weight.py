@@ -47,7 +47,7 @@ class Sizes(NamedTuple):
     pixel_items: int
     gradient_items: int
     sum_items: int
-    group: int  # sums of blocks are added in groups of so many
+    group: int  # how many sums of blocks make a group
     total_items: int  # nothing where there is one group
 
 

@@ -135,7 +135,7 @@ def correlate(
             end = start
             while end < rows.shape[0] and rows[end, 0] == phase:
                 end += 1
-            # Each phase has so many rows of kernels, and so many rows of dx in this tile.
+            # The numbers of rows of kernels of each phase, and of rows of dx in this tile.
             count, t = K * (end - start), 0
             for k in range(K):
                 for i in range(start, end):

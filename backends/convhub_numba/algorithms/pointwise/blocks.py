@@ -19,7 +19,7 @@ __all__ = ["plan"]
 BLOCK_VECTORS = 96  # of pixels, summed at once
 LEAST_VECTORS = 32  # of an image: adding up the lanes of fewer costs more than to turn them
 TILE_BYTES = 512 * 1024  # of x: a part of a second-level cache
-MOST_CHANNELS = 512  # of dy: so many sums are kept for each channel of x
+MOST_CHANNELS = 512  # of dy, each of which has a sum for each channel of x
 
 
 def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:

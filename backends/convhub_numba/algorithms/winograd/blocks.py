@@ -270,7 +270,7 @@ def _halvings(value: int) -> list[int]:
 
 
 def _rows_cost(tiles: int, height: int) -> float:
-    """Return for how many tiles of whole register tiles the time is taken that so many take."""
+    """Return the number of tiles, in whole register tiles, that take as long as `tiles` do."""
     return tiles // height * height + tiles % height // 4 * 5 + tiles % height % 4 * 2.5
 
 

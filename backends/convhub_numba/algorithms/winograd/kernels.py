@@ -55,7 +55,7 @@ class Sizes(NamedTuple):
     block_h: int  # groups of tiles in a task
     block_w: int
     block_out: int  # output channels in a task; a multiple of the panel's width
-    block_channels: int  # terms are summed in blocks of so many vectors of channels
+    block_channels: int  # how many vectors of channels are summed in a block
     channel_blocks: int  # vectors of channels
     tiles: int  # in a task, at most
     pixel_items: int

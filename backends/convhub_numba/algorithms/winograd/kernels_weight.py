@@ -55,7 +55,7 @@ class Sizes(NamedTuple):
     source_items: int
     gradient_items: int
     product_items: int
-    group: int  # sums of blocks are added in groups of so many
+    group: int  # how many sums of blocks make a group
     total_items: int  # nothing where there is one group
 
 
