@@ -15,6 +15,9 @@ from .vectors.half import as_stored, is_narrow_dtype, sum_dtype
 
 __all__ = ["forward", "grad_input", "grad_weight"]
 
+#: Up to this many channels the bias of a call without one is kept: making it takes a part of a tiny call.
+MOST_ZEROS = 1024
+
 
 def forward(
     x: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions, vector_bits: int = 0
@@ -48,7 +51,10 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions, vect
 def _correlate(source: Array, weight: Array, bias: Array | None, ready: Prepared) -> Array:
     """Run a forward or grad_input problem; `weight` is (groups, out channels, source channels, R, S)."""
     out = np.empty(ready.result_shape, source.dtype)
-    constants = np.zeros(out.shape[1], ready.sums) if bias is None else np.ascontiguousarray(bias, ready.sums)
+    if bias is not None:
+        constants = np.ascontiguousarray(bias, ready.sums)
+    else:
+        constants = np.zeros(out.shape[1], ready.sums) if ready.zeros is None else ready.zeros
     stored = out
     if ready.narrow:
         dtype = ready.problem.dtype
@@ -77,7 +83,7 @@ def _prepared(problem: Problem, options: RunOptions, vector_bits: int) -> Prepar
 def _prepare(problem: Problem, options: RunOptions, vector_bits: int) -> Prepared:
     made = plan(problem, options, vector_bits)
     algorithm = algorithm_of(problem, made)
-    sums = sum_dtype(problem.dtype)
+    sums, channels = sum_dtype(problem.dtype), problem.result_shape[1]
     return Prepared(
         problem,
         made,
@@ -92,5 +98,6 @@ def _prepare(problem: Problem, options: RunOptions, vector_bits: int) -> Prepare
         problem.result_shape,
         (problem.groups, problem.group_channels[1], *problem.weight_shape[1:]),
         np.empty(0, sums),
+        np.zeros(channels, sums) if channels <= MOST_ZEROS else None,
         algorithm.rewrite(problem) if algorithm.rewrite else None,
     )

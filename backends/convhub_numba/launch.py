@@ -70,6 +70,7 @@ class Prepared(NamedTuple):
     result_shape: tuple[int, ...]
     grouped_weight: tuple[int, ...]  # (groups, K / groups, C / groups, R, S)
     nothing: Array  # of the type of the sums
+    zeros: Array | None  # the bias of a call without one; None where it would take much memory
     rewritten: Problem | None  # with the same result, and faster where the weight is contiguous
 
 
