@@ -56,14 +56,14 @@ def _grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> 
 
 def _algorithm(problem: Problem, options: RunOptions) -> str:
     """Name the algorithm that would run, and its blocks."""
-    described: str = _planner().plan(problem, options).described
+    described: str = _planner().make_plan(problem, options).described
     return described
 
 
 def _accuracy(problem: Problem, options: RunOptions) -> Accuracy:
     """Return the accuracy class of the algorithm that would run."""
     planner = _planner()
-    found: Accuracy = planner.algorithm_of(problem, planner.plan(problem, options)).accuracy
+    found: Accuracy = planner.algorithm_of(problem, planner.make_plan(problem, options)).accuracy
     return found
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from convhub.backend import Array, Problem, RunOptions
 
 from .launch import Prepared, array_types, literals
-from .planner import algorithm_of, plan, prepared
+from .planner import algorithm_of, make_plan, prepared
 from .runtime import threads
 from .vectors.half import as_stored, is_narrow_dtype, sum_dtype
 
@@ -81,19 +81,19 @@ def _prepared(problem: Problem, options: RunOptions, vector_bits: int) -> Prepar
 
 
 def _prepare(problem: Problem, options: RunOptions, vector_bits: int) -> Prepared:
-    made = plan(problem, options, vector_bits)
-    algorithm = algorithm_of(problem, made)
+    plan = make_plan(problem, options, vector_bits)
+    algorithm = algorithm_of(problem, plan)
     sums, channels = sum_dtype(problem.dtype), problem.result_shape[1]
     return Prepared(
         problem,
-        made,
+        plan,
         algorithm.run,
         array_types(problem.dtype),
         sums,
         is_narrow_dtype(problem.dtype),
-        literals(*made.tile.literals),
-        any(stage.source_in_place for stage in made.stages),
-        threads.ranges_for(problem.macs // max(1, len(made.stages)), made.threads),
+        literals(*plan.tile.literals),
+        any(stage.source_in_place for stage in plan.stages),
+        threads.ranges_for(problem.macs // max(1, len(plan.stages)), plan.threads),
         {},
         problem.result_shape,
         (problem.groups, problem.group_channels[1], *problem.weight_shape[1:]),

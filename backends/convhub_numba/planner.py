@@ -29,14 +29,14 @@ from .algorithms import (
     stem,
     winograd,
 )
-from .algorithms.direct.launch import plan as plan_direct
+from .algorithms.direct.launch import make_plan as make_direct_plan
 from .options import Options
 from .runtime.threads import usable_threads
 from .stage import Plan, Tile
 from .vectors.emitter import host_vector_bits
 from .vectors.half import sum_dtype
 
-__all__ = ["ALGORITHMS", "algorithm_of", "plan", "prepared"]
+__all__ = ["ALGORITHMS", "algorithm_of", "make_plan", "prepared"]
 
 #: The first that suits a problem runs it; the last two lines suit any.
 ALGORITHMS: tuple[Algorithm, ...] = (
@@ -70,7 +70,7 @@ prepared: dict[Any, Any] = {}
 
 
 @bounded_cache(clear=prepared.clear)
-def plan(problem: Problem, options: RunOptions, vector_bits: int = 0) -> Plan:
+def make_plan(problem: Problem, options: RunOptions, vector_bits: int = 0) -> Plan:
     """Return the plan for a problem; `vector_bits` 0 means this machine's own vectors."""
     own = options.backend or Options()
     bits = vector_bits or own.vector_bits or host_vector_bits()
@@ -80,15 +80,16 @@ def plan(problem: Problem, options: RunOptions, vector_bits: int = 0) -> Plan:
     for algorithm in ALGORITHMS:
         if problem.primitive in algorithm.primitives:
             threads = 1 if work < SMALL_WORK * algorithm.saving else allowed
-            found = algorithm.plan(problem, machine, threads)
-            if found is not None:
-                return _fitted(found, algorithm, problem, machine) or plan_direct(problem, machine, allowed)
+            plan = algorithm.plan(problem, machine, threads)
+            if plan is not None:
+                fitted = _fitted(plan, algorithm, problem, machine)
+                return fitted or make_direct_plan(problem, machine, allowed)
     raise AssertionError(f"no algorithm took {problem}; the last must take any")
 
 
-def algorithm_of(problem: Problem, found: Plan) -> Algorithm:
+def algorithm_of(problem: Problem, plan: Plan) -> Algorithm:
     """Return the algorithm that made a plan."""
-    return next(a for a in ALGORITHMS if a.name == found.algorithm and problem.primitive in a.primitives)
+    return next(a for a in ALGORITHMS if a.name == plan.algorithm and problem.primitive in a.primitives)
 
 
 def _work(problem: Problem) -> int:
@@ -97,20 +98,20 @@ def _work(problem: Problem) -> int:
     return problem.macs + MACS_PER_ELEMENT * elements
 
 
-def _fitted(found: Plan, algorithm: Algorithm, problem: Problem, machine: Machine) -> Plan | None:
+def _fitted(plan: Plan, algorithm: Algorithm, problem: Problem, machine: Machine) -> Plan | None:
     """Return the plan, or the one for the most threads that keeps the workspace limit; or None."""
     limit = machine.options.workspace_limit
-    for threads in range(found.threads - 1, 0, -1):
-        if found.scratch_bytes <= limit:
-            return found
-        found = _planned(algorithm, problem, machine, threads)
-    if found.scratch_bytes <= limit:
-        return found
+    for threads in range(plan.threads - 1, 0, -1):
+        if plan.scratch_bytes <= limit:
+            return plan
+        plan = _planned(algorithm, problem, machine, threads)
+    if plan.scratch_bytes <= limit:
+        return plan
     smallest = replace(_planned(algorithm, problem, machine, MANY_THREADS), threads=1)
     return smallest if smallest.scratch_bytes <= limit else None
 
 
 def _planned(algorithm: Algorithm, problem: Problem, machine: Machine, threads: int) -> Plan:
-    found = algorithm.plan(problem, machine, threads)
-    assert found is not None, "whether an algorithm suits a problem does not depend on the threads"
-    return found
+    plan = algorithm.plan(problem, machine, threads)
+    assert plan is not None, "whether an algorithm suits a problem does not depend on the threads"
+    return plan

@@ -26,7 +26,7 @@ def cupy_plans():
 
 def numba_plans():
     pytest.importorskip("numba", reason="the engine is made of Numba")
-    return importlib.import_module("convhub_numba.planner").plan, (OPTIONS,)
+    return importlib.import_module("convhub_numba.planner").make_plan, (OPTIONS,)
 
 
 def growth(prepare, problems):
@@ -72,7 +72,9 @@ def test_what_the_numba_engine_has_prepared_is_forgotten_with_the_plans(monkeypa
     engine = importlib.import_module("convhub_numba.engine")
     clear = inspect.getclosurevars(plan.__wrapped__).nonlocals["clear"]
     assert clear.__self__ is engine._known
-    monkeypatch.setattr(engine, "plan", bounded_cache(64 * 1024, clear=clear)(plan.__wrapped__.__wrapped__))
+    monkeypatch.setattr(
+        engine, "make_plan", bounded_cache(64 * 1024, clear=clear)(plan.__wrapped__.__wrapped__)
+    )
     problems = [Problem.parse(f"grad_input_float32_n1c4h1w{1000 + 3 * i}_k4r1s301") for i in range(12)]
     engine._known.clear()
     try:

@@ -159,7 +159,7 @@ def variants(own: type, width: int) -> list[RunOptions]:
 def cases(dtype: str, width: int) -> Iterator[tuple[Case, str]]:
     """Yield each case with the algorithm that runs it; options that change no plan are left out."""
     import convhub_numba
-    from convhub_numba.planner import plan
+    from convhub_numba.planner import make_plan
 
     options = variants(convhub_numba.Options, width)
     for problem in problems(dtype, width):
@@ -167,7 +167,7 @@ def cases(dtype: str, width: int) -> Iterator[tuple[Case, str]]:
         for chosen in options:
             if not chosen.workspace_limit and problem.macs > 10**5:
                 continue
-            made = plan(problem, chosen)
+            made = make_plan(problem, chosen)
             if repr(made) not in seen:
                 seen.add(repr(made))
                 yield Case(problem, chosen), made.algorithm

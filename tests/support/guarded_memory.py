@@ -90,7 +90,9 @@ def guarded(package: types.ModuleType, memory: Memory) -> Iterator[None]:
     """
     modules = _modules(package)
     scratch = importlib.import_module(f"{package.__name__}.runtime.scratch")
-    plan = importlib.import_module(f"{package.__name__}.plan").plan
+    make_plan = importlib.import_module(f"{package.__name__}.planner").make_plan
+    engine = importlib.import_module(f"{package.__name__}.engine")
+    launch = importlib.import_module(f"{package.__name__}.launch")
     buffers = {
         "scratch": lambda items, integers, dtype, rows=1: (
             memory.empty(rows * items, dtype, "scratch"),
@@ -100,10 +102,12 @@ def guarded(package: types.ModuleType, memory: Memory) -> Iterator[None]:
     }
     assert set(buffers) == set(scratch.__all__), "there is scratch of another kind"
     kept = [getattr(scratch, name) for name in buffers]
-    callers = [m for m in modules if m is not scratch and any(v in kept for v in _functions(m))]
+    calling = [*kept, launch.launch, launch.launch_plain]
+    callers = [m for m in modules if m is not scratch and any(v in calling for v in _functions(m))]
+    callers.append(engine)
     replacing = [
         *zip(kept, buffers.values(), strict=True),
-        (plan, lambda *arguments: _guarded_tables(plan(*arguments), memory)),
+        (make_plan, lambda *arguments: _guarded_tables(make_plan(*arguments), memory)),
         (np, _Allocating(memory)),
     ]
     with contextlib.ExitStack() as undo:
@@ -132,16 +136,16 @@ def _far_outside(integers: np.ndarray) -> np.ndarray:
     return integers
 
 
-def _guarded_tables(made: Any, memory: Memory) -> Any:
+def _guarded_tables(plan: Any, memory: Memory) -> Any:
     """Return a dataclass with the arrays in it copied, also those of dataclasses in tuples."""
-    if isinstance(made, tuple) and type(made) is tuple:
-        return tuple(_guarded_tables(part, memory) for part in made)
-    if isinstance(made, np.ndarray):
-        return memory.copy(made, "a table")
-    if dataclasses.is_dataclass(made):
-        parts = {field.name: getattr(made, field.name) for field in dataclasses.fields(made) if field.init}
-        return dataclasses.replace(made, **{n: _guarded_tables(part, memory) for n, part in parts.items()})
-    return made
+    if isinstance(plan, tuple) and type(plan) is tuple:
+        return tuple(_guarded_tables(part, memory) for part in plan)
+    if isinstance(plan, np.ndarray):
+        return memory.copy(plan, "a table")
+    if dataclasses.is_dataclass(plan):
+        parts = {field.name: getattr(plan, field.name) for field in dataclasses.fields(plan) if field.init}
+        return dataclasses.replace(plan, **{n: _guarded_tables(part, memory) for n, part in parts.items()})
+    return plan
 
 
 class _Allocating:

@@ -11,7 +11,7 @@ pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
 from convhub_numba import backend, correlation
 from convhub_numba.correlation import MOST_PHASES
-from convhub_numba.planner import plan
+from convhub_numba.planner import make_plan
 from support.checking import assert_right, operands_of, problem_of, run
 
 GEOMETRIES = {
@@ -35,7 +35,7 @@ def counted(monkeypatch):
         return real(*fields)
 
     monkeypatch.setattr(correlation, "Correlation", counting)
-    plan.cache_clear()
+    make_plan.cache_clear()
     return made
 
 
@@ -45,7 +45,7 @@ def test_a_plan_takes_few_steps_whatever_the_stride(stride, taps, counted):
     problem = problem_of(
         "grad_input", "float32", f"n1c8h2048w2048_k8r{taps}s3_stride{stride}_pad{min(taps, 3) - 1}x1"
     )
-    made = plan(problem, RunOptions(threads=2))
+    made = make_plan(problem, RunOptions(threads=2))
     assert len(made.stages) <= MOST_PHASES
     assert len(counted) <= 3 * min(taps, stride) * 3
 

@@ -12,7 +12,7 @@ from convhub.problem import PRIMITIVES, Problem
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
-from convhub_numba.planner import plan
+from convhub_numba.planner import make_plan
 
 LIMIT = 64 * 2**20  # of a default call
 #: Layers whose weights, columns or transforms would take many times that, were they made whole.
@@ -90,7 +90,7 @@ print(json.dumps([before, status("VmHWM"), sizes[0]]))
 def test_plans_of_heavy_layers_stay_under_the_default_limit(geometry, primitive, dtype, bits):
     problem = Problem.parse(f"{primitive}_{dtype}_{GEOMETRIES[geometry]}")
     for threads in (1, 2, 16, 64):
-        made = plan(problem, RunOptions(threads=threads), bits)
+        made = make_plan(problem, RunOptions(threads=threads), bits)
         assert made.scratch_bytes <= LIMIT, (made.algorithm, made.threads)
         assert made.algorithm != "direct"  # which needs none, and is a hundred times slower
 
@@ -117,6 +117,6 @@ def test_the_peak_of_a_process_grows_by_what_was_planned(geometry, primitive, dt
     assert done.returncode == 0, done.stderr
     before, peak, result = json.loads(done.stdout)
     grown = (peak - before - result) * 1024
-    planned = plan(Problem.parse(problem), RunOptions(threads=2)).scratch_bytes
+    planned = make_plan(Problem.parse(problem), RunOptions(threads=2)).scratch_bytes
     # Stacks of threads and what the allocator rounds up are no scratch; not all of it need be touched.
     assert planned / 2 - 2**21 <= grown <= planned + 2**21 <= LIMIT, f"{grown / 2**20:.1f} MiB"

@@ -11,7 +11,7 @@ pytest.importorskip("numba", reason="the engine under test is made of Numba")
 pytest.importorskip("ml_dtypes", reason="it has NumPy's bfloat16")
 
 from convhub_numba import backend
-from convhub_numba.planner import plan
+from convhub_numba.planner import make_plan
 from support.plain_sums import ROUNDING, assert_right, operands, oracle, run, shapes
 
 PRIMITIVES = ("forward", "grad_input", "grad_weight")
@@ -73,7 +73,7 @@ def test_every_vector_width(geometry, primitive, dtype, bits, rng):
 
 def test_widths_are_not_ignored():
     problem = problem_of("forward", "float16", GEOMETRIES["plain"])
-    assert [plan(problem, RunOptions(), bits).tile.lanes for bits in (128, 256, 512)] == [4, 8, 16]
+    assert [make_plan(problem, RunOptions(), bits).tile.lanes for bits in (128, 256, 512)] == [4, 8, 16]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -97,7 +97,7 @@ def test_kernels_as_large_as_the_image_are_matrices_however_the_weight_lies(grou
 
 def test_taps_that_miss_the_image_are_not_computed():
     problem = problem_of("forward", "float32", GEOMETRIES["taps_that_miss_the_image"])
-    made = plan(problem, RunOptions())
+    made = make_plan(problem, RunOptions())
     products = sum(z.rows * z.columns * stage.taps.shape[0] for stage in made.stages for z in [stage.sizes])
     assert len(made.stages) > 1
     assert products < 0.7 * problem.output_size[0] * problem.output_size[1] * 9

@@ -10,7 +10,7 @@ from convhub.backend import RunOptions
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
 from convhub_numba import backend
-from convhub_numba.planner import plan
+from convhub_numba.planner import make_plan
 from support.checking import operands_of, problem_of, run
 
 PROBLEMS = [
@@ -25,13 +25,13 @@ PROBLEMS = [
 @pytest.mark.parametrize(("primitive", "geometry", "algorithm"), PROBLEMS)
 def test_limits_that_hold_one_threads_plan_change_no_bits(primitive, geometry, algorithm):
     problem = problem_of(primitive, "float32", geometry)
-    least = plan(problem, RunOptions(threads=1))
+    least = make_plan(problem, RunOptions(threads=1))
     assert least.algorithm == algorithm
     operands = operands_of(problem, np.random.default_rng(0))
     expected = run(backend, problem, operands, threads=2)
     limits = [least.scratch_bytes, 3 * least.scratch_bytes // 2]
     for limit in limits:
-        made = plan(problem, RunOptions(threads=2, workspace_limit=limit))
+        made = make_plan(problem, RunOptions(threads=2, workspace_limit=limit))
         assert (made.algorithm, made.own) == (least.algorithm, least.own)
         assert made.scratch_bytes <= limit
         result = run(backend, problem, operands, threads=2, workspace_limit=limit)
@@ -41,7 +41,7 @@ def test_limits_that_hold_one_threads_plan_change_no_bits(primitive, geometry, a
 @pytest.mark.parametrize("primitive", ["forward", "grad_weight"])
 def test_a_smaller_limit_chooses_another_algorithm(primitive):
     problem = problem_of(primitive, "float32", "n4c64h28w28_k64r3s3_pad1")
-    least = plan(problem, RunOptions(threads=1))
-    made = plan(problem, RunOptions(threads=1, workspace_limit=least.scratch_bytes - 1))
+    least = make_plan(problem, RunOptions(threads=1))
+    made = make_plan(problem, RunOptions(threads=1, workspace_limit=least.scratch_bytes - 1))
     assert made.algorithm != least.algorithm
     assert made.scratch_bytes < least.scratch_bytes

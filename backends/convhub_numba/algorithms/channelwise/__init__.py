@@ -40,7 +40,7 @@ depthwise_correlation = Algorithm(
     "depthwise",
     ("forward", "grad_input"),
     DEPTHWISE,
-    depthwise_blocks.plan,
+    depthwise_blocks.make_plan,
     _run_depthwise,
 )
 
@@ -48,7 +48,7 @@ depthwise_weight_gradient = Algorithm(
     "depthwise",
     ("grad_weight",),
     DEPTHWISE,
-    depthwise_weight_blocks.plan,
+    depthwise_weight_blocks.make_plan,
     partial(run_reduction, depthwise_weight.correlate, sizes_of(depthwise_weight.Sizes)),
 )
 
@@ -56,7 +56,7 @@ grouped_correlation = Algorithm(
     "grouped",
     ("forward", "grad_input"),
     GROUPED,
-    grouped_blocks.plan,
+    grouped_blocks.make_plan,
     partial(run_correlations, grouped.correlate, sizes_of(grouped.Sizes)),
 )
 
@@ -64,6 +64,6 @@ grouped_weight_gradient = Algorithm(
     "grouped",
     ("grad_weight",),
     GROUPED,
-    grouped_weight_blocks.plan,
+    grouped_weight_blocks.make_plan,
     partial(run_reduction, grouped_weight.correlate, sizes_of(grouped_weight.Sizes)),
 )

@@ -18,7 +18,7 @@ from ...tiling import ceil_div, shares_well
 from .depthwise import Part, Sizes
 from .suiting import is_depthwise, small_enough
 
-__all__ = ["margins", "most_source_rows", "parts_table", "plan"]
+__all__ = ["make_plan", "margins", "most_source_rows", "parts_table"]
 
 TILE_BYTES = 512 * 1024  # of a tile's pixels and results: a part of a second-level cache
 LEAST_ROWS = 4
@@ -28,7 +28,7 @@ MOST_TERMS = 64  # summed at once
 BUSY = 8  # this many sums at once hide a multiply-add's latency; fewer take as long
 
 
-def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
     """Return the plan of a depthwise forward or grad_input problem, with channels enough to fill a vector."""
     if too_many_phases(problem) or not is_depthwise(problem, machine.tile):
         return None

@@ -17,7 +17,12 @@ from .depthwise_weight import Sizes
 from .suiting import is_depthwise, small_enough
 
 __all__ = [
-    "Rows", "groups_of_taps", "most_sums", "pixel_blocks", "plan", "weight_rows",
+    "Rows",
+    "groups_of_taps",
+    "make_plan",
+    "most_sums",
+    "pixel_blocks",
+    "weight_rows",
 ]  # fmt: skip
 
 TILE_BYTES = 512 * 1024  # of a tile's pixels: a part of a second-level cache
@@ -28,7 +33,7 @@ BUSY = 8  # this many sums at once hide a multiply-add's latency; fewer take as 
 OVERHEAD = 2  # of a pixel, in multiply-adds
 
 
-def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
     """Return the plan of a depthwise grad_weight problem, with channels enough to fill a vector."""
     if not is_depthwise(problem, machine.tile):
         return None

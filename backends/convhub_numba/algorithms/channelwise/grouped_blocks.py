@@ -16,7 +16,7 @@ from .depthwise_blocks import margins, most_source_rows, parts_table
 from .grouped import Sizes
 from .suiting import small_enough
 
-__all__ = ["FEW_CHANNELS", "MOST_CHANNELS", "plan"]
+__all__ = ["FEW_CHANNELS", "MOST_CHANNELS", "make_plan"]
 
 TILE_BYTES = 512 * 1024  # of a tile's pixels and results: a part of a second-level cache
 LEAST_ROWS = 4
@@ -29,7 +29,7 @@ MOST_CHANNELS = 16
 MOST_TERMS = 256  # summed at once
 
 
-def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
     """Return the plan of a forward or grad_input problem with small groups."""
     if problem.groups == 1 or too_many_phases(problem):
         return None

@@ -25,12 +25,12 @@ from .grouped_blocks import FEW_CHANNELS, MOST_CHANNELS
 from .grouped_weight import Sizes
 from .suiting import small_enough
 
-__all__ = ["plan"]
+__all__ = ["make_plan"]
 
 TILE_BYTES = 512 * 1024  # of a tile's pixels: a part of a second-level cache
 
 
-def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
     """Return the plan of a grad_weight problem with small groups of output channels."""
     if problem.groups == 1 or not FEW_CHANNELS <= problem.group_channels[1] <= MOST_CHANNELS:
         return None

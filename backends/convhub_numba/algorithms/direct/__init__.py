@@ -14,7 +14,7 @@ correlation = Algorithm(
     "direct",
     ("forward", "grad_input"),
     SUMMARY,
-    launch.plan,
+    launch.make_plan,
     launch.run,
 )
 
@@ -22,6 +22,6 @@ weight_gradient = Algorithm(
     "direct",
     ("grad_weight",),
     SUMMARY,
-    launch.plan,
+    launch.make_plan,
     launch.run_weight,
 )

@@ -12,10 +12,10 @@ from ...launch import INTEGERS, TABLE, Prepared, launch_plain
 from ...stage import Plan
 from . import kernels
 
-__all__ = ["plan", "run", "run_weight"]
+__all__ = ["make_plan", "run", "run_weight"]
 
 
-def plan(problem: Problem, machine: Machine, threads: int) -> Plan:
+def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan:
     """Return the plan of any problem, which has no stages."""
     return Plan("direct", machine.tile, threads, leaves_pixels=problem.primitive == "grad_input")
 

@@ -14,6 +14,6 @@ weight_gradient = Algorithm(
     "dot",
     ("grad_weight",),
     "groups of few channels; dot products of planes",
-    blocks.plan,
+    blocks.make_plan,
     partial(run_reduction, kernels.correlate, sizes_of(Sizes)),
 )

@@ -13,12 +13,12 @@ from ...reduction_blocks import dot_rows, reducing_stage
 from ...stage import Plan, Stage, Tile
 from ...tiling import ceil_div, round_up
 
-__all__ = ["plan"]
+__all__ = ["make_plan"]
 
 MOST_CHANNELS = 8  # of dy, in a group
 
 
-def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
     """Return the plan of a grad_weight problem, if its groups have few channels."""
     C, M = problem.group_channels
     taps = problem.kernel_size[0] * problem.kernel_size[1]

@@ -17,7 +17,7 @@ correlation = Algorithm(
     "gemm",
     ("forward", "grad_input"),
     SUMMARY,
-    blocks.plan,
+    blocks.make_plan,
     partial(run_correlations, kernels.correlate, sizes_of(CorrelationSizes)),
     rewrite=blocks.as_pixels,
 )
@@ -26,6 +26,6 @@ weight_gradient = Algorithm(
     "gemm",
     ("grad_weight",),
     SUMMARY,
-    blocks_weight.plan,
+    blocks_weight.make_plan,
     partial(run_reduction, kernels_weight.correlate, sizes_of(ReductionSizes)),
 )

@@ -14,10 +14,10 @@ from ...stage import Plan, Stage, Tile
 from ...tiling import PANEL_BYTES, TILE_BYTES, ceil_div, even, round_up, shares_well
 from ...vectors.half import is_narrow_dtype
 
-__all__ = ["as_pixels", "plan"]
+__all__ = ["as_pixels", "make_plan"]
 
 
-def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
     """Return the plan of any forward or grad_input problem, unless a stride makes too many phases."""
     tile = machine.tile
     if too_many_phases(problem):

@@ -12,10 +12,10 @@ from ...reduction_blocks import reducing_stage, summed_pixels
 from ...stage import Plan, Stage, Tile
 from ...tiling import PANEL_BYTES, ceil_div, even, shares_well
 
-__all__ = ["plan"]
+__all__ = ["make_plan"]
 
 
-def plan(problem: Problem, machine: Machine, threads: int) -> Plan:
+def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan:
     """Return the plan of any grad_weight problem."""
     tile = machine.tile
     return Plan("gemm", tile, threads, (gemm_weight_stage(problem, tile, threads),))

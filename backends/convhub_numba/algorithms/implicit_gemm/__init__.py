@@ -11,7 +11,7 @@ correlation = Algorithm(
     "implicit_gemm",
     ("forward", "grad_input"),
     SUMMARY,
-    blocks.plan,
+    blocks.make_plan,
     launch.run,
 )
 
@@ -19,6 +19,6 @@ weight_gradient = Algorithm(
     "implicit_gemm",
     ("grad_weight",),
     SUMMARY,
-    blocks_weight.plan,
+    blocks_weight.make_plan,
     launch.run_weight,
 )

@@ -17,7 +17,7 @@ from ...stage import Plan, Stage, Tile
 from ...tiling import ceil_div, even, round_up, shares_well
 from . import kernels as implicit_gemm
 
-__all__ = ["plan"]
+__all__ = ["make_plan"]
 
 FEW_PIXELS = 64  # of an image
 PIXELS_AT_ONCE = 384  # of the output, in a task
@@ -25,7 +25,7 @@ PIXEL_BYTES = 512 * 1024  # of the source, in a task
 TERMS_AT_ONCE = 192
 
 
-def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
     """Return the plan of a forward or grad_input problem, if it suits and fits."""
     if too_many_phases(problem):
         return None
@@ -34,10 +34,10 @@ def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
         return None
     tile = channel_tile(parts[0].out_channels, machine.tile)
 
-    def made(count: int) -> Plan:
+    def plan_for(count: int) -> Plan:
         return Plan("implicit_gemm", tile, count, (implicit_stage(problem, parts, tile, count),))
 
-    return made(threads) if fits_one_thread(made(1), machine) else None
+    return plan_for(threads) if fits_one_thread(plan_for(1), machine) else None
 
 
 def suits(problem: Problem, parts: tuple[Correlation, ...], tile: Tile) -> bool:

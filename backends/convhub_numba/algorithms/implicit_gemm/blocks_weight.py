@@ -13,14 +13,14 @@ from ...stage import NO_TABLE, Plan, Stage, Tile
 from ...tiling import ceil_div, even, round_up
 from . import kernels_weight as implicit_weight
 
-__all__ = ["plan"]
+__all__ = ["make_plan"]
 
 PIXELS_AT_ONCE = 320  # summed one after another
 PIXEL_BYTES = 1024 * 1024  # of the source, in a block
 SUM_BYTES = 12 * 1024 * 1024  # of a task
 
 
-def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
     """Return the plan of a grad_weight problem, if vectors of channels suit it, and it fits."""
     C, M = problem.group_channels
     if min(M, C) < machine.tile.lanes or not all(problem.result_shape) or not problem.batch:
@@ -29,10 +29,10 @@ def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
     if problem.kernel_size == (1, 1) and not fills(M, tile):
         return None
 
-    def made(count: int) -> Plan:
+    def plan_for(count: int) -> Plan:
         return Plan("implicit_gemm", tile, count, (implicit_weight_stage(problem, tile, count),))
 
-    return made(threads) if fits_one_thread(made(1), machine) else None
+    return plan_for(threads) if fits_one_thread(plan_for(1), machine) else None
 
 
 def implicit_weight_stage(problem: Problem, tile: Tile, threads: int) -> Stage:

@@ -14,6 +14,6 @@ correlation = Algorithm(
     "indirect",
     ("forward", "grad_input"),
     "groups of one to four output channels; vectors of pixels",
-    blocks.plan,
+    blocks.make_plan,
     partial(run_correlations, kernels.correlate, sizes_of(Sizes)),
 )

@@ -13,12 +13,12 @@ from ...planes import LONG_TILE_PIXELS, correlation_sizes, leaves_pixels, pixel_
 from ...stage import Plan, Stage, Tile
 from ...tiling import PANEL_BYTES, ceil_div, shares_well
 
-__all__ = ["plan"]
+__all__ = ["make_plan"]
 
 VECTORS = {1: 8, 2: 6, 3: 4, 4: 3}  # by a group's output channels: tiles that fit 16 registers
 
 
-def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
     """Return the plan of a forward or grad_input problem, if its groups have few output channels."""
     if too_many_phases(problem):
         return None

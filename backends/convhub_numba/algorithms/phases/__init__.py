@@ -13,6 +13,6 @@ correlation = Algorithm(
     "phases",
     ("grad_input",),
     "a stride of 2 or 4 along rows, and one to four input channels; all phases of a row at once",
-    blocks.plan,
+    blocks.make_plan,
     partial(run_correlations, kernels.correlate, sizes_of(kernels.Sizes)),
 )

@@ -16,7 +16,7 @@ from ...tiling import ceil_div, even, shares_well
 from ...vectors.phase_microkernel import shared_columns
 from .kernels import Sizes
 
-__all__ = ["plan"]
+__all__ = ["make_plan"]
 
 STEPS = (2, 4)  # of columns, whose vectors can be interleaved
 MOST_CHANNELS = 4
@@ -28,7 +28,7 @@ MOST_TERMS = 64  # summed at once, so that rounding errors stay small
 SUMS = 24  # vectors in registers, of 32; half of it where a machine has 16
 
 
-def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
     """Return the plan of a grad_input problem, if it has a stride and few input channels."""
     tile = machine.tile
     C, step = problem.in_channels, problem.stride[1]

@@ -14,6 +14,6 @@ weight_gradient = Algorithm(
     "pointwise",
     ("grad_weight",),
     "1x1 layers on images that are not small; dot products of planes as they lie",
-    blocks.plan,
+    blocks.make_plan,
     partial(run_reduction, kernels_weight.correlate, sizes_of(Sizes)),
 )

@@ -14,7 +14,7 @@ from ...reduction_blocks import reducing_stage, summed_pixels
 from ...stage import Plan, Stage, Tile
 from ...tiling import TASKS_PER_THREAD, ceil_div, even, round_up
 
-__all__ = ["plan"]
+__all__ = ["make_plan"]
 
 BLOCK_VECTORS = 96  # of pixels, summed at once
 LEAST_VECTORS = 32  # of an image: adding up the lanes of fewer costs more than to turn them
@@ -22,7 +22,7 @@ TILE_BYTES = 512 * 1024  # of x: a part of a second-level cache
 MOST_CHANNELS = 512  # of dy, each of which has a sum for each channel of x
 
 
-def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
     """Return the plan of a grad_weight problem, if its kernels have one tap and its images are not small."""
     tile = machine.tile
     if problem.kernel_size != (1, 1) or problem.groups > 1 or problem.out_channels > MOST_CHANNELS:

@@ -17,7 +17,7 @@ correlation = Algorithm(
     "stem",
     ("forward",),
     SUMMARY,
-    blocks.plan,
+    blocks.make_plan,
     partial(run_correlations, kernels.correlate, sizes_of(CorrelationSizes)),
 )
 
@@ -25,6 +25,6 @@ weight_gradient = Algorithm(
     "stem",
     ("grad_weight",),
     SUMMARY,
-    blocks.plan_weight,
+    blocks.make_weight_plan,
     partial(run_reduction, kernels_weight.correlate, sizes_of(ReductionSizes)),
 )

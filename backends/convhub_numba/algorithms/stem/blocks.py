@@ -13,7 +13,7 @@ from ...reduction_blocks import dot_rows, reducing_stage
 from ...stage import Plan, Stage, Tile
 from ...tiling import ceil_div, even, round_up, shares_well
 
-__all__ = ["plan", "plan_weight"]
+__all__ = ["make_plan", "make_weight_plan"]
 
 MOST_CHANNELS = 4
 FEW_TERMS = 100  # for each output: gathering more of them into panels takes little beside the products
@@ -21,7 +21,7 @@ MOST_TERMS = 64  # summed at once, so that rounding errors stay small
 BLOCK_PIXELS = 1024  # summed at once in the gradient of the weight, each lane its own
 
 
-def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
     """Return the plan of a forward problem, if it has few terms to sum, and rows that fill their vectors."""
     tile = machine.tile
     if not _few_channels(problem) or problem.terms > FEW_TERMS or _filled(problem, tile) < 7 / 8:
@@ -29,7 +29,7 @@ def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
     return Plan("stem", tile, threads, (stem_stage(problem, correlations(problem)[0], tile, threads),))
 
 
-def plan_weight(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+def make_weight_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
     """Return the plan of a grad_weight problem, if its rows fill their vectors."""
     tile = machine.tile
     terms = problem.in_channels * problem.kernel_size[0] * problem.kernel_size[1]

@@ -20,7 +20,7 @@ from . import kernels as winograd
 from .error import keeps_bound
 from .matrices import Scheme
 
-__all__ = ["AxisTiles", "axis_tiles", "best_tiling", "may_run", "plan", "planned", "tilings"]
+__all__ = ["AxisTiles", "axis_tiles", "best_tiling", "make_best_plan", "make_plan", "may_run", "tilings"]
 
 #: Sides of tiles to choose from, and the most taps that one phase may have. Which of them keep the bound
 #: depends on the other axis and on how many terms are summed: see `error`.
@@ -42,12 +42,12 @@ LEAST_SAVING = 1.05  # of time
 LEAST_CHANNELS = 16
 
 
-def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
     """Return the plan of a forward or grad_input problem, if it is likely the fastest, or is asked for."""
     if not may_run(problem, machine):
         return None
     tile = channel_tile(_channels(problem)[0], machine.tile)
-    return planned(problem, machine, threads, tile, best_tiling(problem, tile), winograd_stage)
+    return make_best_plan(problem, machine, threads, tile, best_tiling(problem, tile), winograd_stage)
 
 
 def may_run(problem: Problem, machine: Machine) -> bool:
@@ -59,7 +59,7 @@ def may_run(problem: Problem, machine: Machine) -> bool:
     return min(problem.group_channels) >= LEAST_CHANNELS or machine.own.winograd == "always"
 
 
-def planned(
+def make_best_plan(
     problem: Problem,
     machine: Machine,
     threads: int,
@@ -74,12 +74,12 @@ def planned(
     outputs, taps = ("x".join(str(scheme[i]) for scheme in schemes) for i in (0, 1))
     note = f"{outputs} outputs of {taps} taps"
 
-    def made(count: int) -> Plan:
+    def plan_for(count: int) -> Plan:
         stage = make_stage(problem, best[1], tile, count)
         return Plan("winograd", tile, count, (stage,), own=schemes, note=note)
 
     # Whether it fits must not depend on the threads, or the bits would.
-    return made(threads) if fits_one_thread(made(1), machine) else None
+    return plan_for(threads) if fits_one_thread(plan_for(1), machine) else None
 
 
 class AxisTiles(NamedTuple):

@@ -12,9 +12,9 @@ from ...channel_tile import weight_channel_tile
 from ...stage import NO_TABLE, Plan, Stage, Tile
 from ...tiling import ceil_div, even, round_up
 from . import kernels_weight as winograd_weight
-from .blocks import BLOCK_BYTES, LARGE_WEIGHT_BYTES, SOURCE_COST, AxisTiles, may_run, planned, tilings
+from .blocks import BLOCK_BYTES, LARGE_WEIGHT_BYTES, SOURCE_COST, AxisTiles, make_best_plan, may_run, tilings
 
-__all__ = ["best_weight_tiling", "plan"]
+__all__ = ["best_weight_tiling", "make_plan"]
 
 TILES_AT_ONCE = 64
 PRODUCT_BYTES = 12 * 1024 * 1024  # of a task's sums
@@ -23,13 +23,13 @@ ADD_COST, KERNEL_COST, LARGE_KERNEL_COST = 6.0, 10.0, 24.0
 PLAIN_COST = 1.1  # of plain sums, packing included
 
 
-def plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
+def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
     """Return the plan of a grad_weight problem, if it is likely the fastest, or is asked for."""
     if not may_run(problem, machine):
         return None
     tile = weight_channel_tile(problem.group_channels[1], machine.tile)
     best = best_weight_tiling(problem, tile)
-    return planned(problem, machine, threads, tile, best, winograd_weight_stage)
+    return make_best_plan(problem, machine, threads, tile, best, winograd_weight_stage)
 
 
 def best_weight_tiling(problem: Problem, tile: Tile) -> tuple[float, tuple[AxisTiles, AxisTiles]] | None:

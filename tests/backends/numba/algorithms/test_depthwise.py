@@ -9,7 +9,7 @@ from convhub.reference.oracle import Operands
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
 from convhub_numba import Options, backend
-from convhub_numba.planner import plan
+from convhub_numba.planner import make_plan
 from support.checking import TYPES_AND_WIDTHS, assert_right, expected_nonfinite, operands_of, problem_of, run
 
 GEOMETRIES = {
@@ -35,7 +35,7 @@ def test_results_at_every_vector_width(geometry, primitive, dtype, bits):
     problem = problem_of(primitive, dtype, GEOMETRIES[geometry])
     own = Options(vector_bits=bits)
     if bits == 512:  # for shorter vectors some of these rows are long enough to be taken as they lie
-        assert plan(problem, RunOptions(backend=own)).algorithm == "depthwise"
+        assert make_plan(problem, RunOptions(backend=own)).algorithm == "depthwise"
     operands = operands_of(problem, np.random.default_rng(bits))
     assert_right(run(backend, problem, operands, backend=own), problem, operands)
 

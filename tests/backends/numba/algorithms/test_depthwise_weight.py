@@ -15,7 +15,7 @@ from convhub_numba.algorithms.channelwise.depthwise_weight_blocks import (
     most_sums,
     sums_at_once,
 )
-from convhub_numba.planner import plan
+from convhub_numba.planner import make_plan
 from convhub_numba.stage import Tile
 from support.checking import TYPES_AND_WIDTHS, assert_right, expected_nonfinite, problem_of, run
 
@@ -49,7 +49,7 @@ def gradient_operands(problem, generator):
 def test_results_at_every_vector_width(geometry, dtype, bits):
     problem = problem_of("grad_weight", dtype, GEOMETRIES[geometry])
     own = Options(vector_bits=bits)
-    assert plan(problem, RunOptions(backend=own)).algorithm == "depthwise"
+    assert make_plan(problem, RunOptions(backend=own)).algorithm == "depthwise"
     operands = gradient_operands(problem, np.random.default_rng(bits))
     assert_right(run(backend, problem, operands, backend=own), problem, operands)
 

@@ -9,7 +9,7 @@ from convhub.reference.oracle import Operands
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
 from convhub_numba import Options, backend
-from convhub_numba.planner import plan
+from convhub_numba.planner import make_plan
 from support.checking import PRIMITIVES, assert_right, expected_nonfinite, operands_of, problem_of, run
 
 GEOMETRIES = {
@@ -70,7 +70,7 @@ def test_they_are_what_is_tested(primitive):
     for name, geometry in GEOMETRIES.items():
         if (name, primitive) != ("one_source_channel", "grad_input"):
             options = RunOptions(backend=Options(winograd="never"))
-            assert plan(problem_of(primitive, "float32", geometry), options).algorithm == "grouped"
+            assert make_plan(problem_of(primitive, "float32", geometry), options).algorithm == "grouped"
 
 
 @pytest.mark.parametrize("groups", [2, 16])
@@ -78,7 +78,7 @@ def test_they_are_what_is_tested(primitive):
 def test_rows_too_long_for_scratch_memory_run_otherwise(primitive, groups):
     problem = problem_of(primitive, "float32", f"n1c16h1w2000000_k16r1s31_pad0x15_groups{groups}")
     for threads in (1, 8):
-        assert plan(problem, RunOptions(threads=threads)).algorithm in ("indirect", "gemm", "dot")
+        assert make_plan(problem, RunOptions(threads=threads)).algorithm in ("indirect", "gemm", "dot")
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)

@@ -10,7 +10,7 @@ pytest.importorskip("numba", reason="the engine under test is made of Numba")
 pytest.importorskip("ml_dtypes", reason="NumPy has no bfloat16 of its own")
 
 from convhub_numba import Options, backend
-from convhub_numba.planner import plan
+from convhub_numba.planner import make_plan
 from support.checking import TYPES_AND_WIDTHS, assert_right, expected_nonfinite, operands_of, problem_of, run
 
 GEOMETRIES = {
@@ -36,7 +36,7 @@ NEVER = Options(winograd="never")
 def check(geometry, primitive, dtype, bits):
     problem = problem_of(primitive, dtype, GEOMETRIES[geometry])
     own = Options(vector_bits=bits, winograd="never")
-    assert plan(problem, RunOptions(backend=own)).algorithm == "implicit_gemm"
+    assert make_plan(problem, RunOptions(backend=own)).algorithm == "implicit_gemm"
     operands = operands_of(problem, np.random.default_rng(bits))
     assert_right(run(backend, problem, operands, backend=own), problem, operands)
 

@@ -11,7 +11,7 @@ from convhub.reference.oracle import Operands
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 pytest.importorskip("ml_dtypes", reason="it has NumPy's bfloat16")
 
-from convhub_numba.planner import plan
+from convhub_numba.planner import make_plan
 from convhub_numba.vectors.phase_microkernel import shared_columns
 from support.checking import expected_nonfinite
 from support.plain_sums import assert_right, operands, oracle, run
@@ -50,7 +50,7 @@ def rng():
 )
 def test_results(geometry, dtype, rng):
     problem = problem_of(dtype, geometry)
-    assert plan(problem, RunOptions()).algorithm == "phases"
+    assert make_plan(problem, RunOptions()).algorithm == "phases"
     given = operands(problem, rng.standard_normal)
     assert_right(problem, run(problem, *given), *given)
 
@@ -72,8 +72,8 @@ def test_bits_depend_on_neither_threads_nor_workspace(geometry, dtype, rng):
     given = operands(problem, rng.standard_normal)
     alone = run(problem, *given)
     for options in (RunOptions(threads=3), RunOptions(threads=16), RunOptions(workspace_limit=2**19)):
-        assert plan(problem, options).algorithm == "phases"
-        assert plan(problem, options).scratch_bytes <= options.workspace_limit
+        assert make_plan(problem, options).algorithm == "phases"
+        assert make_plan(problem, options).scratch_bytes <= options.workspace_limit
         assert np.array_equal(alone, run(problem, *given, options=options))
 
 

@@ -11,7 +11,7 @@ from convhub.reference.oracle import Operands
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 pytest.importorskip("ml_dtypes", reason="it has NumPy's bfloat16")
 
-from convhub_numba.planner import plan
+from convhub_numba.planner import make_plan
 from support.checking import TYPES_AND_WIDTHS, expected_nonfinite
 from support.plain_sums import assert_right, operands, oracle, run
 
@@ -48,7 +48,7 @@ def test_results(geometry, dtype, rng):
 def test_small_integers_are_exact_in_every_vector_width(bits, geometry, dtype, rng):
     problem = problem_of(dtype, geometry)
     expected = "stem" if problem.in_channels <= 4 else "pointwise"
-    assert plan(problem, RunOptions(), bits).algorithm == expected
+    assert make_plan(problem, RunOptions(), bits).algorithm == expected
     given = operands(problem, lambda shape: rng.integers(-2, 3, shape))
     result = run(problem, *given, vector_bits=bits)
     assert np.array_equal(result, oracle(problem, *given).astype(numpy_dtype(dtype)))
@@ -65,8 +65,8 @@ def test_bits_depend_on_neither_threads_nor_workspace(geometry, dtype, rng):
         RunOptions(threads=16),
         RunOptions(threads=2, workspace_limit=2**19),
     ):
-        assert plan(problem, options).scratch_bytes <= options.workspace_limit
-        assert plan(problem, options).algorithm == "pointwise"
+        assert make_plan(problem, options).scratch_bytes <= options.workspace_limit
+        assert make_plan(problem, options).algorithm == "pointwise"
         assert np.array_equal(alone, run(problem, *given, options=options))
 
 

@@ -11,7 +11,7 @@ from convhub.reference.oracle import Operands
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 pytest.importorskip("ml_dtypes", reason="it has NumPy's bfloat16")
 
-from convhub_numba.planner import plan
+from convhub_numba.planner import make_plan
 from support.checking import TYPES_AND_WIDTHS, expected_nonfinite
 from support.plain_sums import assert_right, operands, oracle, run
 
@@ -44,7 +44,7 @@ def rng():
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_results(geometry, primitive, dtype, rng):
     problem = problem_of(primitive, dtype, geometry)
-    assert plan(problem, RunOptions(), 512).algorithm == "stem"
+    assert make_plan(problem, RunOptions(), 512).algorithm == "stem"
     given = operands(problem, rng.standard_normal)
     assert_right(problem, run(problem, *given), *given)
 
@@ -54,7 +54,7 @@ def test_results(geometry, primitive, dtype, rng):
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_small_integers_are_exact_in_every_vector_width(bits, geometry, primitive, dtype, rng):
     problem = problem_of(primitive, dtype, geometry)
-    assert plan(problem, RunOptions(), bits).algorithm == "stem"
+    assert make_plan(problem, RunOptions(), bits).algorithm == "stem"
     given = operands(problem, lambda shape: rng.integers(-2, 3, shape))
     result = run(problem, *given, vector_bits=bits)
     assert np.array_equal(result, oracle(problem, *given).astype(numpy_dtype(dtype)))
@@ -69,7 +69,7 @@ def test_bits_do_not_depend_on_threads(geometry, primitive, dtype, rng):
     alone = run(problem, *given)
     for threads in (2, 3, 16):
         options = RunOptions(threads=threads)
-        assert plan(problem, options).algorithm == "stem"
+        assert make_plan(problem, options).algorithm == "stem"
         assert np.array_equal(alone, run(problem, *given, options=options))
 
 
@@ -78,7 +78,7 @@ def test_bits_do_not_depend_on_the_workspace(primitive, rng):
     problem = problem_of(primitive, "float32", "several_tiles")
     given = operands(problem, rng.standard_normal)
     options = RunOptions(threads=16, workspace_limit=2**18)
-    made = plan(problem.replace(batch=64), options)
+    made = make_plan(problem.replace(batch=64), options)
     assert (made.algorithm, made.scratch_bytes <= 2**18) == ("stem", True)
     assert np.array_equal(run(problem, *given), run(problem, *given, options=options))
 
@@ -117,6 +117,6 @@ def test_operands_may_lie_in_any_way(primitive, dtype, rng):
 def test_constant_sums_stay_in_the_bound(text):
     # All rounding errors of a constant's sum have the same sign: one long chain would exceed the bound.
     problem = Problem.parse(text)
-    assert plan(problem, RunOptions()).algorithm == "stem"
+    assert make_plan(problem, RunOptions()).algorithm == "stem"
     given = operands(problem, lambda shape: np.full(shape, 0.1))
     assert_right(problem, run(problem, *given), *given)

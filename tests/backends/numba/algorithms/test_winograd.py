@@ -11,7 +11,7 @@ pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
 from convhub_numba import Options, backend
 from convhub_numba.algorithms.winograd.matrices import Scheme, matrices
-from convhub_numba.planner import plan
+from convhub_numba.planner import make_plan
 from support.checking import assert_right, expected_nonfinite, operands_of, problem_of, run
 
 GEOMETRIES = {
@@ -97,7 +97,7 @@ def test_results_at_every_vector_width(geometry, primitive, dtype, bits):
 def check_result(geometry, primitive, dtype, bits):
     problem = problem_of(primitive, dtype, GEOMETRIES[geometry])
     own = Options(vector_bits=bits, winograd="always")
-    assert plan(problem, RunOptions(backend=own)).algorithm == "winograd"
+    assert make_plan(problem, RunOptions(backend=own)).algorithm == "winograd"
     operands = operands_of(problem, np.random.default_rng(bits))
     result = run(backend, problem, operands, backend=own)
     assert_right(result, problem, operands, "normwise")
@@ -158,10 +158,10 @@ def test_transforms_that_overflow_are_computed_plainly():
 
 def test_strict_accuracy_and_the_option_keep_it_out():
     problem = problem_of("forward", "float32", "n4c64h28w28_k64r3s3_pad1")
-    assert plan(problem, RunOptions()).algorithm == "winograd"
+    assert make_plan(problem, RunOptions()).algorithm == "winograd"
     assert backend.accuracy_of(problem, RunOptions()) == "normwise"
     for options in (RunOptions(accuracy="strict"), RunOptions(backend=Options(winograd="never"))):
-        assert plan(problem, options).algorithm != "winograd"
+        assert make_plan(problem, options).algorithm != "winograd"
         assert backend.accuracy_of(problem, options) == "componentwise"
 
 
@@ -170,13 +170,13 @@ def test_strict_accuracy_and_the_option_keep_it_out():
 def test_narrow_types_never_take_it(primitive, dtype):
     problem = problem_of(primitive, dtype, "n4c64h28w28_k64r3s3_pad1")
     options = RunOptions(backend=ALWAYS)
-    assert plan(problem, options).algorithm != "winograd"
+    assert make_plan(problem, options).algorithm != "winograd"
     assert backend.accuracy_of(problem, options) == "componentwise"
 
 
 def test_a_workspace_limit_that_does_not_hold_the_transforms_is_obeyed():
     problem = problem_of("forward", "float32", "n4c64h28w28_k64r3s3_pad1")
-    made = plan(problem, RunOptions(workspace_limit=1 << 20))
+    made = make_plan(problem, RunOptions(workspace_limit=1 << 20))
     assert made.algorithm != "winograd"
     assert made.scratch_bytes <= 1 << 20
 

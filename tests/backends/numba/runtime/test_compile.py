@@ -115,11 +115,11 @@ from convhub.backend import RunOptions
 from convhub.problem import Problem
 from convhub_numba import Options, backend, jit
 from convhub_numba.algorithms.winograd import kernels
-from convhub_numba.planner import plan
+from convhub_numba.planner import make_plan
 
 problem = Problem.parse("forward_n1c32h9w11_k33r3s3_pad1")
 options = RunOptions(backend=Options(vector_bits=256))
-assert plan(problem, options).algorithm == "winograd"
+assert make_plan(problem, options).algorithm == "winograd"
 rng = np.random.default_rng(0)
 x, w = (rng.standard_normal(shape).astype("f4") for shape in problem.operand_shapes)
 y = backend.forward(x, w, None, problem, options)

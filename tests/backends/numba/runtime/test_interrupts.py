@@ -20,7 +20,7 @@ pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
 from convhub_numba import backend, engine, jit, planner
 from convhub_numba.launch import INTEGERS
-from convhub_numba.planner import plan
+from convhub_numba.planner import make_plan
 from convhub_numba.runtime import atomics, helpers, interrupts, threads
 
 PROBLEM = Problem.parse("forward_n2c24h30w31_k40r3s3_pad1")
@@ -55,10 +55,10 @@ def wait(first, last, watch, stop, done):
 def as_on_many_cores(monkeypatch):
     monkeypatch.setattr(planner, "SMALL_WORK", 0)
     monkeypatch.setattr(threads, "cores", lambda: 8)
-    plan.cache_clear()
+    make_plan.cache_clear()
     engine._known.clear()
     yield
-    plan.cache_clear()
+    make_plan.cache_clear()
     engine._known.clear()
 
 
@@ -113,7 +113,7 @@ def test_a_handler_that_raises_nothing_lets_it_go_on(handle):
 def test_a_call_in_a_call_has_scratch_memory_of_its_own(handle):
     problem, options = Problem.parse("forward_n8c64h112w112_k64r3s3_pad1"), RunOptions(threads=1)
     given, others = operands(problem), operands(problem, 3)
-    assert plan(problem, options).algorithm == "winograd"
+    assert make_plan(problem, options).algorithm == "winograd"
     expected, heard = run(problem, given, options), []
 
     def handler(number, frame):
@@ -169,7 +169,7 @@ LONG_TASKS = {
 def test_kernels_look_inside_their_tasks(monkeypatch, algorithm):
     text, limits = LONG_TASKS[algorithm]
     problem, options = Problem.parse(text), RunOptions(**limits)
-    assert plan(problem, options).algorithm == algorithm.rpartition("-")[2]
+    assert make_plan(problem, options).algorithm == algorithm.rpartition("-")[2]
     looks = looks_beyond_ranges(monkeypatch)
     run(problem, operands(problem), options)
     assert max(looks) > 1
@@ -178,7 +178,7 @@ def test_kernels_look_inside_their_tasks(monkeypatch, algorithm):
 @pytest.mark.parametrize("primitive", ["forward", "grad_weight"])
 def test_so_do_those_that_compute_again_what_is_not_finite(monkeypatch, primitive):
     problem = Problem.parse(f"{primitive}_n3c24h20w21_k40r3s3_pad1")
-    assert plan(problem, RunOptions()).algorithm == "winograd"
+    assert make_plan(problem, RunOptions()).algorithm == "winograd"
     looks = looks_beyond_ranges(monkeypatch)
     run(problem, operands(problem, np.inf), RunOptions())
     assert looks[-1] > 1

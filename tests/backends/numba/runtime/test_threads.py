@@ -17,7 +17,7 @@ pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
 from convhub_numba import backend, engine, jit, planner
 from convhub_numba.launch import INTEGERS
-from convhub_numba.planner import plan
+from convhub_numba.planner import make_plan
 from convhub_numba.runtime import atomics, threads
 
 # Each large enough to be shared out, one for every algorithm and primitive.
@@ -61,7 +61,7 @@ def small_problems_take_threads_too(monkeypatch):
 
 
 def forget_plans():
-    plan.cache_clear()
+    make_plan.cache_clear()
     engine._known.clear()
 
 
@@ -74,7 +74,7 @@ def test_bits_do_not_depend_on_threads(text, biased):
     bias = bias if biased else None
     one = run(problem, given, RunOptions(threads=1), bias)
     for count in (2, 3, 8):
-        assert plan(problem, RunOptions(threads=count)).threads == count
+        assert make_plan(problem, RunOptions(threads=count)).threads == count
         for _ in range(3):
             assert np.array_equal(run(problem, given, RunOptions(threads=count), bias), one)
 
@@ -84,9 +84,9 @@ def test_bits_do_not_depend_on_the_workspace(text):
     problem = Problem.parse(text)
     given = operands(problem)
     one = run(problem, given, RunOptions(threads=1))
-    wide = plan(problem, RunOptions(threads=3))
+    wide = make_plan(problem, RunOptions(threads=3))
     options = RunOptions(threads=3, workspace_limit=wide.scratch_bytes - 1)
-    assert plan(problem, options).scratch_bytes < wide.scratch_bytes
+    assert make_plan(problem, options).scratch_bytes < wide.scratch_bytes
     assert np.array_equal(run(problem, given, options), one)
 
 
@@ -220,17 +220,17 @@ def test_numba_num_threads_is_a_limit(monkeypatch):
 def test_threads_above_the_cores_change_no_plan(monkeypatch):
     monkeypatch.setattr(threads, "cores", lambda: 2)
     problem = Problem.parse(TEXTS[0])
-    plan.cache_clear()
-    two, many = (plan(problem, RunOptions(threads=count)) for count in (2, 64))
+    make_plan.cache_clear()
+    two, many = (make_plan(problem, RunOptions(threads=count)) for count in (2, 64))
     assert many == two
     assert two.threads == 2
-    plan.cache_clear()
+    make_plan.cache_clear()
 
 
 def test_small_problems_stay_on_the_calling_thread(monkeypatch):
     monkeypatch.undo()
     forget_plans()
-    assert plan(Problem.parse("forward_n1c8h8w8_k8r3s3_pad1"), RunOptions(threads=8)).threads == 1
+    assert make_plan(Problem.parse("forward_n1c8h8w8_k8r3s3_pad1"), RunOptions(threads=8)).threads == 1
 
 
 @pytest.mark.parametrize("limit", [2**18, 2**20, 2**26])
@@ -250,7 +250,7 @@ def test_memory_stays_under_the_limit(text, limit):
     given = operands(problem)
     options = RunOptions(threads=2, workspace_limit=limit)
     run(problem, given, options)  # compiled
-    assert plan(problem, options).scratch_bytes <= limit
+    assert make_plan(problem, options).scratch_bytes <= limit
     # Threads keep their scratch memory: only new ones show how much they take.
     threads.end_helpers()
     peaks = []
@@ -266,7 +266,7 @@ def test_memory_stays_under_the_limit(text, limit):
         caller.join()
     finally:
         tracemalloc.stop()
-    made = plan(problem, options)
+    made = make_plan(problem, options)
     tables = sum(stage.table_bytes for stage in made.stages)
     assert (made.scratch_bytes - tables) // made.threads <= peaks[0]
     assert peaks[0] + tables <= limit + 2**16
