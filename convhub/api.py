@@ -103,10 +103,10 @@ def conv2d(
     if "torch" in modules and not opaque.is_hidden:
         opaque.hide_from_dynamo()
     request = make_request(backend)
-    call, facts = arguments.conv2d_call(
+    call, info = arguments.conv2d_call(
         {"input": input, "weight": weight, "bias": bias}, stride, padding, dilation, groups
     )
-    return _result(call, facts.library, input, weight, bias, request)
+    return _result(call, info.library, input, weight, bias, request)
 
 
 @opaque.opaque
@@ -162,10 +162,10 @@ def conv2d_backward(
         opaque.hide_from_dynamo()
     request = make_request(backend)
     mask = mask_of_three(output_mask)
-    call, facts = arguments.conv2d_call(
+    call, info = arguments.conv2d_call(
         {"input": input, "weight": weight, "grad_output": grad_output}, stride, padding, dilation, groups
     )
-    return _gradients(call, facts.library, grad_output, input, weight, mask, request)
+    return _gradients(call, info.library, grad_output, input, weight, mask, request)
 
 
 @opaque.opaque
@@ -226,10 +226,10 @@ def conv_transpose2d(
     if "torch" in modules and not opaque.is_hidden:
         opaque.hide_from_dynamo()
     request = make_request(backend)
-    call, facts = arguments.conv_transpose2d_call(
+    call, info = arguments.conv_transpose2d_call(
         {"input": input, "weight": weight, "bias": bias}, stride, padding, output_padding, groups, dilation
     )
-    return _result(call, facts.library, input, weight, bias, request)
+    return _result(call, info.library, input, weight, bias, request)
 
 
 @opaque.opaque
@@ -282,7 +282,7 @@ def conv_transpose2d_backward(
         opaque.hide_from_dynamo()
     request = make_request(backend)
     mask = mask_of_three(output_mask)
-    call, facts = arguments.conv_transpose2d_call(
+    call, info = arguments.conv_transpose2d_call(
         {"input": input, "weight": weight, "grad_output": grad_output},
         stride,
         padding,
@@ -290,7 +290,7 @@ def conv_transpose2d_backward(
         groups,
         dilation,
     )
-    return _gradients(call, facts.library, grad_output, input, weight, mask, request)
+    return _gradients(call, info.library, grad_output, input, weight, mask, request)
 
 
 def _run(problem: Problem, operands: Operands, request: BackendRequest, library: str) -> Any:

@@ -46,19 +46,19 @@ def conv2d_call(
     known = _known.get(key)
     if known is not None:
         return known
-    input_facts, weight_facts, *others = _facts(arrays)
+    input_info, weight_info, *others = _infos(arrays)
     call = _conv2d(
-        input_facts.shape,
-        weight_facts.shape,
+        input_info.shape,
+        weight_info.shape,
         others[0].shape if others and arrays.get("bias") is not None else None,
         pair("stride", stride, 1),
         padding_sides(padding),
         pair("dilation", dilation, 1),
         group_count(groups),
-        input_facts.dtype,
-        input_facts.device.partition(":")[0],
+        input_info.dtype,
+        input_info.device.partition(":")[0],
     )
-    return _remembered(key, call, input_facts)
+    return _remembered(key, call, input_info)
 
 
 def conv_transpose2d_call(
@@ -74,20 +74,20 @@ def conv_transpose2d_call(
     known = _known.get(key)
     if known is not None:
         return known
-    input_facts, weight_facts, *others = _facts(arrays)
+    input_info, weight_info, *others = _infos(arrays)
     call = _conv_transpose2d(
-        input_facts.shape,
-        weight_facts.shape,
+        input_info.shape,
+        weight_info.shape,
         others[0].shape if others and arrays.get("bias") is not None else None,
         pair("stride", stride, 1),
         symmetric_padding(padding),
         pair("output_padding", output_padding, 0),
         group_count(groups),
         pair("dilation", dilation, 1),
-        input_facts.dtype,
-        input_facts.device.partition(":")[0],
+        input_info.dtype,
+        input_info.device.partition(":")[0],
     )
-    return _remembered(key, call, input_facts)
+    return _remembered(key, call, input_info)
 
 
 _known: dict[tuple[Any, ...] | None, tuple[Call, ArrayInfo]] = {}
@@ -122,15 +122,15 @@ def _written(value: Any, depth: int = 0) -> Any:
     return None
 
 
-def _remembered(key: tuple[Any, ...] | None, call: Call, facts: ArrayInfo) -> tuple[Call, ArrayInfo]:
+def _remembered(key: tuple[Any, ...] | None, call: Call, info: ArrayInfo) -> tuple[Call, ArrayInfo]:
     if key is not None:
         if len(_known) >= 4096:  # each entry is small, but the number of shapes has no limit
             _known.clear()
-        _known[key] = (call, facts)
-    return call, facts
+        _known[key] = (call, info)
+    return call, info
 
 
-def _facts(arrays: dict[str, Array | None]) -> tuple[ArrayInfo, ...]:
+def _infos(arrays: dict[str, Array | None]) -> tuple[ArrayInfo, ...]:
     for name, array in arrays.items():
         if array is None and name != "bias":
             raise ArgumentTypeError(f"{name} is None; it must be an array of NumPy, torch or CuPy")

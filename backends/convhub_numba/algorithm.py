@@ -19,7 +19,7 @@ class Machine(NamedTuple):
 
     tile: Tile  # the register tile that most kernels use, for the problem's sums
     options: RunOptions
-    own: Options
+    engine_options: Options
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,9 @@ class Algorithm:
         What it suits; the row of the table in the documentation.
     plan : function
         ``plan(problem, machine, threads)`` returns a `Plan`, or None where the algorithm does not suit the
-        problem. Neither this nor the blocks of terms, which decide the bits, may depend on the threads.
+        problem. Neither this nor the blocks of terms, which decide the bits, may depend on the threads. Where
+        a plan does not fit the workspace limit, `direct` runs; an algorithm that would rather leave the
+        problem to the next one returns None by `fits_one_thread`.
     run : function
         ``run(prepared, out, source, weight, bias)``, or ``run(prepared, dw, dy, x)`` for grad_weight: fills
         its first array. Arrays are as the engine stores them, the weight by groups, the bias of the type of

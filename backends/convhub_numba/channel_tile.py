@@ -9,7 +9,7 @@ __all__ = ["channel_tile", "fills", "weight_channel_tile"]
 
 
 def channel_tile(channels: int, tile: Tile) -> Tile:
-    """Return a tile of as many vectors of output channels as leave the fewest of them empty."""
+    """Return the tile whose width leaves the fewest vectors of output channels empty."""
     registers = 24 if tile.height == 8 else 12
     vectors = ceil_div(channels, tile.lanes)
     widths = (3, 4, 2) if registers == 24 else (3, 2)

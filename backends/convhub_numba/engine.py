@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from typing import Any
 
 import numpy as np
 
 from convhub.backend import Array, Problem, RunOptions
 
 from .launch import Prepared, array_types, literals
-from .planner import algorithm_of, make_plan, prepared
+from .planner import algorithm_of, make_plan, prepared_plans
 from .runtime import threads
 from .vectors.half import as_stored, is_narrow_dtype, sum_dtype
 
 __all__ = ["forward", "grad_input", "grad_weight"]
 
-#: Up to this many channels the bias of a call without one is kept: making it takes a part of a tiny call.
+#: Up to this many channels the bias of a call without one is a part of one array: making it takes a part of a
+#: tiny call.
 MOST_ZEROS = 1024
 
 
@@ -23,51 +26,51 @@ def forward(
     x: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions, vector_bits: int = 0
 ) -> Array:
     """Return ``y`` of shape (N, K, P, Q)."""
-    ready = _prepared(problem, options, vector_bits)
-    return _correlate(x, w.reshape(ready.grouped_weight), bias, ready)
+    prepared = _prepared(problem, options, vector_bits)
+    return _correlate(x, w.reshape(prepared.grouped_weight), bias, prepared)
 
 
 def grad_input(
     dy: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions, vector_bits: int = 0
 ) -> Array:
     """Return ``dx`` of shape (N, C, H, W)."""
-    ready = _prepared(problem, options, vector_bits)
-    if ready.rewritten is not None and w.flags.c_contiguous:
+    prepared = _prepared(problem, options, vector_bits)
+    if prepared.rewritten is not None and w.flags.c_contiguous:
         rows = w.reshape(problem.out_channels, -1, 1, 1)
         constants = None if bias is None else np.repeat(bias, math.prod(problem.kernel_size))
-        dx = grad_input(dy, rows, constants, ready.rewritten, options, vector_bits)
-        return dx.reshape(ready.result_shape)
-    return _correlate(dy, w.reshape(ready.grouped_weight).swapaxes(1, 2), bias, ready)
+        dx = grad_input(dy, rows, constants, prepared.rewritten, options, vector_bits)
+        return dx.reshape(prepared.result_shape)
+    return _correlate(dy, w.reshape(prepared.grouped_weight).swapaxes(1, 2), bias, prepared)
 
 
 def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions, vector_bits: int = 0) -> Array:
     """Return ``dw`` of shape (K, C / groups, R, S)."""
-    ready = _prepared(problem, options, vector_bits)
-    dw = np.empty(ready.result_shape, dy.dtype)
-    ready.run(ready, *(as_stored(array, problem.dtype) for array in (dw, dy, x)))
+    prepared = _prepared(problem, options, vector_bits)
+    dw = np.empty(prepared.result_shape, dy.dtype)
+    prepared.run(prepared, *(as_stored(array, problem.dtype) for array in (dw, dy, x)))
     return dw
 
 
-def _correlate(source: Array, weight: Array, bias: Array | None, ready: Prepared) -> Array:
+def _correlate(source: Array, weight: Array, bias: Array | None, prepared: Prepared) -> Array:
     """Run a forward or grad_input problem; `weight` is (groups, out channels, source channels, R, S)."""
-    out = np.empty(ready.result_shape, source.dtype)
+    out = np.empty(prepared.result_shape, source.dtype)
     if bias is not None:
-        constants = np.ascontiguousarray(bias, ready.sums)
+        constants = np.ascontiguousarray(bias, prepared.sums)
     else:
-        constants = np.zeros(out.shape[1], ready.sums) if ready.zeros is None else ready.zeros
+        constants = np.zeros(out.shape[1], prepared.sums) if prepared.zeros is None else prepared.zeros
     stored = out
-    if ready.narrow:
-        dtype = ready.problem.dtype
+    if prepared.narrow:
+        dtype = prepared.problem.dtype
         stored, source, weight = (as_stored(array, dtype) for array in (out, source, weight))
-    if ready.plan.leaves_pixels:
+    if prepared.plan.leaves_pixels:
         out[...] = constants[:, None, None]
-    ready.run(ready, stored, source, weight, constants)
+    prepared.run(prepared, stored, source, weight, constants)
     return out
 
 
 #: By the identity of problem and options, which are kept beside: their hashes would take longer. It forgets
 #: all when the cache of plans does, so that both together stay within that one's limit.
-_known: dict[tuple[int, int, int], tuple[Prepared, Problem, RunOptions]] = prepared
+_known: dict[tuple[int, int, int], tuple[Prepared, Problem, RunOptions]] = prepared_plans
 
 
 def _prepared(problem: Problem, options: RunOptions, vector_bits: int) -> Prepared:
@@ -98,6 +101,11 @@ def _prepare(problem: Problem, options: RunOptions, vector_bits: int) -> Prepare
         problem.result_shape,
         (problem.groups, problem.group_channels[1], *problem.weight_shape[1:]),
         np.empty(0, sums),
-        np.zeros(channels, sums) if channels <= MOST_ZEROS else None,
+        _zeros(sums)[:channels] if channels <= MOST_ZEROS else None,
         algorithm.rewrite(problem) if algorithm.rewrite else None,
     )
+
+
+@functools.cache
+def _zeros(sums: Any) -> Array:
+    return np.zeros(MOST_ZEROS, sums)

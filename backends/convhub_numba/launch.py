@@ -16,9 +16,9 @@ from convhub.backend import Array, Problem
 
 from .runtime import threads
 from .runtime.compile import float_array
-from .runtime.scratch import scratch
+from .runtime.scratch import scratch, set_aside
 from .runtime.threads import Kernel, kernel
-from .stage import Plan, Stage
+from .stage import Plan, Stage, Tile
 from .vectors.half import sum_dtype
 
 __all__ = [
@@ -87,8 +87,7 @@ def launch(function: Any, prepared: Prepared, stage: Stage, tasks: int, *pairs: 
     """
     compiled = prepared.kernels.get(function)
     if compiled is None:
-        own = (prepared.types.sums, INTEGERS)
-        compiled = prepared.kernels[function] = kernel(function, own, *pairs[::2])
+        compiled = _compiled(function, prepared, (prepared.types.sums, INTEGERS), pairs)
     count = prepared.plan.threads
     memory = scratch(stage.items, stage.integers, prepared.sums, count)
     threads.run(compiled, tasks, count, memory, pairs[1::2], prepared.ranges)
@@ -98,10 +97,29 @@ def launch_plain(function: Any, prepared: Prepared, tasks: int, *pairs: Any) -> 
     """Run the tasks of a kernel without scratch memory, whose sums take many times as long."""
     compiled = prepared.kernels.get(function)
     if compiled is None:
-        compiled = prepared.kernels[function] = kernel(function, (), *pairs[::2])
+        compiled = _compiled(function, prepared, (), pairs)
     count = prepared.plan.threads
     ranges = threads.ranges_for(8 * prepared.problem.macs, count)
     threads.run(compiled, tasks, count, (), pairs[1::2], ranges)
+
+
+#: Compiled kernels by function, dtype and register tile, which determine the types of arguments.
+_kernels: dict[tuple[Any, str, Tile], Kernel] = {}
+
+
+def _compiled(function: Any, prepared: Prepared, scratch_types: tuple[Any, ...], pairs: Any) -> Kernel:
+    """Return the kernel for the types in `pairs`; the plan keeps it, so that it is found by one look-up.
+
+    Handlers of signals run while a kernel is compiled, and may call convhub: they get scratch memory of their
+    own, since that of this call may already hold packed weights.
+    """
+    key = (function, prepared.problem.dtype, prepared.plan.tile)
+    compiled = _kernels.get(key)
+    if compiled is None:
+        with set_aside():
+            compiled = _kernels[key] = kernel(function, scratch_types, *pairs[::2])
+    prepared.kernels[function] = compiled
+    return compiled
 
 
 def run_correlations(
@@ -109,8 +127,8 @@ def run_correlations(
 ) -> None:
     """Run every stage of a forward or grad_input plan by a kernel like `gemm.kernels.correlate`.
 
-    What is contiguous is handed over in one dimension too, for the stages that use it where it lies; what is
-    not is replaced by the bias, which is not read there.
+    Contiguous arrays are also passed flattened, for the stages that use them in place. For others the bias is
+    passed as a placeholder that is not read.
     """
     kinds, stages, in_place = prepared.types, prepared.plan.stages, not prepared.narrow
     source_in_place = in_place and source.flags.c_contiguous and prepared.reads_in_place

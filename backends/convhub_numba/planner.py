@@ -1,6 +1,7 @@
 """Chooses the algorithm that runs a problem, its blocks and its threads. Plans are cached.
 
-The first of `ALGORITHMS` that suits a problem runs it.
+The first of `ALGORITHMS` that suits a problem runs it, for as many threads as its scratch memory fits the
+workspace limit for; where it does not fit for one, `direct` runs, which has none.
 
 The blocks of terms, which decide the bits of a result, depend on the problem, on the vector's length and on
 the algorithm; threads only move the tiles of outputs. The workspace limit decides no bits as long as it holds
@@ -36,9 +37,9 @@ from .stage import Plan, Tile
 from .vectors.emitter import host_vector_bits
 from .vectors.half import sum_dtype
 
-__all__ = ["ALGORITHMS", "algorithm_of", "make_plan", "prepared"]
+__all__ = ["ALGORITHMS", "algorithm_of", "make_plan", "prepared_plans"]
 
-#: The first that suits a problem runs it; the last two lines suit any.
+#: The first that suits a problem runs it; those of `gemm` and `direct` suit any, but for many phases.
 ALGORITHMS: tuple[Algorithm, ...] = (
     winograd.correlation,
     winograd.weight_gradient,
@@ -66,10 +67,10 @@ MANY_THREADS = 64  # whose tiles are the smallest
 MACS_PER_ELEMENT = 8  # moving an element through memory takes about as long as this many multiply-adds
 
 #: What the engine has prepared of plans, found by identity; it is cleared with them.
-prepared: dict[Any, Any] = {}
+prepared_plans: dict[Any, Any] = {}
 
 
-@bounded_cache(clear=prepared.clear)
+@bounded_cache(clear=prepared_plans.clear)
 def make_plan(problem: Problem, options: RunOptions, vector_bits: int = 0) -> Plan:
     """Return the plan for a problem; `vector_bits` 0 means this machine's own vectors."""
     own = options.backend or Options()

@@ -69,8 +69,8 @@ class Plan:
     threads: int
     stages: tuple[Stage, ...] = ()
     leaves_pixels: bool = False  # that no stage computes, since no tap reaches them: only the bias is there
-    own: Any = None  # what this algorithm's launch needs beside the stages
-    note: str = ""  # on what `own` says, for people
+    details: Any = None  # what this algorithm's launch needs beside the stages
+    note: str = ""  # on what `details` says, for people
 
     @property
     def described(self) -> str:

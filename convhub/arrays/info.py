@@ -82,7 +82,7 @@ def fingerprint(array: Array) -> tuple[Any, ...] | None:
 
 
 def common_info(arrays: Mapping[str, Array | None]) -> tuple[ArrayInfo, ...]:
-    """Return the facts of each array that is not None, all of one library, dtype and device.
+    """Return the info of each array that is not None, all of one library, dtype and device.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def _facts_with_checks(name: str, array: Array) -> ArrayInfo:
             )
         return ArrayInfo("numpy", array.shape, _numpy_dtype_name(name, array), "cpu")
     if _is_torch(array):
-        return _torch_facts(name, array)
+        return _torch_info(name, array)
     if _is_cupy(array):
         return ArrayInfo(
             "cupy", tuple(array.shape), _numpy_dtype_name(name, array), f"cuda:{array.device.id}"
@@ -174,7 +174,7 @@ def _is_cupy(array: Array) -> bool:
     return ndarray is not None and issubclass(type(array), ndarray)
 
 
-def _torch_facts(name: str, tensor: Array) -> ArrayInfo:
+def _torch_info(name: str, tensor: Array) -> ArrayInfo:
     from .tensor_kinds import PLAIN, check
 
     global _PLAIN_TENSORS

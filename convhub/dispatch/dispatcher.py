@@ -24,7 +24,8 @@ MOST_CHOICES_INSIDE = 512
 class Memory:
     """What is asked or said only once, inside and outside of blocks.
 
-    It goes when the settings outside of blocks, `base`, change. `availability` has each backend's answer;
+    Threads that ask for the first time at the same moment may each be answered. It goes when the settings
+    outside of blocks, `base`, change. `availability` has each backend's answer;
     `warnings` have what stood out in each one that was given.
     """
 

@@ -190,7 +190,7 @@ def _check_every_aspect(result: Array, choice: Choice, problem: Problem, operand
             f"it must be an array of {wants}{detail}"
         ) from error
     given = next(arrays.array_info("operand", operand) for operand in operands if operand is not None)
-    wrong = _wrong_facts(found, given, problem, wants) or _wrong_memory(result, operands, wants)
+    wrong = _wrong_info(found, given, problem, wants) or _wrong_memory(result, operands, wants)
     if wrong is not None:  # a problem is printed for the message alone: that takes longer than a small one
         returned, right = wrong
         raise BackendContractError(
@@ -198,7 +198,7 @@ def _check_every_aspect(result: Array, choice: Choice, problem: Problem, operand
         )
 
 
-def _wrong_facts(
+def _wrong_info(
     found: arrays.ArrayInfo, given: arrays.ArrayInfo, problem: Problem, wants: str
 ) -> tuple[str, str] | None:
     """Return what a result is and what it must be, where these differ, or None."""

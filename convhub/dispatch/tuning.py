@@ -126,7 +126,7 @@ def _small_part(problem: Problem) -> Problem:
 
 def random_operands(problem: Problem) -> tuple[Any, ...]:
     """Return NumPy arrays for a primitive: its two operands, and None for the bias where it has one."""
-    given = draw_operands(problem, seed=0)
+    given = draw_operands(problem, seed=0, kind="exact" if "int" in problem.dtype else "normal")
     return given if problem.bias_shape else given[:2]
 
 

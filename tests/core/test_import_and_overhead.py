@@ -131,8 +131,11 @@ def test_a_call_like_one_before_is_not_checked_anew(parameters, monkeypatch):
         "pair",
         "padding_sides",
         "group_count",
-        "common_facts",
-        "facts",
+        "common_info",
+        "array_info",
+        "_infos",
+        "make_dispatcher",
+        "_load",
         "_decide",
         "may_share_memory",
     }

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "write-a-backend.md"
 
 #: What benchmarks do with every backend that is installed, convhub's own and those that run over years alike.
-CONTENDERS = """
+SIDES = """
 import json
 import convhub
 from convhub.bench.sides import make_side, operands
@@ -54,12 +54,12 @@ def test_the_page_does_what_it_says(tmp_path):
         assert rows[name]["primitives"] == ["forward", "grad_input", "grad_weight"]
         assert rows[name]["accuracy"] == accuracy
         assert rows[name]["available"]
-    (folder / "contenders.py").write_text(CONTENDERS)
-    printed, status = shell.run("python contenders.py")
+    (folder / "sides.py").write_text(SIDES)
+    printed, status = shell.run("python sides.py")
     shell.close()
     assert status == 0, printed
-    contenders = json.loads(printed)
-    assert {"numpy", "naive", "mine", "fft", "torch"} == set(contenders)
-    assert contenders["mine"] == contenders["fft"] == [[1, 3, 3, 4], [1, 2, 5, 6], [3, 2, 3, 3]]
+    sides = json.loads(printed)
+    assert {"numpy", "naive", "mine", "fft", "torch"} == set(sides)
+    assert sides["mine"] == sides["fft"] == [[1, 3, 3, 4], [1, 2, 5, 6], [3, 2, 3, 3]]
     # Nothing was written to the clone.
     assert not [*(ROOT / "examples").rglob("*.egg-info"), *(ROOT / "examples").rglob("dist")]

@@ -209,12 +209,12 @@ def run_job(job, tasks, threads, ranges, mailboxes, helpers, system, checking):
 
 
 @jit.entry()
-def launch(conducting, kernel, tasks, threads, ranges, mailboxes, helpers, system, checking, own, arguments):
+def launch(running, kernel, tasks, threads, ranges, mailboxes, helpers, system, checking, own, arguments):
     """Run all tasks of the kernel at this address, on this thread and on free helpers; say whether it failed.
 
     Parameters
     ----------
-    conducting : int
+    running : int
         The address of `run_job`.
     kernel : int
         An address, as from `compile.address`. The kernel is called with (first, last, a row of each array of
@@ -234,4 +234,4 @@ def launch(conducting, kernel, tasks, threads, ranges, mailboxes, helpers, syste
         All that the kernel takes beyond.
     """
     job = new_job(kernel, threads, own, arguments)
-    return call_for_flag(conducting, (job, tasks, threads, ranges, mailboxes, helpers, system, checking))
+    return call_for_flag(running, (job, tasks, threads, ranges, mailboxes, helpers, system, checking))

@@ -98,7 +98,7 @@ def usable_threads(asked: int) -> int:
 
 
 @functools.cache
-def _conductor() -> int:
+def _run_job() -> int:
     return address(run_job, *[INT] * 8)
 
 
@@ -154,7 +154,7 @@ def run(
         helpers = team.wake(min(threads, cores()) - 1, _worker_loop)
     long = ranges > FEWEST_RANGES
     call = (
-        _conductor(),
+        _run_job(),
         kernel.address,
         tasks,
         threads,

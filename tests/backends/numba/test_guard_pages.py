@@ -26,7 +26,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path
 #: The process is started again after the case that ended it, this often.
 MOST_CRASHES = 5
 
-#: Every algorithm of `plan`, and the primitives for which some case must run it, at every vector width.
+#: The algorithms of `planner.ALGORITHMS`, and the primitives for which a case must run each, at every width.
 ALGORITHMS = {
     "winograd": {"forward", "grad_input", "grad_weight"},
     "implicit_gemm": {"forward", "grad_input", "grad_weight"},

@@ -1,4 +1,4 @@
-"""The workspace limit decides no bits as long as it holds what one thread takes; plan.py says so."""
+"""The workspace limit decides no bits as long as it holds what one thread takes; planner.py says so."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_limits_that_hold_one_threads_plan_change_no_bits(primitive, geometry, a
     limits = [least.scratch_bytes, 3 * least.scratch_bytes // 2]
     for limit in limits:
         made = make_plan(problem, RunOptions(threads=2, workspace_limit=limit))
-        assert (made.algorithm, made.own) == (least.algorithm, least.own)
+        assert (made.algorithm, made.details) == (least.algorithm, least.details)
         assert made.scratch_bytes <= limit
         result = run(backend, problem, operands, threads=2, workspace_limit=limit)
         np.testing.assert_array_equal(result, expected)

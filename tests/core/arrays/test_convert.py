@@ -139,11 +139,11 @@ class TestTorch:
 
     def test_mixed_devices_are_named(self):
         x = self.torch.ones(1, 1, 4, 4)
-        facts = arrays.array_info("x", x)._replace(device="cuda:1")
+        info = arrays.array_info("x", x)._replace(device="cuda:1")
         with pytest.MonkeyPatch.context() as patch:
             real = arrays.array_info
             patch.setattr(
-                arrays.info, "array_info", lambda name, a: facts if name == "weight" else real(name, a)
+                arrays.info, "array_info", lambda name, a: info if name == "weight" else real(name, a)
             )
             with pytest.raises(
                 convhub.MixedArraysError, match="weight .* has device cuda:1, but input .* cpu"

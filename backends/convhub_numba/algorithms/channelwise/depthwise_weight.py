@@ -91,7 +91,7 @@ def correlate(
 
     Each group of tap rows is in a row of `row_groups`: the first one, and from which row of ``dy`` to which
     some of them meets ``x``; `column_groups` is alike. The other arguments are those of
-    `grad_weight.correlate`.
+    `gemm.kernels_weight.correlate`.
     """
     C, H, W, R, S = sizes.channels, sizes.source_rows, sizes.source_columns, sizes.row_taps, sizes.column_taps
     pad, left = scratch[: sizes.pad_items], scratch[sizes.pad_items : sizes.pad_items + sizes.left_items]

@@ -44,7 +44,7 @@ def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
 
 def most_sums(tile: Tile) -> int:
     """Return how many vectors of sums fit in registers."""
-    return SUMS[tile.lanes * tile.item == 64]
+    return SUMS[tile.wide]
 
 
 def groups_of_taps(problem: Problem, axis: int, number: int) -> list[tuple[int, int, int]]:

@@ -45,7 +45,7 @@ def suits_groups(parts: tuple[Correlation, ...], tile: Tile) -> bool:
     if not parts:
         return False
     channels = parts[0].out_channels
-    if channels > MOST_CHANNELS or ceil_div(channels, tile.lanes) > SUMS[tile.lanes * tile.item == 64]:
+    if channels > MOST_CHANNELS or ceil_div(channels, tile.lanes) > SUMS[tile.wide]:
         return False
     if channels > FEW_CHANNELS:
         return True
@@ -63,7 +63,7 @@ def grouped_tile(parts: tuple[Correlation, ...], tile: Tile) -> Tile:
         lanes //= 2
     height = ceil_div(channels, lanes)
     narrowest = max(1, min(part.columns.count for part in parts))
-    most = max(1, min(narrowest, SUMS[tile.lanes * tile.item == 64] // height))
+    most = max(1, min(narrowest, SUMS[tile.wide] // height))
     choices = (number for number in SIDE_BY_SIDE if number <= most)
 
     def cost(number: int) -> int:

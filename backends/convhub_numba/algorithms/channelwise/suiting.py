@@ -19,7 +19,7 @@ def is_depthwise(problem: Problem, tile: Tile) -> bool:
 def small_enough(plan: Plan) -> Plan | None:
     """Return a plan, unless its rows are too long to be taken whole.
 
-    Where tiles become smaller with the threads, they are small enough with one.
+    This does not depend on the threads: tiles that threads make smaller are within it for one thread too.
     """
     (stage,) = plan.stages
     return plan if stage.items * plan.tile.item <= MOST_BYTES else None

@@ -6,7 +6,7 @@ from ...algorithm import Algorithm
 from ...launch import run_reduction
 from ...reduction import Sizes
 from ...runtime.compile import sizes_of
-from . import blocks, kernels
+from . import blocks_weight, kernels_weight
 
 __all__ = ["weight_gradient"]
 
@@ -14,6 +14,6 @@ weight_gradient = Algorithm(
     "dot",
     ("grad_weight",),
     "groups of few channels; dot products of planes",
-    blocks.make_plan,
-    partial(run_reduction, kernels.correlate, sizes_of(Sizes)),
+    blocks_weight.make_plan,
+    partial(run_reduction, kernels_weight.correlate, sizes_of(Sizes)),
 )

@@ -29,7 +29,7 @@ def run(prepared: Prepared, out: Array, source: Array, weight: Array, bias: Arra
         TABLE, stage.taps,
         TABLE, stage.phases,
         SIZES, stage.sizes,
-        *prepared.literals[2:],
+        *prepared.literals[2:],  # without the height, a type and a value
     )  # fmt: skip
     launch(
         kernels.correlate, prepared, stage, stage.tasks,

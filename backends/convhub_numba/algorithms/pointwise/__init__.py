@@ -1,4 +1,4 @@
-"""Computes the weight's gradient of kernels of one tap as dot products of planes that lie as they are."""
+"""Computes the weight's gradient of kernels of one tap as dot products of planes read in place."""
 
 from functools import partial
 
@@ -6,14 +6,14 @@ from ...algorithm import Algorithm
 from ...launch import run_reduction
 from ...reduction import Sizes
 from ...runtime.compile import sizes_of
-from . import blocks, kernels_weight
+from . import blocks_weight, kernels_weight
 
 __all__ = ["weight_gradient"]
 
 weight_gradient = Algorithm(
     "pointwise",
     ("grad_weight",),
-    "1x1 layers on images that are not small; dot products of planes as they lie",
-    blocks.make_plan,
+    "1x1 layers on images that are not small; dot products of planes in place",
+    blocks_weight.make_plan,
     partial(run_reduction, kernels_weight.correlate, sizes_of(Sizes)),
 )

@@ -29,8 +29,8 @@ def correlate(
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a block of channels of ``x``, with all those of ``dy``.
 
-    The arguments are those of `grad_weight.correlate`; there is one group, and a tile is `height` channels
-    of ``dy`` by `width` of ``x``. Sums lie tile by tile.
+    The arguments are those of `gemm.kernels_weight.correlate`; there is one group, and a tile is `height`
+    channels of ``dy`` by `width` of ``x``. Sums lie tile by tile.
     """
     M, C = sizes.out_channels, sizes.in_channels
     pad, at = scratch[: sizes.pad_items], sizes.pad_items

@@ -51,8 +51,8 @@ def correlate(
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a block of channels of ``dy``, all rows of ``dw`` for them.
 
-    The arguments are those of `grad_weight.correlate`; there is one group, and a tile is `height` channels by
-    `width` elements of a row of ``dw``. Of a tile's rows, ``block_pixels`` of them are summed in registers.
+    The arguments are those of `gemm.kernels_weight.correlate`; there is one group, and a tile is `height`
+    channels by `width` elements of a row of ``dw``. ``block_pixels`` rows are summed in registers.
     """
     M, C, T = sizes.out_channels, sizes.in_channels, taps.shape[0]
     half = width // 2

@@ -52,11 +52,11 @@ def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
 
 def may_run(problem: Problem, machine: Machine) -> bool:
     """Say whether the settings and the type of numbers allow it, and there are channels enough."""
-    if machine.options.accuracy == "strict" or machine.own.winograd == "never":
+    if machine.options.accuracy == "strict" or machine.engine_options.winograd == "never":
         return False
     if is_narrow_dtype(problem.dtype):
         return False
-    return min(problem.group_channels) >= LEAST_CHANNELS or machine.own.winograd == "always"
+    return min(problem.group_channels) >= LEAST_CHANNELS or machine.engine_options.winograd == "always"
 
 
 def make_best_plan(
@@ -68,7 +68,7 @@ def make_best_plan(
     make_stage: Callable[..., Stage],
 ) -> Plan | None:
     """Return the plan with the best tiling, if it saves enough time and fits; see `best_tiling`."""
-    if best is None or (best[0] < LEAST_SAVING and machine.own.winograd != "always"):
+    if best is None or (best[0] < LEAST_SAVING and machine.engine_options.winograd != "always"):
         return None
     schemes = (best[1][0].scheme, best[1][1].scheme)
     outputs, taps = ("x".join(str(scheme[i]) for scheme in schemes) for i in (0, 1))
@@ -76,7 +76,7 @@ def make_best_plan(
 
     def plan_for(count: int) -> Plan:
         stage = make_stage(problem, best[1], tile, count)
-        return Plan("winograd", tile, count, (stage,), own=schemes, note=note)
+        return Plan("winograd", tile, count, (stage,), details=schemes, note=note)
 
     # Whether it fits must not depend on the threads, or the bits would.
     return plan_for(threads) if fits_one_thread(plan_for(1), machine) else None
@@ -232,7 +232,7 @@ def _tasks(problem: Problem, axes: tuple[AxisTiles, AxisTiles], blocks: Blocks) 
 def _task_blocks(
     problem: Problem, axes: tuple[AxisTiles, AxisTiles], tile: Tile, most: int, threads: int
 ) -> Blocks:
-    """Return tasks of at most `most` tiles that are likely to be done first, if each thread runs some."""
+    """Return the blocks, of at most `most` tiles, that are likely to finish earliest on the threads."""
     high, wide = axes
     M, C = _channels(problem)
     grouped = high.dilation * wide.dilation

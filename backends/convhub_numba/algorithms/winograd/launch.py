@@ -27,7 +27,7 @@ def run(prepared: Prepared, out: Array, source: Array, weight: Array, bias: Arra
     """Transform the weight once for all threads, then run the tiles, then recompute what is not finite."""
     problem, plan, kinds = prepared.problem, prepared.plan, prepared.types
     (stage,) = plan.stages
-    codes = transform_codes(prepared.sums.name, plan.own, plan.tile.lanes)
+    codes = transform_codes(prepared.sums.name, plan.details, plan.tile.lanes)
     transformed, flags = shared_scratch(stage.shared_items, prepared.sums), np.zeros(1, np.int64)
     panels = ceil_div(stage.sizes.out_channels, plan.tile.width)
     launch(
@@ -36,7 +36,7 @@ def run(prepared: Prepared, out: Array, source: Array, weight: Array, bias: Arra
         kinds.weights, weight,
         SIZES, stage.sizes,
         INT, codes.kernel,
-        *prepared.literals[2:],
+        *prepared.literals[2:],  # without the height, a type and a value
     )  # fmt: skip
     launch(
         kernels.correlate, prepared, stage, stage.tasks,
@@ -65,7 +65,7 @@ def run_weight(prepared: Prepared, dw: Array, dy: Array, x: Array) -> None:
     """Reduce the tiles to the gradient of the weight, then recompute what is not finite."""
     problem, plan, kinds = prepared.problem, prepared.plan, prepared.types
     (stage,) = plan.stages
-    codes = weight_transform_codes(prepared.sums.name, plan.own, plan.tile.lanes)
+    codes = weight_transform_codes(prepared.sums.name, plan.details, plan.tile.lanes)
     flags = np.zeros(1, np.int64)
     launch(
         kernels_weight.correlate, prepared, stage, stage.tasks,

@@ -193,13 +193,13 @@ def looks_beyond_ranges(monkeypatch):
         return False
 
     looks, seen = [], np.zeros(1, np.int64)
-    conducting = threads._conductor()
+    running = threads._run_job()
     checking = threads.address(counting, threads.INT)
 
     def run_counted(kernel, tasks, count, own, arguments, ranges=4):
         seen[0] = 0
         own = tuple(array[: array.size // count] for array in own)
-        kernel.launch(conducting, kernel.address, tasks, 1, 5, 0, 0, seen.ctypes.data, checking,
+        kernel.launch(running, kernel.address, tasks, 1, 5, 0, 0, seen.ctypes.data, checking,
                     kernel.own + own, arguments)  # fmt: skip
         looks.append(int(seen[0]) - 6)
 
@@ -209,7 +209,14 @@ def looks_beyond_ranges(monkeypatch):
 
 FILES = {
     sys.modules[f"convhub_numba.{name}"].__file__
-    for name in ("runtime.threads", "runtime.helpers", "runtime.scratch", "engine", "launch")
+    for name in (
+        "runtime.threads",
+        "runtime.helpers",
+        "runtime.scratch",
+        "engine",
+        "launch",
+        "algorithms.winograd.launch",
+    )
 }
 
 

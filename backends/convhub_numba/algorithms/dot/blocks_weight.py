@@ -30,7 +30,7 @@ def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
 
 
 def dot_stage(problem: Problem, tile: Tile) -> Stage:
-    """Return the blocks of `kernels.correlate`; `tile.vectors` is how many taps are summed at once."""
+    """Return the blocks of `kernels_weight.correlate`; `tile.vectors` is how many taps are summed at once."""
     (part,) = correlations(problem.replace(primitive="forward"))
     planes = planes_of(part, problem.dtype)
     M, C = part.out_channels, part.source_channels
