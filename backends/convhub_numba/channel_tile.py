@@ -9,7 +9,7 @@ __all__ = ["channel_tile", "fills", "weight_channel_tile"]
 
 
 def channel_tile(channels: int, tile: Tile) -> Tile:
-    """Return a tile of as many vectors of output channels as leave the fewest of them empty."""
+    """Return the tile whose number of vectors of output channels leaves the fewest vectors empty."""
     registers = 24 if tile.height == 8 else 12
     vectors = ceil_div(channels, tile.lanes)
     widths = (3, 4, 2) if registers == 24 else (3, 2)
@@ -19,7 +19,7 @@ def channel_tile(channels: int, tile: Tile) -> Tile:
 
 
 def weight_channel_tile(channels: int, tile: Tile) -> Tile:
-    """Return a tile whose rows divide a vector of channels, and that leaves the fewest columns empty."""
+    """Return the tile with the fewest empty columns whose rows divide a vector of channels."""
     vectors = ceil_div(channels, tile.lanes)
     best = min((3, 2), key=lambda width: round_up(vectors, width))
     return Tile(min(tile.height, tile.lanes), min(best, vectors), tile.lanes, tile.item)

@@ -1,4 +1,4 @@
-"""Computes the weight's gradient of kernels of one tap as dot products of planes that lie as they are."""
+"""Computes the weight's gradient of kernels of one tap as dot products of whole planes."""
 
 from functools import partial
 
