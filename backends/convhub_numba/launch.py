@@ -95,7 +95,7 @@ def launch(function: Any, prepared: Prepared, stage: Stage, tasks: int, *pairs: 
 
 
 def launch_plain(function: Any, prepared: Prepared, tasks: int, *pairs: Any) -> None:
-    """Run the tasks of a kernel without scratch memory, whose sums take many times as long."""
+    """Run the tasks of a kernel without scratch memory, whose sums take many times longer."""
     compiled = prepared.kernels.get(function)
     if compiled is None:
         compiled = prepared.kernels[function] = kernel(function, (), *pairs[::2])

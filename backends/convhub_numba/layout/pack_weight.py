@@ -50,7 +50,7 @@ def terms_side_by_side(weight, T):
 
 @jit.part()
 def pack_rows(packed, weight, g, m0, m1, term, count, lanes):
-    """Copy `count` terms of each row, in order from `term` on: ``packed[row][term]``, widened."""
+    """Copy `count` terms of each row, which lie in order from `term` on: ``packed[row][term]``, widened."""
     item, (stride_g, stride_m, _, _, _) = weight.itemsize, weight.strides
     for m in range(m0, m1):
         start = (g * stride_g + m * stride_m) // item + term

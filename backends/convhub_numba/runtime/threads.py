@@ -42,7 +42,7 @@ class Kernel(NamedTuple):
 def kernel(function: Any, own: tuple[Any, ...], *arguments: Any) -> Kernel:
     """Compile a kernel that takes (first, last, the arrays `own`, `arguments`), each of these types.
 
-    `own` are one-dimensional arrays of scratch memory, of which no two threads see the same. A kernel whose
+    `own` are one-dimensional arrays of scratch memory, separate for each thread. A kernel whose
     third parameter is named `watch` gets an address that says whether to stop: `interrupts.told_to_stop`.
     """
     names = function.py_func.__code__.co_varnames
