@@ -14,7 +14,7 @@ from .runtime.availability import refuse_after_fork
 
 __all__ = ["Options", "convhub_backends", "convhub_contract"]
 
-#: The version of `convhub.backend`'s text that this was written for.
+#: The version of the contract in `convhub.backend` that this backend was written for.
 convhub_contract = 1
 
 _DTYPES = (
@@ -79,7 +79,7 @@ def _accuracy(problem: Problem, options: RunOptions) -> Accuracy:
 
 
 def _capability() -> tuple[int, int]:
-    """Return the current device's compute capability; where none answers, a recent one's."""
+    """Return the current device's compute capability; where there is no device, a recent one's."""
     from .plan.plan import TENSOR_CORES
     from .runtime.cupy_runtime import cupy_runtime
 
@@ -101,7 +101,7 @@ def convhub_backends() -> list[Backend]:
             algorithm=_algorithm,
             accuracy=_accuracy,
             options=Options,
-            # Below torch's, until these kernels have run on hardware: so far an emulator has seen them.
+            # Below torch's until these kernels have run on hardware: so far only an emulator has run them.
             preference={"cuda": 5},
             summary="CUDA kernels on CuPy arrays",
         )

@@ -1,8 +1,8 @@
-"""Makes the arguments of kernels: each stands once, with its name, its type and its value.
+"""Makes the arguments of kernels: each is written once, with its name, its type and its value.
 
-A launch's arguments are a mapping in the order of the kernel's parameters, by the names that these have in
-CUDA C. A value carries its type: a number is a scalar of NumPy's, and a pointer is an array, whose first
-element's address the kernel gets.
+A launch's arguments are a mapping in the order of the kernel's parameters, by their names in CUDA C. A value
+carries its type: a number is a NumPy scalar, and a pointer is an array, of which the kernel gets the address
+of the first element.
 `tests/backends/cupy/test_signatures.py` compares names, types and order with the kernels' text.
 """
 
@@ -23,7 +23,7 @@ __all__ = ["NARROW", "WIDE", "Arguments", "Index", "axes", "index_for", "int32",
 #: By the name of the kernel's parameter.
 Arguments = dict[str, Any]
 
-#: Offsets and counts that stay below it are 32 bits wide: the sum of two of them still fits.
+#: Offsets and counts below it have 32 bits: the sum of two of them still fits.
 INT_LIMIT = 2**30
 
 #: The fields of `Axis`, as ``AXIS`` of `correlation.cuh` names them.
@@ -54,7 +54,7 @@ class Index:
 
     @property
     def name(self) -> str:
-        """The type, as the kernels are told."""
+        """The type's name in the kernels."""
         return "long long" if self.wide else "int"
 
     def numbers(self, **values: int) -> Arguments:
@@ -74,7 +74,7 @@ NARROW, WIDE = Index(wide=False), Index(wide=True)
 
 
 def index_for(arrays: Sequence[Array], *counts: int) -> Index:
-    """Return 32 bits where all offsets into the arrays, and all that is counted, fit."""
+    """Return 32 bits where all offsets into the arrays and all counts fit."""
     return WIDE if max((*map(_span, arrays), *counts)) >= INT_LIMIT else NARROW
 
 

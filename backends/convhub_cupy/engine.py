@@ -1,4 +1,4 @@
-"""Runs the three primitives, each by the first algorithm that takes the problem."""
+"""Runs the three primitives, each with the first algorithm that takes the problem."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["accuracy", "described", "forward", "grad_input", "grad_weight", "wor
 
 
 def described(problem: Problem, options: RunOptions, capability: tuple[int, int]) -> str:
-    """Return what runs a problem on a device of some compute capability, for `explain`."""
+    """Describe what runs a problem on a device of some compute capability, for `explain`."""
     return describe(*make_plan(problem, Settings.of(options, capability)))
 
 
 def accuracy(problem: Problem, options: RunOptions, capability: tuple[int, int]) -> Accuracy:
-    """Return the accuracy class of what runs a problem on such a device."""
+    """Return the accuracy class of the algorithm that runs a problem on such a device."""
     algorithm, _ = make_plan(problem, Settings.of(options, capability))
     return algorithm.accuracy
 

@@ -1,4 +1,4 @@
-"""Hands a plan's kernels to the device, with the arrays where they lie and the numbers that they take."""
+"""Launches a plan's kernels, with the arrays in place and the numbers that they take."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ X_STRIDES = ("x_n", "x_c", "x_h", "x_w")
 
 
 class Call(NamedTuple):
-    """What a plan is run for: the operands as `convhub.backend` gives them, and the result to write."""
+    """The arrays of a call: the operands as `convhub.backend` gives them, and the result to write."""
 
     problem: Problem
     operands: tuple[Any, ...]
@@ -55,12 +55,12 @@ def launch_kernel(call: Call, launch: Launch, index: Index, arguments: Arguments
 
 
 def correlate(plan: Plan, call: Call) -> None:
-    """Run forward or grad_input by a kernel that takes ``CORRELATION``."""
+    """Run forward or grad_input with a kernel that takes ``CORRELATION``."""
     _correlate(plan, call, *operands_of_correlation(call))
 
 
 def direct_correlate(plan: Plan, call: Call) -> None:
-    """Run forward or grad_input by `direct.cu`, whose offsets always have 64 bits."""
+    """Run forward or grad_input with `direct.cu`, whose offsets always have 64 bits."""
     _correlate(plan, call, *operands_of_correlation(call), index=WIDE)
 
 
@@ -73,7 +73,7 @@ def implicit_gemm(plan: Plan, call: Call) -> None:
 
 
 def winograd(plan: Plan, call: Call) -> None:
-    """Run forward or grad_input by two kernels: one transforms the weight, and the other does the rest."""
+    """Run forward or grad_input with two kernels: one transforms the weight, and the other does the rest."""
     transformed = call.runtime.workspace(call.result, plan.workspace_bytes // 4, np.float32)
     further = pointers(transformed=transformed)
     _correlate(plan, call, *operands_of_correlation(call), further=further)
@@ -133,17 +133,17 @@ def _channels_last(weight: Array, call: Call) -> Array:
 
 
 def grad_weight(plan: Plan, call: Call) -> None:
-    """Run grad_weight by one kernel that writes its result."""
+    """Run grad_weight with one kernel that writes its result."""
     _grad_weight(plan, call, _index_of_gradients(plan, call))
 
 
 def direct_grad_weight(plan: Plan, call: Call) -> None:
-    """Run grad_weight by `direct.cu`, whose offsets always have 64 bits."""
+    """Run grad_weight with `direct.cu`, whose offsets always have 64 bits."""
     _grad_weight(plan, call, WIDE)
 
 
 def grad_weight_in_parts(plan: Plan, call: Call) -> None:
-    """Run grad_weight by `grad_weight.cu`: a kernel makes sums of each part, and another adds them up."""
+    """Run grad_weight with `grad_weight.cu`: a kernel makes sums of each part, and another adds them up."""
     (dy, x), dw, index = call.operands, call.result, _index_of_gradients(plan, call)
     total = np.float64 if call.problem.dtype == "float64" else np.float32
     sums = call.runtime.workspace(dw, plan.parts * dw.size, total)
@@ -172,7 +172,7 @@ def _index_of_gradients(plan: Plan, call: Call) -> Index:
 
 
 def _numbers_of_gradients(call: Call, index: Index) -> Arguments:
-    """Return the sizes and strides that all kernels of grad_weight take which read arrays where they lie."""
+    """Return the sizes and strides taken by all kernels of grad_weight that read arrays in place."""
     (dy, x), problem = call.operands, call.problem
     C, M = problem.group_channels
     (R, S), (P, Q), (height, width) = problem.kernel_size, problem.output_size, problem.input_size

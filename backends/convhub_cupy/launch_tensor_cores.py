@@ -1,6 +1,6 @@
-"""Hands the kernels for tensor cores to the device, which pack some images at a time and multiply them.
+"""Launches the kernels for tensor cores, which pack some images at a time and multiply them.
 
-Offsets into what is packed have 32 bits: the plan sees to it.
+Offsets into packed operands have 32 bits: the plan makes sure of it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def correlate(plan: Plan, call: Call) -> None:
 
 
 def grad_weight(plan: Plan, call: Call) -> None:
-    """Run grad_weight; the images that are packed at a time have parts of their own."""
+    """Run grad_weight; the images that are packed at a time have separate parts."""
     assert isinstance(plan.tile, TensorTile)
     (dy, x), dw, problem = call.operands, call.result, call.problem
     C, M = problem.group_channels

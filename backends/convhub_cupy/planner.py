@@ -1,4 +1,4 @@
-"""Lists the algorithms in the order in which they are tried, and plans a problem by the first that takes it.
+"""Lists the algorithms in the order in which they are tried, and plans a problem with the first to take it.
 
 To add one: its kernels in `kernels/`, a module in `plan/` that says when it suits, and a line here.
 CONTRIBUTING.md walks through it. The page `docs/gpu-engine.md` has a table that is made from these lists.
@@ -26,16 +26,16 @@ class Algorithm:
     Parameters
     ----------
     name : str
-        What `explain` prints.
+        The name that `explain` prints.
     summary : str
-        What it is for: a row of the table in `docs/gpu-engine.md`.
+        The layers that it is for: its row of the table in `docs/gpu-engine.md`.
     accuracy : {"componentwise", "normwise"}
         The class of its results.
     plan : callable
-        Returns the plan for a problem, or None where the algorithm does not suit. All it knows of a
-        device are the settings.
+        Returns the plan for a problem, or None where the algorithm does not suit. It knows a device only
+        by the settings.
     run : callable
-        Hands the plan's kernels to the device.
+        Launches the plan's kernels.
     sources : tuple of Source
         Every variant of every kernel that its plans launch.
     """
@@ -143,7 +143,7 @@ _GRADIENTS_OF_WEIGHT = (
     ),
 )
 
-#: For each primitive, in the order in which they are tried. The last takes whatever the others leave.
+#: For each primitive, in the order in which they are tried. The last takes any problem.
 ALGORITHMS = {
     "forward": _CORRELATIONS,
     "grad_input": _CORRELATIONS,
@@ -162,7 +162,7 @@ def make_plan(problem: Problem, settings: Settings) -> tuple[Algorithm, Plan]:
 
 
 def describe(algorithm: Algorithm, plan: Plan) -> str:
-    """Return the algorithm's name, and after a comma how its work is shared out."""
+    """Return the algorithm's name, and after a comma how its work is divided."""
     return f"{algorithm.name}, {plan.described}"
 
 

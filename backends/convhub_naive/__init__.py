@@ -1,4 +1,4 @@
-"""The backend ``naive``: convolution written as its definition, for reading and for comparing with."""
+"""The backend ``naive``: convolution written as its definition, to read and to compare with."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from .loops import forward, grad_input, grad_weight
 
 __all__ = ["convhub_backends", "convhub_contract"]
 
-#: The version of `convhub.backend`'s text that this was written for.
+#: The version of the contract in `convhub.backend` that this backend was written for.
 convhub_contract = 1
 
-# What long double is, and its name, depend on the platform; it may be float64 once more.
+# The size of long double and its name depend on the platform; it may be the same as float64.
 _LONG = (np.dtype(np.longdouble).name, np.dtype(np.clongdouble).name)
 _FLOATS = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
 
 def algorithm(problem: Problem, options: RunOptions) -> str:
-    """Name what runs."""
+    """Name the algorithm."""
     return "loops"
 
 

@@ -8,11 +8,11 @@ along the three arrows, this is
 - `grad_input`, where ``x`` collects ``w · y``;
 - `grad_weight`, where ``w`` collects ``y · x``.
 
-Places on the padding are left out, not multiplied by zero, so that a NaN or an infinity reaches the
-results that its definition says, and no other.
+Places on the padding are left out, not multiplied by zero, so that a NaN or an infinity reaches exactly
+the results that the definition says.
 
-A result of many products is made of about √n sums of about √n products (`Sums`): rounding errors of n
-additions one after another, all of numbers that are alike, would grow with n.
+A result of many products is made of about √n sums of about √n products (`Sums`): the rounding errors of n
+additions of equal numbers, one after another, would grow with n.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ __all__ = ["forward", "grad_input", "grad_weight", "places"]
 
 Index = tuple[int, int, int, int]
 
-#: The most products that are added one after another; sums of more are divided.
+#: The most products that are added one after another; longer sums are divided.
 LONGEST_CHAIN = 256
 
 
 def places(problem: Problem) -> Iterator[tuple[Index, Index, Index]]:
-    """Walk through every place where a weight joins an output to a pixel of the input.
+    """Yield every place where a weight joins an output to a pixel of the input.
 
     Yields
     ------
@@ -103,7 +103,7 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> A
 
 
 def widen(array: Array) -> Array:
-    """Return `array` in the type that sums are made in: float32 for the 16-bit floats, else its own."""
+    """Return `array` in the type of its sums: float32 for the 16-bit floats, else its own."""
     return array.astype(np.float32) if array.dtype.name in ("float16", "bfloat16") else array
 
 
@@ -115,7 +115,7 @@ class Sums:
     total : ndarray
         Of the result's shape: the sums of whole blocks.
     part : ndarray
-        The sums of the blocks that are not full yet; of all products where these make one chain.
+        The sums of the blocks that are not full yet, or of all products where these make one chain.
     count : dict
         How many products each of these has, by its index.
     """
@@ -139,13 +139,13 @@ class Sums:
 
 
 def zeros(problem: Problem) -> Array:
-    """Return the result of `problem` before the first product, in the type that sums are made in."""
+    """Return the result of `problem` before the first product, in the type of its sums."""
     narrow = problem.dtype in ("float16", "bfloat16")
     return np.zeros(problem.result_shape, np.float32 if narrow else problem.dtype)
 
 
 def finish(sums: Sums, bias: Array | None, problem: Problem) -> Array:
-    """Add what is left and the bias of each channel, if there is one, and round to the problem's type."""
+    """Add the unfinished blocks and the bias of each channel, if any, and round to the problem's type."""
     result = sums.total + sums.part
     if bias is not None:
         result += widen(bias)[:, np.newaxis, np.newaxis]

@@ -17,7 +17,7 @@ from .runtime.availability import availability
 
 __all__ = ["Options", "backend", "convhub_backends", "convhub_contract"]
 
-#: The version of `convhub.backend`'s text that this was written for.
+#: The version of the contract in `convhub.backend` that this backend was written for.
 convhub_contract = 1
 
 
@@ -34,7 +34,7 @@ def _planner() -> ModuleType:
 
 
 def _imported(name: str) -> ModuleType:
-    """Import a module of this package, and with it Numba; a half-imported one cannot be imported again."""
+    """Import a module of this package, and Numba with it; a half-imported one cannot be imported again."""
     with forks.lock:
         return importlib.import_module(f"{__name__}.{name}")
 

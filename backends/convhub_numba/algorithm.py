@@ -1,4 +1,4 @@
-"""Says what an algorithm is: a value, which the planner reads and the engine runs."""
+"""Defines an algorithm: a value that the planner reads and the engine runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Algorithm", "Machine", "fits_one_thread"]
 
 
 class Machine(NamedTuple):
-    """What plans depend on besides the problem and the threads: vectors, and settings."""
+    """The inputs of a plan besides the problem and the threads: the vectors and the settings."""
 
     tile: Tile  # the register tile that most kernels use, for the problem's sums
     options: RunOptions
@@ -29,11 +29,11 @@ class Algorithm:
     Parameters
     ----------
     name : str
-        What `convhub explain` prints.
+        The name that `convhub explain` prints.
     primitives : tuple of str
-        Those that it runs.
+        The primitives that it runs.
     summary : str
-        What it suits; the row of the table in the documentation.
+        The layers that it suits: its row of the table in the documentation.
     plan : function
         ``plan(problem, machine, threads)`` returns a `Plan`, or None where the algorithm does not suit the
         problem. Neither this nor the blocks of terms, which decide the bits, may depend on the threads. Where
@@ -41,14 +41,14 @@ class Algorithm:
         problem to the next one returns None by `fits_one_thread`.
     run : function
         ``run(prepared, out, source, weight, bias)``, or ``run(prepared, dw, dy, x)`` for grad_weight: fills
-        its first array. Arrays are as the engine stores them, the weight by groups, the bias of the type of
-        the sums.
+        its first array. Arrays are as the engine stores them, the weight split by groups, the bias in the
+        type of the sums.
     accuracy : str
         The class of its rounding errors; see `convhub.backend.Accuracy`.
     saving : int
-        About how many times fewer multiply-adds than the plain sums it takes: it decides when threads pay.
+        About how many times fewer multiply-adds it takes than plain sums: decides when threads pay off.
     rewrite : function, optional
-        ``rewrite(problem)`` returns a problem with the same result, which a plan of its own runs faster where
+        ``rewrite(problem)`` returns a problem with the same result, which a separate plan runs faster where
         the weight is contiguous; or None.
     """
 
@@ -63,5 +63,5 @@ class Algorithm:
 
 
 def fits_one_thread(plan: Plan, machine: Machine) -> bool:
-    """Say whether a plan for one thread fits: threads must not choose the algorithm, and with it the bits."""
+    """Say whether the plan for one thread fits: threads must not decide the algorithm, and so the bits."""
     return plan.scratch_bytes <= machine.options.workspace_limit

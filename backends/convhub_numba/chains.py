@@ -1,9 +1,9 @@
 """Limits how many terms are added one after another before their sum is added to others.
 
-Numbers that are all alike are where additions err most: each rounds the same way as the one before, so that a
-chain of n of them may be off by eps/8 of its result for each, where independent errors would make a few times
-√n. What is promised is (8 + √n) eps (`convhub.reference.bounds`). So long sums are made of blocks, and of
-groups of blocks where these may be many; both depend on the problem and the vector's length alone.
+Additions err most where all numbers are alike: each rounds the same way as the one before, so that a chain of
+n terms may be off by n·eps/8 of its result, where independent errors would add up to a few times √n·eps. The
+promised bound is (8 + √n) eps (`convhub.reference.bounds`). So long sums are made of blocks, and of groups of
+blocks where there may be many; both depend only on the problem and the vector's length.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import math
 
 __all__ = ["block", "chain", "group"]
 
-#: The largest part of the bound that one chain may take is three quarters: this many eights of it.
+#: One chain may take at most this many eighths of the bound: three quarters.
 OF_THE_BOUND = 6
-#: The fewest block sums that are added before they are added to the total.
+#: The fewest block sums that are added up before their sum is added to the total.
 LEAST_GROUP = 32
 
 
 def chain(terms: int, most: int) -> int:
-    """Return how many of `terms` terms to add one after another: `most`, which is fastest, where it may be.
+    """Return how many of `terms` terms to add one after another: the fastest, `most`, if the bound allows.
 
     Examples
     --------
@@ -30,7 +30,7 @@ def chain(terms: int, most: int) -> int:
 
 
 def block(terms: int, most: int) -> int:
-    """Return the same where the sums of blocks are added one after another too: not too few terms either.
+    """Return the same, but not too few terms, where the sums of blocks are added one after another too.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def block(terms: int, most: int) -> int:
 
 
 def group(blocks: int, terms: int) -> int:
-    """Return how many sums of blocks to add one after another: all, unless these are too many.
+    """Return how many sums of blocks to add one after another: all, unless there are too many.
 
     Examples
     --------

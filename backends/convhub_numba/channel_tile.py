@@ -19,7 +19,7 @@ def channel_tile(channels: int, tile: Tile) -> Tile:
 
 
 def weight_channel_tile(channels: int, tile: Tile) -> Tile:
-    """Return a tile whose rows divide a vector of channels, and that leaves the fewest columns empty."""
+    """Return the tile with the fewest empty columns whose rows divide a vector of channels."""
     vectors = ceil_div(channels, tile.lanes)
     best = min((3, 2), key=lambda width: round_up(vectors, width))
     return Tile(min(tile.height, tile.lanes), min(best, vectors), tile.lanes, tile.item)

@@ -1,4 +1,4 @@
-"""Describes forward and grad_input as one thing: dense correlations, each with its taps.
+"""Describes forward and grad_input alike, as dense correlations, each with its taps.
 
 ``forward`` is one of them. ``grad_input`` with a stride is ``stride_h * stride_w`` of them, one for each
 phase of the rows and columns of ``dx``: pixel ``h = first + a * stride`` meets only the kernel rows ``r``
@@ -29,18 +29,17 @@ __all__ = [
     "too_many_phases",
 ]
 
-MOST_PHASES = 1024  # each of which is a stage of `gemm` that takes a third of a millisecond to plan
+MOST_PHASES = 1024  # each is a stage of `gemm`, which takes a third of a millisecond to plan
 LEAST_REGION = 8  # outputs along an axis: smaller ones cost more than the products they save
 REGION_SAVING = 1.3  # of multiply-adds
-ROW_SAVING = 1.4  # likewise; shorter lists of pixels fill fewer tiles
+ROW_SAVING = 1.4  # of multiply-adds too; shorter lists of pixels fill fewer tiles
 
 
 class Axis(NamedTuple):
     """One axis of a dense correlation.
 
     Output ``first + a * step``, for ``a`` in ``range(count)``, is the sum over the taps of
-    ``weight[index] * source[a * source_step + shift]``; where that lies outside ``range(source_size)``
-    it is zero.
+    ``weight[index] * source[a * source_step + shift]``; the source is zero outside ``range(source_size)``.
     """
 
     first: int
@@ -72,7 +71,7 @@ class Correlation(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """What the kernel must know of a correlation and its blocking; lengths and strides in elements."""
+    """The kernel's parameters for a correlation and its blocking; lengths and strides in elements."""
 
     images: int
     groups: int
@@ -102,7 +101,7 @@ class Sizes(NamedTuple):
     pad_items: int
     panel_items: int
     packed_items: int
-    held_panels: int  # sums that cannot be held where they belong
+    held_panels: int  # panels of sums kept in scratch memory, since the output cannot hold them
     source_items: int
 
 
@@ -126,7 +125,7 @@ def correlations(problem: Problem, *, reached: bool = False) -> tuple[Correlatio
 
 
 def count_phases(problem: Problem) -> int:
-    """Return how many correlations a problem is, those that no tap reaches included."""
+    """Return how many correlations make up a problem, including those that no tap reaches."""
     if problem.primitive != "grad_input":
         return 1
     return math.prod(map(min, problem.stride, problem.input_size))
@@ -138,9 +137,9 @@ def too_many_phases(problem: Problem) -> bool:
 
 
 def regions(part: Correlation) -> tuple[Correlation, ...]:
-    """Return the correlation cut where taps begin or cease to meet only padding, if much is saved by it.
+    """Return the correlation cut where taps begin or cease to meet only padding, if that saves much.
 
-    With a dilation that nears the image's size most of the taps miss it, for most of the outputs.
+    With a dilation close to the image's size, most taps miss the image for most outputs.
     """
     rows, columns = _intervals(part.rows), _intervals(part.columns)
     pieces = tuple(part._replace(rows=row, columns=column) for row in rows for column in columns)
@@ -150,12 +149,12 @@ def regions(part: Correlation) -> tuple[Correlation, ...]:
 
 
 def clipped(part: Correlation) -> bool:
-    """Say whether to leave out, row by row of outputs, the rows of taps that meet only padding."""
+    """Say whether to leave out, for each row of outputs, the rows of taps that meet only padding."""
     return reaching_rows(part) * ROW_SAVING <= part.rows.count * len(part.rows.taps)
 
 
 def reaching_rows(part: Correlation) -> int:
-    """Return how many pairs of an output row and a tap row there are that meet within the source."""
+    """Return how many pairs of an output row and a tap row meet within the source."""
     rows = part.rows
     return sum(
         0 <= a * rows.source_step + shift < rows.source_size
@@ -176,7 +175,7 @@ def suits_regions(part: Correlation) -> bool:
 
 
 def _products(part: Correlation) -> tuple[int, int]:
-    """Return how many products are left by `regions`, and by rows of taps, `clipped`."""
+    """Return how many products are left by `regions`, and by leaving out rows of taps (`clipped`)."""
     by_regions = sum(piece.rows.count * piece.columns.count * piece.taps for piece in regions(part))
     pairs = reaching_rows(part) if clipped(part) else part.rows.count * len(part.rows.taps)
     return by_regions, pairs * part.columns.count * len(part.columns.taps)

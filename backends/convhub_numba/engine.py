@@ -1,4 +1,4 @@
-"""Runs the three primitives: makes the plan, and hands arrays as kernels take them to its algorithm."""
+"""Runs the three primitives: makes the plan, and passes arrays, as kernels take them, to its algorithm."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from .vectors.half import as_stored, is_narrow_dtype, sum_dtype
 
 __all__ = ["forward", "grad_input", "grad_weight"]
 
-#: Up to this many channels the bias of a call without one is a part of one array: making it takes a part of a
-#: tiny call.
+#: Up to this many channels, the zeros for a call without a bias are kept: making them slows a tiny call down.
 MOST_ZEROS = 1024
 
 
@@ -68,8 +67,8 @@ def _correlate(source: Array, weight: Array, bias: Array | None, prepared: Prepa
     return out
 
 
-#: By the identity of problem and options, which are kept beside: their hashes would take longer. It forgets
-#: all when the cache of plans does, so that both together stay within that one's limit.
+#: By the identity of problem and options, which are kept alive here: hashing them would take longer. It is
+#: cleared with the cache of plans, so that both together stay within that cache's limit.
 _known: dict[tuple[int, int, int], tuple[Prepared, Problem, RunOptions]] = prepared_plans
 
 

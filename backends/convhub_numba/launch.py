@@ -1,7 +1,7 @@
-"""Launches kernels: each argument stands once, as its type and its value.
+"""Launches kernels: each argument is written once, as its type and its value.
 
-The types are those for which a kernel is compiled, the first time that a plan launches it; the values are
-what it is called with. Both come from the same lines, in the order of the kernel's parameters.
+A kernel is compiled for the types, the first time that a plan launches it, and called with the values. Both
+come from the same lines, in the order of the kernel's parameters.
 """
 
 from __future__ import annotations
@@ -55,21 +55,21 @@ def literals(*values: int) -> tuple[Any, ...]:
 
 
 class Prepared(NamedTuple):
-    """What each call for a problem needs: computed once, since it takes longer than a tiny convolution."""
+    """The data of each call for a problem: computed once, since that takes longer than a tiny convolution."""
 
     problem: Problem
     plan: Plan
     run: Callable[..., None]
     types: ArrayTypes
     sums: Any  # NumPy's type of the sums
-    narrow: bool  # numbers are stored in fewer bits than they are summed in
+    narrow: bool  # whether numbers are stored in fewer bits than they are summed in
     literals: tuple[Any, ...]  # of the register tile
-    reads_in_place: bool  # some stage does, if the source is contiguous
-    ranges: int  # of each thread's tasks, of one stage
+    reads_in_place: bool  # whether some stage does, if the source is contiguous
+    ranges: int  # how many ranges each thread's tasks of one stage are cut into
     kernels: dict[Any, Kernel]  # compiled so far
     result_shape: tuple[int, ...]
     grouped_weight: tuple[int, ...]  # (groups, K / groups, C / groups, R, S)
-    nothing: Array  # of the type of the sums
+    nothing: Array  # empty, of the type of the sums
     zeros: Array | None  # the bias of a call without one; None where it would take much memory
     rewritten: Problem | None  # with the same result, and faster where the weight is contiguous
 
@@ -94,7 +94,7 @@ def launch(function: Any, prepared: Prepared, stage: Stage, tasks: int, *pairs: 
 
 
 def launch_plain(function: Any, prepared: Prepared, tasks: int, *pairs: Any) -> None:
-    """Run the tasks of a kernel without scratch memory, whose sums take many times as long."""
+    """Run the tasks of a kernel without scratch memory, whose sums take many times longer."""
     compiled = prepared.kernels.get(function)
     if compiled is None:
         compiled = _compiled(function, prepared, (), pairs)
@@ -125,7 +125,7 @@ def _compiled(function: Any, prepared: Prepared, scratch_types: tuple[Any, ...],
 def run_correlations(
     function: Any, sizes: Any, prepared: Prepared, out: Array, source: Array, weight: Array, bias: Array
 ) -> None:
-    """Run every stage of a forward or grad_input plan by a kernel like `gemm.kernels.correlate`.
+    """Run every stage of a forward or grad_input plan with a kernel like `gemm.kernels.correlate`.
 
     Contiguous arrays are also passed flattened, for the stages that use them in place. For others the bias is
     passed as a placeholder that is not read.
@@ -155,7 +155,7 @@ def run_correlations(
 
 
 def run_reduction(function: Any, sizes: Any, prepared: Prepared, dw: Array, dy: Array, x: Array) -> None:
-    """Run the stage of a grad_weight plan by a kernel like `gemm.kernels_weight.correlate`."""
+    """Run the stage of a grad_weight plan with a kernel like `gemm.kernels_weight.correlate`."""
     (stage,) = prepared.plan.stages
     kinds = prepared.types
     dy_in_place = dy.flags.c_contiguous and not prepared.narrow

@@ -1,11 +1,11 @@
 """Has Numba optimise each function's code once, in the kernel that it ends in.
 
-By itself Numba optimises every function and makes machine code of it, then optimises it again in each
+By default Numba optimises every function and compiles it to machine code, then optimises it again in each
 function that calls it. Here parts of kernels stay as they were lowered, and only kernels become machine code,
 in a quarter to a third less processor time. Inlining starts from the same functions, so the code is as good.
 
-The classes are of Numba's inside, so `compilers` gives them for versions that are known to have it like that;
-with others Numba compiles in its own way, slower and as right.
+The classes rely on Numba's internals, so `compilers` returns them only for versions that are known to have
+these; with others Numba compiles in its own way, slower but just as correctly.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from numba.core.typed_passes import NativeLowering
 
 __all__ = ["KNOWN_VERSIONS", "compilers"]
 
-#: Numba's versions whose inside this engine knows.
+#: The versions of Numba whose internals this engine knows.
 KNOWN_VERSIONS = ((0, 68),)
 
 
 def _leave_functions(library: JITCodeLibrary, ll_module: Any) -> None:
-    """Stand in for Numba's passes over single functions, which the one over the whole kernel makes vain."""
+    """Replace Numba's passes over single functions, which the one over the whole kernel makes redundant."""
     ll_module.data_layout = library._codegen._data_layout
 
 
@@ -54,14 +54,14 @@ class KernelLibrary(JITCodeLibrary):
     _optimize_functions = _leave_functions
 
     def _optimize_final_module(self) -> None:
-        # Numba runs cheaper passes first, for the sake of reference counts, which there are none of.
+        # Numba runs cheaper passes first for the sake of reference counts, but here there are none.
         passes, builder = self._codegen._module_pass_manager()
         passes.run(self._final_module, builder)
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class PartLowering(NativeLowering):
-    """Lower a part: as Numba does where it is not to make machine code, and known to what calls it."""
+    """Lower a part as Numba does without making machine code, and make it known to its callers."""
 
     _name = "convhub_part_lowering"
 
@@ -72,7 +72,7 @@ class PartLowering(NativeLowering):
         super().run_pass(state)
         lowered = state["cr"]
         descriptor = lowered.fndesc
-        # Dispatchers want something to call, which nobody does: parts have no wrappers.
+        # Dispatchers need something to call, though nothing calls it: parts have no wrappers.
         name = descriptor.qualname.rpartition(".")[2]
         uncalled = _dynfunc.make_function(
             descriptor.lookup_module(), name, "a part", 0, lowered.env, (state.library,)
@@ -96,7 +96,7 @@ class KernelLowering(NativeLowering):
 
 
 def compilers() -> tuple[type[Compiler], type[Compiler]]:
-    """Return what compiles parts, and what compiles kernels."""
+    """Return the compiler of parts and the compiler of kernels."""
     if numba.version_info.short not in KNOWN_VERSIONS:
         return Compiler, Compiler
     return _compiler(PartLowering), _compiler(KernelLowering)

@@ -26,7 +26,7 @@ LEAST_COLUMNS = 48  # narrower tiles would mostly copy their margins
 
 @dataclass(frozen=True)
 class Planes:
-    """The taps as kernels have them, the phases of the source that they read, and how far they reach."""
+    """The taps as kernels take them, the phases of the source that they read, and how far they reach."""
 
     taps: np.ndarray
     phases: np.ndarray
@@ -34,10 +34,10 @@ class Planes:
     shift_w: int
     span_h: int
     span_w: int
-    inside: bool  # stride 1, no padding, nothing to widen: the source can be read where it lies
+    inside: bool  # stride 1, no padding, nothing to widen: the source can be read in place
 
     def items(self, rows: int, columns: int) -> int:
-        """Elements of one channel's padded copy under a tile of outputs."""
+        """Return how many elements one channel's padded copy has under a tile of outputs."""
         return (rows + self.span_h) * (columns + self.span_w) * len(self.phases)
 
 
@@ -88,7 +88,7 @@ def pixel_tile(rows: int, columns: int, most: int, planes: Planes, channel_bytes
 
 
 def correlation_sizes(problem: Problem, part: Correlation, planes: Planes, **blocks: int) -> Sizes:
-    """Return what the kernel must know, with the `blocks` of its algorithm."""
+    """Return the kernel's parameters, with the `blocks` of its algorithm."""
     row = problem.result_shape[3]
     channel = problem.result_shape[2] * row
     return Sizes(
@@ -120,6 +120,6 @@ def correlation_sizes(problem: Problem, part: Correlation, planes: Planes, **blo
 
 
 def leaves_pixels(problem: Problem, stages: tuple[Stage, ...]) -> bool:
-    """Say whether there are pixels of the result that no stage computes, since no tap reaches them."""
+    """Say whether no stage computes some pixels of the result, since no tap reaches them."""
     covered: int = sum(stage.sizes.rows * stage.sizes.columns for stage in stages)
     return covered < math.prod(problem.result_shape[2:])

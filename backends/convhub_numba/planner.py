@@ -4,9 +4,9 @@ The first of `ALGORITHMS` that suits a problem runs it, for as many threads as i
 workspace limit for; where it does not fit for one, `direct` runs, which has none.
 
 The blocks of terms, which decide the bits of a result, depend on the problem, on the vector's length and on
-the algorithm; threads only move the tiles of outputs. The workspace limit decides no bits as long as it holds
-what the plan for one thread takes (`Plan.scratch_bytes`, which ``CONVHUB_THREADS=1 convhub explain PROBLEM``
-shows). Below that it may choose another algorithm, whose sums are blocked in another way.
+the algorithm; threads only move the tiles of outputs. The workspace limit does not affect the bits as long as
+the plan for one thread fits (`Plan.scratch_bytes`, which ``CONVHUB_THREADS=1 convhub explain PROBLEM``
+shows). Below that it may choose another algorithm, whose sums are blocked differently.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ ALGORITHMS: tuple[Algorithm, ...] = (
 
 #: Below about 20 µs on one core, waking a thread costs more than it saves.
 SMALL_WORK = 1_000_000
-MANY_THREADS = 64  # whose tiles are the smallest
+MANY_THREADS = 64  # with these, tiles are the smallest
 MACS_PER_ELEMENT = 8  # moving an element through memory takes about as long as this many multiply-adds
 
-#: What the engine has prepared of plans, found by identity; it is cleared with them.
+#: The plans that the engine has prepared, found by identity; cleared with the cache of plans.
 prepared_plans: dict[Any, Any] = {}
 
 
@@ -94,7 +94,7 @@ def algorithm_of(problem: Problem, plan: Plan) -> Algorithm:
 
 
 def _work(problem: Problem) -> int:
-    """Return a guess of the work, in multiply-adds."""
+    """Estimate the work, in multiply-adds."""
     elements = math.prod(problem.input_shape) + math.prod(problem.output_shape)
     return problem.macs + MACS_PER_ELEMENT * elements
 

@@ -1,4 +1,4 @@
-"""Holds what the kernels of the gradient of the weight share: their sizes, and how sums of blocks are added.
+"""Defines the sizes that the kernels of the weight's gradient share, and adds up the sums of blocks.
 
 Pixels are summed in blocks, blocks in groups (see `chains`), groups in the order of images and rows: always
 the same, whatever the threads, and with an error that stays far below that of one long chain.
@@ -14,7 +14,7 @@ __all__ = ["Sizes", "add_groups"]
 
 
 class Sizes(NamedTuple):
-    """What the kernel must know of a problem and its blocking; lengths in elements."""
+    """The kernel's parameters for a problem and its blocking; lengths in elements."""
 
     images: int
     groups: int

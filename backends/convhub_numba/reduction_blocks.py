@@ -23,7 +23,7 @@ def dot_rows(
 ) -> tuple[int, int, int]:
     """Return a tile's rows and columns of pixels for dot products, and how many rows to sum at once.
 
-    Each lane adds the pixels that it meets one after another.
+    Each lane adds its pixels one after another.
     """
     most = chain(summed_pixels(problem), DOT_VECTORS)
     tile_rows, tile_columns = pixel_tile(

@@ -1,4 +1,4 @@
-"""Holds what a plan is made of: the register tile, the stages, and the plan itself."""
+"""Defines a plan and its parts: the register tile and the stages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Tile:
     vectors: int
     lanes: int
     item: int
-    pattern: tuple[int, ...] = ()  # what else shapes the code of some kernels
+    pattern: tuple[int, ...] = ()  # further literals that shape the code of some kernels
 
     @property
     def literals(self) -> tuple[int, ...]:
@@ -32,11 +32,11 @@ class Tile:
 
     @property
     def width(self) -> int:
-        """Elements across."""
+        """The number of elements across."""
         return self.vectors * self.lanes
 
 
-#: The taps, or phases, of a kernel that is given none.
+#: The table of taps or phases of a kernel that has none.
 NO_TABLE = np.empty((0, 2), np.int64)
 
 
@@ -62,15 +62,15 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the engine does for a problem."""
+    """The way in which the engine runs a problem."""
 
     algorithm: str
     tile: Tile
     threads: int
     stages: tuple[Stage, ...] = ()
-    leaves_pixels: bool = False  # that no stage computes, since no tap reaches them: only the bias is there
-    details: Any = None  # what this algorithm's launch needs beside the stages
-    note: str = ""  # on what `details` says, for people
+    leaves_pixels: bool = False  # that no stage computes, since no tap reaches them: they are only bias
+    details: Any = None  # data that this algorithm's launch needs besides the stages
+    note: str = ""  # a description of `details`, for people
 
     @property
     def described(self) -> str:

@@ -20,7 +20,7 @@ def round_up(total: int, multiple: int) -> int:
 
 
 def even(total: int, most: int, multiple: int = 1) -> int:
-    """Return the length of blocks of ``total``, at most about ``most`` each, all nearly alike."""
+    """Return the length of blocks of ``total``, at most about ``most`` each, all nearly equal."""
     blocks = max(1, ceil_div(total, max(multiple, most // multiple * multiple)))
     return round_up(ceil_div(total, blocks), multiple)
 

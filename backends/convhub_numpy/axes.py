@@ -3,7 +3,7 @@
 Forward and grad_input are the same work here: each number of the result *gathers* products of a source
 and a weight. An `Axis` says which ones along one axis. For grad_input with a stride, neighbouring
 pixels gather through different taps; all pixels whose distance is a multiple of the stride gather
-through the same ones, so that each such *phase* is a convolution of stride 1 by some of the taps.
+through the same taps, so each such *phase* is a convolution of stride 1 by some of the taps.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["Axis", "Clip", "clips", "forward_axis", "phase_axes"]
 
 
 class Axis(NamedTuple):
-    """How the results along one axis gather from a source along the same axis.
+    """The way in which results gather from a source along one axis.
 
     Result ``first + i * step``, for ``0 <= i < results``, gathers through tap ``t``, for
     ``0 <= t < taps``, from place ``i * stride + t * dilation + offset`` of the source. Places outside
@@ -36,7 +36,7 @@ class Axis(NamedTuple):
 
     @property
     def padded(self) -> bool:
-        """Whether any result gathers from padding."""
+        """Say whether any result gathers from padding."""
         last = (self.results - 1) * self.stride + (self.taps - 1) * self.dilation + self.offset
         return self.offset < 0 or last >= self.size
 
@@ -96,7 +96,7 @@ def phase_axes(problem: Problem, axis: int) -> list[Axis]:
 
 
 class Clip(NamedTuple):
-    """The results that gather through one tap from within the source, and where from."""
+    """The results that gather through one tap from within the source, and the places they gather from."""
 
     results: slice
     source: slice

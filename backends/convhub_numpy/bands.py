@@ -1,11 +1,11 @@
 """Computes depthwise convolution tap by tap, over long lines instead of the rows of images.
 
-The rows of a padded image are laid one after the other into one line for each channel, and for each phase
-of the stride its own. Through one tap, all results of the image then gather from one stretch of such a
-line, so that NumPy multiplies and adds thousands of neighbours in one go. What it computes between the end
-of one row and the beginning of the next is left out when the results are stored.
+The rows of a padded image are laid one after the other into one line for each channel and each phase of
+the stride. Through one tap, all results of the image then gather from one stretch of such a line, so that
+NumPy multiplies and adds thousands of neighbours in one call. The numbers computed between the end of one
+row and the beginning of the next are left out when the results are stored.
 
-The sums are those of `convhub_numpy.taps`, but for the zeros of padding, which take part here.
+The sums are those of `convhub_numpy.taps`, except that the zeros of padding take part here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BUFFER_ITEMS = 256
 
 
 class Reach(NamedTuple):
-    """Which places taps reach along one axis: ``position * stride + phase`` of the source.
+    """The places that taps reach along one axis: ``position * stride + phase`` of the source.
 
     Result ``i`` meets tap ``t`` in the phase number ``taps[t][0]`` at position ``least + i + taps[t][1]``.
     """
@@ -60,7 +60,7 @@ class BandPlan(NamedTuple):
 
     @property
     def pitch(self) -> int:
-        """How far apart rows lie in a line."""
+        """The distance between rows in a line."""
         return self.cols.results + self.across.span
 
     def lines(self, height: int) -> tuple[int, int, int, int]:
@@ -171,11 +171,11 @@ def gather_by_bands(
 
 
 def _with_small_buffers(work: Callable[[Iterable[int]], None]) -> Callable[[Iterable[int]], None]:
-    """Let NumPy work on lines where they lie: those below a quarter of a buffer it would copy there."""
+    """Let NumPy work on lines in place: it would copy lines below a quarter of a buffer there."""
 
     def with_small_buffers(share: Iterable[int]) -> None:
         before = np.getbufsize()
-        try:  # entered before anything is changed, since a handler of a signal may raise between two lines
+        try:  # entered before anything is changed, since a signal handler may raise between two lines
             np.setbufsize(BUFFER_ITEMS)
             work(share)
         finally:
@@ -187,7 +187,7 @@ def _with_small_buffers(work: Callable[[Iterable[int]], None]) -> Callable[[Iter
 def weight_by_bands(dy: Array, x: Array, dw: Array, plan: BandPlan, dtype: np.dtype, threads: int) -> None:
     """Fill `dw`, (G, K/G, C/G, R, S), from `dy`, (N, G, K/G, P, Q), and `x`, (N, G, C/G, H, W).
 
-    A number of `x` that is not finite spoils results that it does not belong to.
+    A number of `x` that is not finite also spoils results that it is not part of.
     """
     batch, groups, heads, height_of_all, results = dy.shape
     blocks = list(parts(groups, plan.groups))
@@ -222,7 +222,7 @@ def weight_by_bands(dy: Array, x: Array, dw: Array, plan: BandPlan, dtype: np.dt
 
 
 def _fill(memory: Array, source: Array, plan: BandPlan, row: int, height: int) -> Array:
-    """Lay out what `height` rows of results from `row` on gather: (N, G, C, *`plan.lines(height)`)."""
+    """Lay out the source of `height` rows of results from `row` on: (N, G, C, *`plan.lines(height)`)."""
     shape = (*source.shape[:3], *plan.lines(height))
     lines: Array = memory[: prod(shape)].reshape(shape)
     for a, down in enumerate(plan.down.phases):

@@ -15,7 +15,7 @@ __all__ = ["fill_columns", "is_identity"]
 
 
 def fill_columns(columns: Array, source: Array, rows: Axis, cols: Axis, tile: Tile) -> None:
-    """Write to `columns` what the results of `tile` gather from `source`, zeros for padding.
+    """Write to `columns` the numbers that the results of `tile` gather from `source`, zeros for padding.
 
     Parameters
     ----------
@@ -40,5 +40,5 @@ def fill_columns(columns: Array, source: Array, rows: Axis, cols: Axis, tile: Ti
 
 
 def is_identity(axis: Axis) -> bool:
-    """Whether each result gathers from the one place of its own number, so that no column is needed."""
+    """Say whether each result gathers only from the place of its own index, so that no column is needed."""
     return axis.taps == 1 and axis.offset == 0 and axis.stride == 1 and axis.results == axis.size

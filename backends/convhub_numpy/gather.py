@@ -94,10 +94,10 @@ def _gather(
 
 
 def _fit_for_matrices(source: Array, weight: Array, padded: bool) -> bool:
-    """Whether matrices give NaN and infinities to those results only whose window holds them.
+    """Say whether matrices give NaN and infinities only to results whose window holds them.
 
     The zeros of padding must not meet them in the weights. And the BLAS multiplies complex sums by
-    1 + 0i in the end, which makes NaN of every infinity.
+    1 + 0i in the end, which turns every infinity into NaN.
     """
     if weight.dtype.kind == "c":
         return all_finite(weight) and all_finite(source)
@@ -105,7 +105,7 @@ def _fit_for_matrices(source: Array, weight: Array, padded: bool) -> bool:
 
 
 def _spoiled(result: Array) -> bool:
-    """Whether sums of complex products have overflowed.
+    """Say whether sums of complex products have overflowed.
 
     The BLAS multiplies them by 1 + 0i in the end: where one part is infinite, the other becomes NaN.
     """

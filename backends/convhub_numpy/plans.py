@@ -1,4 +1,4 @@
-"""Divides each problem so that no more memory is used than allowed; plans are made once a problem."""
+"""Divides each problem to fit the allowed memory; plans are made once for each problem."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .tiles import Tiling, parts, tiling
 
 __all__ = ["GatherPlan", "Phase", "WeightPlan", "gather_plan", "threads_for", "uses_taps", "weight_plan"]
 
-#: Bytes of one tile of columns: less, and Python's part in the work shows; more leaves the cache.
+#: Bytes of one tile of columns: with less, Python's overhead shows; more does not fit the cache.
 TILE_BYTES = 2**21
 #: Bytes of one tile where products are added one tap at a time, each over the whole tile.
 TAP_TILE_BYTES = 2**18
 #: Rows of columns (channels times taps) for which one tile of grad_weight sums.
 WEIGHT_COLUMNS = 576
 
-#: The part of the limit that is left for this plan, views and what NumPy allocates in passing.
+#: The part of the limit that is left for this plan, views and NumPy's temporary memory.
 SPARE = 16
 
-#: A lower limit than this counts as this one: tiles of a few numbers would take for ever.
+#: Lower limits count as this one: tiles of a few numbers would take forever.
 LEAST_LIMIT = 2**16
-#: Fewer multiply-accumulates than this are done before other threads have begun.
+#: Fewer multiply-accumulates than this are done before other threads can begin.
 WORTH_THREADS = 2**22
 
 Chunk = tuple[int, int, int, int]
@@ -46,7 +46,7 @@ class Phase(NamedTuple):
 
 
 class GatherPlan(NamedTuple):
-    """How forward or grad_input is divided.
+    """The division of forward or grad_input.
 
     ``terms`` are the source's channels in a group, ``channels`` the result's. ``chunks`` of the
     result's channels are computed one after the other, so that a copy of their weights fits.
@@ -63,7 +63,7 @@ class GatherPlan(NamedTuple):
 
 
 class WeightPlan(NamedTuple):
-    """How grad_weight is divided.
+    """The division of grad_weight.
 
     ``blocks`` of the result (groups, output channels, input channels; begin and end of each) are
     summed over all ``tiles`` of the output, one tile after the other.
@@ -83,12 +83,12 @@ class WeightPlan(NamedTuple):
 
 
 def threads_for(problem: Problem, options: RunOptions, workers: int) -> int:
-    """Return how many threads share the work: no more than `workers`, which have room for their tiles."""
+    """Return how many threads share the work: at most `workers`, for whose tiles there is room."""
     return min(options.threads, workers) if problem.macs >= WORTH_THREADS else 1
 
 
 def uses_taps(problem: Problem) -> bool:
-    """Whether to multiply and add tap by tap rather than multiply matrices: if these would be slivers."""
+    """Say whether to multiply and add tap by tap rather than multiply matrices: if these are very narrow."""
     inputs, outputs = problem.group_channels
     pixels = problem.batch * problem.output_size[0] * problem.output_size[1]
     return inputs * outputs <= 2 and pixels * problem.groups >= 2048
@@ -96,7 +96,7 @@ def uses_taps(problem: Problem) -> bool:
 
 @bounded_cache()
 def gather_plan(problem: Problem, limit: int) -> GatherPlan:
-    """Return how forward or grad_input is computed with `limit` bytes of workspace."""
+    """Plan forward or grad_input with `limit` bytes of workspace."""
     limit = max(limit, LEAST_LIMIT)
     limit -= limit // SPARE
     inputs, outputs = problem.group_channels
@@ -109,17 +109,17 @@ def gather_plan(problem: Problem, limit: int) -> GatherPlan:
 
     by_taps = uses_taps(problem)
     item = (sum_dtype(problem.dtype) if by_taps else work_dtype(problem)).itemsize
-    # A pixel that the strides skip has no taps; if all are such, nothing is multiplied.
+    # A pixel that the strides skip has no taps; if all pixels are skipped, nothing is multiplied.
     length = terms * max(1, *(rows.taps * cols.taps for rows, cols in pairs))
     chunks = _chunks(problem.groups, channels, length * item, limit // 2)
     groups, wide = chunks[0][1], chunks[0][3]
     for chunk in chunks:
         groups, wide = max(groups, chunk[1] - chunk[0]), max(wide, chunk[3] - chunk[2])
-    # One column of each matrix, its sums, what is added to them, and what they are as integers.
+    # One column of each matrix, its sums, the numbers added to them, and the sums as integers.
     pixel = groups * (3 * wide if by_taps else length + 3 * wide) * item
     room = limit - groups * wide * length * item
     tile = max(pixel * (1 if by_taps else 4), min(TAP_TILE_BYTES if by_taps else TILE_BYTES, room))
-    # Matrices are made up to a multiple of 4 columns.
+    # Matrices are padded to a multiple of 4 columns.
     most = max(1, tile // pixel - (0 if by_taps else 3))
     phases = tuple(
         Phase(
@@ -147,7 +147,7 @@ def _chunks(groups: int, channels: int, row_bytes: int, room: int) -> tuple[Chun
 
 @bounded_cache()
 def weight_plan(problem: Problem, limit: int) -> WeightPlan:
-    """Return how grad_weight is computed with `limit` bytes of workspace."""
+    """Plan grad_weight with `limit` bytes of workspace."""
     limit = max(limit, LEAST_LIMIT)
     limit -= limit // SPARE
     inputs, outputs = problem.group_channels
@@ -155,7 +155,7 @@ def weight_plan(problem: Problem, limit: int) -> WeightPlan:
     taps = rows.taps * cols.taps
     by_taps = uses_taps(problem)
     item = work_dtype(problem).itemsize
-    # Half of the room for a block: sums of tiles, of blocks, what is added, and what they are as integers.
+    # Half of the room for a block: sums of tiles, of blocks, the numbers added, and the sums as integers.
     room = limit // 8 // item
     channels = max(1, min(inputs, WEIGHT_COLUMNS // taps, room // taps))
     heads = max(1, min(outputs, room // (channels * taps)))
@@ -175,7 +175,7 @@ def weight_plan(problem: Problem, limit: int) -> WeightPlan:
     bands = None
     if (
         by_taps and sum_dtype(problem.dtype).name != problem.dtype
-    ):  # to widen each number once pays for a copy
+    ):  # widening each number only once pays for a copy
         bands = band_plan(problem, inputs, outputs, rows, cols, limit - sums)
     workers = max(1, limit // (sums + tile))
     return WeightPlan(

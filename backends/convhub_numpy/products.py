@@ -1,7 +1,7 @@
 """Multiplies matrices in pieces so small that the BLAS does not split them among threads.
 
-A BLAS on several threads gives other bits than on one: the pieces that it makes have other edges, and
-its kernels add in another order there. With OpenBLAS 0.3.31 (in NumPy's wheels) nearly half of 1400 random
+A BLAS gives other bits on several threads than on one: it cuts pieces with other edges, where its
+kernels add in another order. With OpenBLAS 0.3.31 (in NumPy's wheels) nearly half of 1400 random
 products differed between one thread and two, and sizes that are multiples of 64 did not help. But OpenBLAS
 computes a product of few multiplications on the thread that calls, whatever its settings (the thresholds
 are in its ``interface/gemm.c`` and ``interface/gemv.c``). The pieces here stay below them. 64 cubed reaches
@@ -22,13 +22,13 @@ from .sums import chain
 
 __all__ = ["block_sizes", "fits", "multiply", "multiply_small"]
 
-#: By kind of dtype, for a product of matrices: half of where OpenBLAS begins to use threads on x86, and
-#: just below where it does on others (``driver/others``, ``interface/gemm.c``).
+#: By kind of dtype, for a product of matrices: half of the size from which OpenBLAS uses threads on x86,
+#: and just below that size on others (``driver/others``, ``interface/gemm.c``).
 MOST_MULTIPLICATIONS = {"f": 2**18 - 1, "c": 2**15}
 #: For matrix times vector, which the BLAS does with other code and a lower threshold.
 MOST_WITH_A_VECTOR = 4096
-#: Rows and columns of a piece, where the product has as many: enough for a kernel to be fast, few
-#: enough that its sums stay long, since the parts of a sum that is cut must be added up.
+#: Rows and columns of a piece, where the product has that many: enough for a kernel to be fast, few
+#: enough that its sums stay long, since the parts of a divided sum must be added up.
 GOOD_ROWS, GOOD_COLUMNS = 64, 32
 
 
@@ -49,7 +49,7 @@ def block_sizes(rows: int, columns: int, terms: int, kind: str) -> tuple[int, in
     if block_columns == columns:
         block_rows = _even_part(rows, most // (columns * block_terms))
     elif block_columns > 4:
-        # Kernels work on 4, 8 or 16 columns at once, and a single column left over is slowest of all.
+        # Kernels work on 4, 8 or 16 columns at once, and a single remaining column is the slowest.
         block_columns -= block_columns % (16 if block_columns > 16 else 4)
         if columns % block_columns == 1 and block_columns > 4:
             block_columns -= 4
@@ -57,7 +57,7 @@ def block_sizes(rows: int, columns: int, terms: int, kind: str) -> tuple[int, in
 
 
 def fits(rows: int, columns: int, terms: int, kind: str) -> bool:
-    """Whether the BLAS computes a product on the thread that calls, with its terms cut or not."""
+    """Say whether the BLAS computes a product on the calling thread, perhaps with its terms divided."""
     return rows * columns * terms <= _most(rows, columns, kind)
 
 
@@ -85,7 +85,7 @@ def _even_part(total: int, most: int) -> int:
 def multiply(a: Array, b: Array, out: Array, scratch: Array, add: bool = False) -> None:
     """Set ``out`` to the matrix products ``a @ b``, or add them to it.
 
-    Every element is summed in an order that depends on the sizes alone.
+    Every element is summed in an order that depends only on the sizes.
 
     Parameters
     ----------

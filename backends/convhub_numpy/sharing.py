@@ -1,8 +1,8 @@
-"""Shares a call's items among threads that last as long as the call.
+"""Shares a call's items among threads that live as long as the call.
 
-Whatever may happen to the calling thread between two instructions (Ctrl-C, a signal handler that raises)
-leaves nothing behind: the other threads stop at their next item, and end. A thread that cannot be started, in
-a container at its limit or while the interpreter ends, is done without: its share is left to the others.
+An exception that interrupts the calling thread between two instructions (Ctrl-C, a signal handler that
+raises) leaves nothing behind: the other threads stop at their next item, and end. If a thread cannot be
+started, in a container at its limit or while the interpreter ends, the others do its share.
 `concurrent.futures` does neither, and refuses to work once the main thread has ended.
 """
 
@@ -24,12 +24,12 @@ __all__ = ["run"]
 def run(work: Callable[[Iterable[int]], None], count: int, threads: int) -> None:
     """Let `work` do the items 0 to `count` - 1, on up to `threads` threads, in shares of neighbours.
 
-    Like the BLAS, and as the other backends of convhub, the work warns of no overflow and no NaN.
+    Like the BLAS, and like convhub's other backends, the work does not warn of overflow or NaN.
 
     Parameters
     ----------
     work : callable
-        Does the items that it is given; whatever it is given in one call it does on one thread.
+        Does the items that it is given; it does the items of one call on one thread.
     count, threads : int
         How many items there are, and how many threads may work at once, the calling one included.
     """
@@ -39,7 +39,7 @@ def run(work: Callable[[Iterable[int]], None], count: int, threads: int) -> None
             _quietly(work, range(count))
         return
     shares = deque(range(i * count // threads, (i + 1) * count // threads) for i in range(threads))
-    stopped: list[None] = []  # anything in it: no item is begun any more
+    stopped: list[None] = []  # once it has an element, no more items are begun
     failures: list[BaseException] = []
     ended: list[None] = []
     news: SimpleQueue[None] = SimpleQueue()
@@ -56,12 +56,12 @@ def run(work: Callable[[Iterable[int]], None], count: int, threads: int) -> None
 
     def wait() -> None:
         while len(ended) < len(started):
-            with contextlib.suppress(Empty):  # news may be lost to an exception that strikes here
+            with contextlib.suppress(Empty):  # a message may be lost to an exception here
                 news.get(timeout=0.05)
 
     started: list[int] = []
     try:
-        # Shares that have no core to run on are left to those that have one.
+        # Threads beyond the number of cores would only take turns.
         _start(help_out, min(threads, _cores()) - 1, started)
         _take(work, shares, stopped)
         wait()
@@ -78,18 +78,18 @@ def _cores() -> int:
 
 def _start(function: Callable[[], None], count: int, started: list[int]) -> None:
     """Start up to `count` threads, and note each in `started`."""
-    if sys.is_finalizing():  # in a ``__del__``, say; what is started now never begins to run
+    if sys.is_finalizing():  # in a ``__del__``, for example; a thread started now never runs
         return
     for _ in range(count):
         try:
             # One call into C starts the thread and notes it: no handler of a signal can come between.
             started.extend(map(_thread.start_new_thread, (function,), ((),)))
-        except RuntimeError:  # no more threads are to be had
+        except RuntimeError:  # no more threads are available
             return
 
 
 def _take(work: Callable[[Iterable[int]], None], shares: deque[range], stopped: list[None]) -> None:
-    """Do shares until there are none left."""
+    """Do shares until none is left."""
     while shares and not stopped:
         try:
             share = shares.popleft()

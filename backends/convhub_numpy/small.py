@@ -25,11 +25,11 @@ SMALL_BYTES = 2**15
 
 
 class SmallPlan(NamedTuple):
-    """Where the columns of a small convolution lie.
+    """The layout of the columns of a small convolution.
 
     The columns are ``shape`` (G, C, R, S, N, P, Q), ``strides`` and ``begin`` in bytes, of a C
-    contiguous array: the source itself, or where there is padding a copy of its part ``taken``, which
-    lies as ``inner`` in zeros of shape ``framed``. Products are summed ``terms_at_once``.
+    contiguous array: the source itself, or where there is padding a copy of its part ``taken``, placed
+    at ``inner`` in zeros of shape ``framed``. Products are summed ``terms_at_once``.
     """
 
     shape: tuple[int, ...]
@@ -46,7 +46,7 @@ class SmallPlan(NamedTuple):
 
 @lru_cache(maxsize=512)
 def small_plan(problem: Problem, limit: int, rows: Axis, cols: Axis) -> SmallPlan | None:
-    """Return how to do `problem` in one step, or None if it is too large or needs a wider type."""
+    """Return the plan to do `problem` in one step, or None if it is too large or needs a wider type."""
     dtype = work_dtype(problem)
     groups, item = problem.groups, dtype.itemsize
     inputs, outputs = problem.group_channels

@@ -1,8 +1,8 @@
-"""Adds long sums in blocks: equal numbers, added one after another, err by more than is promised.
+"""Adds long sums in blocks, since equal numbers added one after another exceed the promised error.
 
 Each of n additions of the same number may round the same way, by eps/8 of the result on average, while the
 bound is (8 + √n) eps. NumPy adds by pairs along the axis of its innermost loop only, and a BLAS adds some
-hundred terms one after another. All that is cut here depends on the sizes alone.
+hundred terms one after another. Blocks depend only on the sizes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from convhub.backend import Array
 
 __all__ = ["added_by_pairs", "block", "chain", "group", "sums_of_products"]
 
-#: NumPy's loops over two contiguous rows have a vector of sums, which is as wide as the CPU allows: at
-#: least this many bytes. They add vector after vector to it, for up to 8192 numbers.
+#: NumPy's loops over two contiguous rows keep a vector of sums, as wide as the CPU allows: at least this
+#: many bytes. They add vector after vector to it, for up to 8192 numbers.
 SSE_BYTES = 16
 
 
@@ -31,7 +31,7 @@ def block(terms: int) -> int:
 
 
 def group(blocks: int, terms: int) -> int:
-    """Return how many sums of blocks to add one after another: all, unless these are too many."""
+    """Return how many sums of blocks to add one after another: all, unless there are too many."""
     return max(1, blocks if blocks <= chain(terms) // 2 else isqrt(blocks))
 
 
@@ -44,8 +44,8 @@ def sums_of_products(dy: Array, x: Array, dtype: np.dtype) -> Array:
     dy, x, in_a_row = _joined(dy, x)
     images, _, _, rows, columns = dy.shape
     lanes = SSE_BYTES // dtype.itemsize if in_a_row and dtype.kind == "f" else 1
-    row = -(-columns // lanes) + 1  # additions, with that of its sum to the others
-    # einsum may copy all that it sums to a buffer, and add that in one loop; axes that it keeps end a loop.
+    row = -(-columns // lanes) + 1  # additions, counting that of its sum to the others
+    # einsum may copy all terms to a buffer, and add them up in one loop; the axes that it keeps end a loop.
     kept = "" if images * rows * row <= most else "n" if rows * row <= most else "np"
     wide = columns if row <= most else most * lanes // 2
     found = [
@@ -74,7 +74,7 @@ def _blocks(columns: int, wide: int) -> list[tuple[slice, int]]:
 
 
 def _joined(dy: Array, x: Array) -> tuple[Array, Array, bool]:
-    """Return views of both with the axes that lie side by side as one row, and whether a row does."""
+    """Return views of both with contiguous axes joined to one row, and whether a row is contiguous."""
     joined = min(_side_by_side(dy), _side_by_side(x))
     images, _, _, rows, columns = dy.shape
     if joined >= 2:
@@ -85,7 +85,7 @@ def _joined(dy: Array, x: Array) -> tuple[Array, Array, bool]:
 
 
 def _side_by_side(array: Array) -> int:
-    """Return how many of the axes q, p and n, in this order, lie side by side: einsum makes them one loop."""
+    """Return how many of the axes q, p and n, in this order, are contiguous: einsum makes them one loop."""
     step = array.itemsize
     for count, axis in enumerate((-1, -2, 0)):
         if array.strides[axis] != step and array.shape[axis] > 1:
@@ -95,6 +95,6 @@ def _side_by_side(array: Array) -> int:
 
 
 def added_by_pairs(array: Array) -> Array:
-    """Return the sums over the last axis, which lies side by side; NumPy adds these by pairs."""
+    """Return the sums over the last axis, which is contiguous; NumPy adds these by pairs."""
     total: Array = array[..., 0] if array.shape[-1] == 1 else np.add.reduce(array, axis=-1, dtype=array.dtype)
     return total

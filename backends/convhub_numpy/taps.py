@@ -1,8 +1,8 @@
 """Computes convolution tap by tap: multiplies a shifted source by one weight, and adds.
 
-For depthwise convolutions, whose matrices would be slivers, this is the fastest that NumPy does. It
-also leaves padding out, where a matrix of columns multiplies it by zero, so that it is the way for
-operands that are not finite.
+For depthwise convolutions, whose matrices would be very narrow, this is the fastest way in NumPy. It
+also leaves padding out, where a matrix of columns multiplies it by zero, so it also serves for operands
+that are not finite.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .tiles import parts
 
 __all__ = ["gather_by_taps", "weight_by_taps"]
 
-#: Numbers that one call to NumPy multiplies and adds: no signal is heard before it ends.
+#: The numbers that one call to NumPy multiplies and adds: no signal is handled before it ends.
 MOST_AT_ONCE = 2**22
 
 

@@ -1,7 +1,7 @@
 """Divides a result into tiles.
 
-Tiles depend on the problem and on the workspace limit alone, never on the number of threads, so that
-each number of the result is computed in the same way by whichever thread.
+Tiles depend only on the problem and the workspace limit, never on the number of threads, so that each
+number of the result is computed in the same way by any thread.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 __all__ = ["Tile", "Tiling", "parts", "tiling"]
 
-#: A tile takes several images only if one has fewer pixels than this: more in one matrix product pay
-#: for the copy that brings the result into its order.
+#: A tile takes several images only if one has fewer pixels than this: then the larger matrix product
+#: makes up for the copy that brings the result into its order.
 FEW_PIXELS = 128
 
 
@@ -34,19 +34,19 @@ class Tile(NamedTuple):
 
     @property
     def pixels(self) -> int:
-        """How many pixels there are."""
+        """The number of pixels."""
         return prod(self.shape)
 
     @property
     def places(self) -> tuple[slice, slice, slice, slice, slice]:
-        """Where the tile lies in (N, G, C, H, W)."""
+        """The tile's place in (N, G, C, H, W)."""
         every = slice(None)
         rows, columns = slice(self.row, self.row_end), slice(self.column, self.column_end)
         return slice(self.image, self.image_end), every, every, rows, columns
 
 
 def parts(total: int, most: int) -> Iterator[tuple[int, int]]:
-    """Divide ``range(total)`` evenly into as few parts as can be of at most `most`: (begin, end)."""
+    """Divide ``range(total)`` evenly into the fewest parts of at most `most`: (begin, end)."""
     count = ceil(total / max(1, most))
     for index in range(count):
         yield index * total // count, (index + 1) * total // count
@@ -79,7 +79,7 @@ class Tiling(NamedTuple):
 
 
 def tiling(images: int, rows: int, columns: int, most_pixels: int) -> Tiling:
-    """Divide images into tiles of at most `most_pixels`, of one pixel at least.
+    """Divide images into tiles of at least one pixel and at most `most_pixels`.
 
     Tiles are whole rows if those fit, and several whole images if these are small.
     """

@@ -46,8 +46,8 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> A
         weight_by_bands(dy, x, dw, plan.bands, sum_dtype(problem.dtype), threads)
     else:
         _by_matrices(dy, x, dw, plan, problem, threads)
-    # A zero of the padding that met an infinity or a NaN of dy left a NaN where none may belong; so did
-    # the BLAS of complex infinities, and the zeros between the lines of bands.
+    # A zero of the padding times an infinity or a NaN of dy leaves a NaN where none may belong; so do
+    # the BLAS with complex infinities, and the zeros between the lines of bands.
     if (plan.padded or plan.bands or result.dtype.kind == "c") and not all_finite(result):
         weight_by_taps(dy, x, dw, plan, problem, threads)
     return result

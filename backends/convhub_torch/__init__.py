@@ -4,10 +4,10 @@ On CPU it is never picked unless it is named or measured to be faster: a caller 
 have called torch. It is here to be compared with, and so that one configuration serves every machine.
 
 Threads
-    ``options.threads`` is not used. torch's number of threads belongs to the whole process, and a
-    convolution has no business changing it; set it with ``torch.set_num_threads``. With another number
-    of threads, gradients have other bits (oneDNN and torch divide their sums among threads), so the
-    backend does not call itself deterministic; with the same number, bits are the same.
+    ``options.threads`` is not used. torch's number of threads belongs to the whole process, so a
+    convolution should not change it; set it with ``torch.set_num_threads``. With another number of
+    threads, gradients have other bits (oneDNN and torch divide their sums among threads), so the
+    backend does not declare itself deterministic; with the same number, bits are the same.
 Long sums
     Some of torch's sums of very many equal numbers leave convhub's bound: on CPU by 23 times at 65,536 terms
     and 76 times at a million (torch 2.13), which are added one after another. So the backend declares
@@ -17,8 +17,8 @@ Types
     first, which takes memory for the copies.
 Not finite
     On CPU, operands with NaN or infinities are computed again, tap by tap, where torch's padding would
-    spread them. On CUDA they are not looked for, since looking waits for the device: a NaN in
-    grad_output may there reach weights that never met it.
+    spread them. On CUDA they are not looked for, since that would wait for the device: a NaN in
+    grad_output may reach weights there that it is not multiplied for.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from convhub.backend import Answer, Array, Backend, Capabilities, Problem, RunOp
 
 __all__ = ["convhub_backends", "convhub_contract"]
 
-#: The version of `convhub.backend`'s text that this was written for.
+#: The version of the contract in `convhub.backend` that this backend was written for.
 convhub_contract = 1
 
-# torch convolves some integers, but not dilated ones, and has no gradients of any.
+# torch convolves some integers, but without dilation, and has no gradients for them.
 _DTYPES = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
 
 
 def availability() -> Answer:
-    """Tell whether torch is installed, without importing it."""
+    """Say whether torch is installed, without importing it."""
     if find_spec("torch") is None:
         return "torch is not installed: pip install 'convhub[torch]'"
     return True
 
 
 def supports(problem: Problem) -> Answer:
-    """Tell whether this torch reaches the device of the problem."""
+    """Say whether this torch can use the device of the problem."""
     if problem.device == "cuda":
         import torch
 
@@ -54,7 +54,7 @@ def supports(problem: Problem) -> Answer:
 
 
 def algorithm(problem: Problem, options: RunOptions) -> str:
-    """Name the library that torch hands the problem to, as far as its type tells."""
+    """Name the library that torch passes the problem to, as far as its type tells."""
     if problem.device == "cuda":
         return "cuDNN"
     return "torch" if problem.dtype in ("float64", "complex128") else "oneDNN"

@@ -1,8 +1,8 @@
-"""Computes forward and both gradients by torch's operators.
+"""Computes forward and both gradients with torch's operators.
 
-torch pads alike on both sides and computes every output that fits. Where a problem differs, the input is
-copied into a frame that fits its outputs exactly: padded on each side by what they use, and cut off where
-they use less than all of it.
+torch pads both sides equally and computes every output that fits. Where a problem differs, the input is
+copied into a frame that fits its outputs exactly: padded on each side as far as they read, and cut off where
+they do not use all of it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NARROW = (torch.float16, torch.bfloat16)
 _FLAGS_LOCK = threading.Lock()
 
 # A forked child has none of the threads of torch's OpenMP, and waits for them forever when it computes on
-# several. Noted in the child, and acted on at its first call.
+# several. The child notes the fork here, and acts on it at its first call.
 _forked = False
 
 
@@ -42,7 +42,7 @@ if hasattr(os, "register_at_fork"):
 def forward(x: Array, w: Array, bias: Array | None, problem: Problem, options: RunOptions) -> Array:
     """Return ``y``, (N, K, P, Q), as the contract in `convhub.backend` says."""
     with torch.no_grad(), _settings(problem, options):
-        # Zeros that torch pads with, or puts between outputs, make NaN of a weight that is not finite.
+        # Zeros that torch pads with, or puts between outputs, times a weight that is not finite make NaN.
         exact = problem.device == "cpu" and not _all_finite(w)
         y = _in_parts(forward_by_taps if exact else _forward, x, w, problem)
         return _finish(y, bias, x.dtype)
@@ -68,7 +68,7 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> A
 def _in_parts(
     function: Callable[[Array, Array, Problem], Array], a: Array, b: Array, problem: Problem
 ) -> Array:
-    """Call `function` on types in which torch is right.
+    """Call `function` on types that torch computes correctly.
 
     Complex operands are multiplied as real and imaginary parts, in four products: torch's own complex
     convolution uses three, whose parts cancel, and it has no complex gradient on CPU. On CPU the 16-bit
@@ -130,12 +130,12 @@ def _backward(dy: Array, x: Array, w: Array, padding: tuple[int, int], problem: 
 
 
 def _of_shape(shape: tuple[int, ...], like: Array) -> Array:
-    """Return a tensor whose shape alone matters; it takes no memory."""
+    """Return a tensor of which only the shape matters; it takes no memory."""
     return like.new_empty(1).expand(shape)
 
 
 def _plain_padding(problem: Problem) -> tuple[int, int] | None:
-    """Return the padding as torch takes it, or None if it does not."""
+    """Return the padding as torch takes it, or None if torch cannot express it."""
     (top, bottom), (left, right) = problem.padding
     if top == bottom and left == right and problem.output_size == problem.full_output_size:
         return top, left
@@ -143,9 +143,9 @@ def _plain_padding(problem: Problem) -> tuple[int, int] | None:
 
 
 class _Frame(NamedTuple):
-    """What the outputs of a problem use along one axis: `size` places.
+    """The part of a padded input that outputs use along one axis: `size` places.
 
-    The part `taken` of the input lies in it as `inner`; the rest is padding.
+    The part `taken` of the input is at `inner` in it; the rest is padding.
     """
 
     size: int
@@ -180,11 +180,11 @@ def _all_finite(tensor: Array) -> bool:
 
 @contextlib.contextmanager
 def _settings(problem: Problem, options: RunOptions) -> Iterator[None]:
-    """On CUDA, let cuDNN choose only algorithms of equal bits, and TF32 only where that is allowed.
+    """On CUDA, let cuDNN choose only deterministic algorithms, and TF32 only where that is allowed.
 
-    In a forked child, bring torch down to one thread, as the workers of torch's DataLoader do. cuDNN's
-    settings belong to the whole process. They are put back, and a lock keeps calls from several threads from
-    putting back each other's.
+    In a forked child, limit torch to one thread, as the workers of torch's DataLoader do. cuDNN's settings
+    belong to the whole process. They are restored, and a lock keeps calls from several threads from restoring
+    each other's.
     """
     global _forked
     if _forked:

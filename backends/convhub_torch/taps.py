@@ -52,7 +52,7 @@ def _grouped(tensor: Array, channels: int, problem: Problem) -> Array:
 
 
 def _taps(problem: Problem, axis: int) -> Iterator[tuple[int, slice, slice]]:
-    """Walk through the taps of one axis: its number, the outputs that see the input, and where."""
+    """Yield each tap of one axis: its number, the outputs that see the input, and the pixels they see."""
     stride, size = problem.stride[axis], problem.input_size[axis]
     for tap in range(problem.kernel_size[axis]):
         shift = tap * problem.dilation[axis] - problem.padding[axis][0]

@@ -1,4 +1,4 @@
-"""The scripts beside the benchmarks, which are no package."""
+"""Loads the scripts beside the benchmarks, which are not a package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmarks of ``asv_bench/`` as asv finds them, where third-party distributions are installed."""
+"""Finds the benchmarks of ``asv_bench/`` as asv does, where third-party distributions are installed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support import third_party
 ROOT = Path(__file__).parents[2]
 ASV = ROOT / "asv_bench"
 
-#: Prints what asv finds: the name of each benchmark, and the texts of its parameters.
+#: Prints the name of each benchmark that asv finds, and the texts of its parameters.
 DISCOVER = """
 import json
 from asv_runner.discovery import disc_benchmarks
@@ -23,7 +23,7 @@ print(json.dumps({one.name: one.params for one in disc_benchmarks("benchmarks")}
 
 
 def python(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
-    """Run code beside the benchmarks, where the distributions of a folder are installed."""
+    """Run code in the benchmarks' folder, where the distributions of a folder are installed."""
     variables = {"PYTHONPATH": os.pathsep.join([str(folder), str(third_party.TESTS)])}
     return subprocess.run(
         [sys.executable, "-c", code],
@@ -36,7 +36,7 @@ def python(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
 
 
 def cells(folder: Path) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Return the cells of each benchmark: what asv holds its regular expressions to, and the parameters."""
+    """Return the cells of each benchmark: the text for asv's regular expressions, and the parameters."""
     done = python(folder, DISCOVER)
     assert done.returncode == 0, done.stderr
     return {

@@ -1,4 +1,4 @@
-"""Exceptions that strike a call at any line, as the handler of a signal may raise them."""
+"""Raises exceptions at any line of a call, as the handler of a signal may."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import time
 
 
 class Strike(BaseException):
-    """What a handler raises; nothing in between may take it for anything else."""
+    """The exception that a handler raises; no code in between may catch it as another."""
 
 
 def strike(function, files, line):
-    """Call `function`, and raise `Strike` before the line number `line` of those that run in `files`.
+    """Call `function`, and raise `Strike` before the `line`-th line that runs in `files`.
 
-    Counted is each line that begins, again and again in a loop. Return whether there were as many.
+    Each line counts whenever it begins, also again in a loop. Return whether that many lines ran.
     """
     begun = 0
 
@@ -43,14 +43,14 @@ def strike(function, files, line):
 
 
 def idle_cpu(seconds=0.05):
-    """Return the part of a core that this process takes while it has nothing to do."""
+    """Return the part of a core that this process uses while idle."""
     start, spent = time.perf_counter(), time.process_time()
     time.sleep(seconds)
     return (time.process_time() - spent) / (time.perf_counter() - start)
 
 
 def threads_of_process():
-    """Return how many threads this process has, or those that Python knows where the system does not tell."""
+    """Return how many threads this process has, or those that Python knows where the system does not say."""
     try:
         with open("/proc/self/status") as status:
             return next(int(line.split()[1]) for line in status if line.startswith("Threads:"))

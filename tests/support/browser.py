@@ -1,7 +1,7 @@
-"""A headless browser for tests of pages: one folder, served on this machine alone.
+"""Runs a headless browser for tests of pages: one folder, served only on this machine.
 
-Whatever a page asks of another machine is refused and written down, and so is each error of the page; the
-test says what it makes of them.
+Requests of a page to other machines are refused and recorded, and so is each error of the page; the test
+decides about them.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class Visit:
     Parameters
     ----------
     page : Page
-        playwright's own, for anything that is not here.
+        playwright's own page, for anything that is missing here.
     address : str
-        Of the folder, with a slash at its end.
+        The folder's address, with a slash at its end.
     foreign : list of str
-        Each address elsewhere that a page asked for; all were refused.
+        Each address elsewhere that a page requested; all were refused.
     errors : list of str
-        What pages wrote to the console as an error, exceptions not caught, files that are missing.
+        Errors that pages wrote to the console, uncaught exceptions and missing files.
     """
 
     page: Page
@@ -48,8 +48,8 @@ class Visit:
     errors: list[str] = field(default_factory=list)
 
     def go(self, path: str) -> None:
-        """Open a page of the folder, such as ``"index.html"``, and wait until it has what it asked for."""
-        self.page.goto("about:blank")  # an address that differs after its # alone would not be loaded
+        """Open a page of the folder, such as ``"index.html"``, and wait until its requests are done."""
+        self.page.goto("about:blank")  # an address that differs only after its # would not be loaded
         self.page.goto(self.address + path, wait_until="networkidle")
 
     def resize(self, size: tuple[int, int]) -> None:
@@ -57,23 +57,23 @@ class Visit:
         self.page.set_viewport_size({"width": size[0], "height": size[1]})
 
     def screenshot(self, path: Path, whole: bool = False) -> None:
-        """Write what the window shows, or the `whole` page, as PNG."""
+        """Write the window's content, or the `whole` page, as PNG."""
         self.page.screenshot(path=path, full_page=whole)
 
 
 @contextmanager
 def visit(folder: Path, size: tuple[int, int] = DESKTOP) -> Iterator[Visit]:
-    """Serve `folder` and start a browser, for as long as the context lasts.
+    """Serve `folder` and run a browser as long as the context lasts.
 
-    Where no browser is installed the test is skipped, and fails if this is continuous integration (``CI``).
+    Where no browser is installed the test is skipped, or fails in continuous integration (``CI``).
     """
     program = _program()
     with _served(folder) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=program,
-            # The second also stops what pages cannot be seen to ask for, such as the look-up of a name.
+            # The second also stops requests that cannot be observed, such as the look-up of a name.
             args=["--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
-            chromium_sandbox=os.name != "posix" or os.geteuid() != 0,  # it does not start for root
+            chromium_sandbox=os.name != "posix" or os.geteuid() != 0,  # the sandbox does not start for root
         )
         try:
             context = browser.new_context(
@@ -121,7 +121,7 @@ def _watch(visited: Visit) -> None:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    """Says nothing on standard error."""
+    """Writes nothing to standard error."""
 
     def log_message(self, *args: object) -> None:
         pass
@@ -129,7 +129,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 @contextmanager
 def _served(folder: Path) -> Iterator[str]:
-    """Serve a folder on a free port of 127.0.0.1, and give its address."""
+    """Serve a folder on a free port of 127.0.0.1, and yield its address."""
     with ThreadingHTTPServer(
         ("127.0.0.1", 0), functools.partial(_Quiet, directory=os.fspath(folder))
     ) as server:

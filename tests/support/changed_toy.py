@@ -1,4 +1,4 @@
-"""The toy backend with results changed, registered for a block, and called as the public functions do."""
+"""Registers the toy backend with changed results for a block, and calls it as the public functions do."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run(problem, given, backend="mine"):
 
 
 def after(change):
-    """Return the fields of a backend whose results are what `change` makes of the right ones."""
+    """Return the fields of a backend whose results are the correct ones after `change`."""
 
     def changed(name):
         function = getattr(toy_backend, name)

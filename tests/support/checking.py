@@ -1,4 +1,4 @@
-"""How the tests of these backends call one and judge it: by the conformance suite's oracle and bound."""
+"""Calls backends for tests and checks results by the conformance suite's oracle and bound."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from convhub.reference.bounds import bound, worst
 from convhub.reference.operands import fill
 from convhub.reference.oracle import Operands, exact
 
-# Odd and non-square throughout; each with something that a formula could get wrong.
+# Odd and non-square throughout; each tests something that a formula could get wrong.
 GEOMETRIES = {
     "plain": "n2c5h11w14_k6r3s2",
     "one_pixel": "n3c8h1w1_k9r1s1",
@@ -34,8 +34,8 @@ GEOMETRIES = {
 }
 PRIMITIVES = ("forward", "grad_input", "grad_weight")
 
-#: Every type and every width of vectors, if not every pair: each pair is compiled again, for each algorithm.
-#: The guarded runs and the conformance suite have them all.
+#: Every type and every width of vectors, but not every pair: each pair is compiled separately, for each
+#: algorithm. The guarded runs and the conformance suite have them all.
 TYPES_AND_WIDTHS = (
     ("float32", 128),
     ("float16", 256),
@@ -67,7 +67,7 @@ def run(engine, problem: Problem, operands: Operands, **options):
 
 
 def assert_right(result, problem: Problem, operands: Operands, accuracy="componentwise") -> float:
-    """Hold a result to the bound of its class, and return the part of it that the worst element takes."""
+    """Check a result against the bound of its class, and return the part that the worst element takes."""
     assert result.shape == problem.result_shape
     assert result.dtype.name == problem.dtype
     assert result.flags.c_contiguous
@@ -78,7 +78,7 @@ def assert_right(result, problem: Problem, operands: Operands, accuracy="compone
 
 
 def expected_nonfinite(problem: Problem, operands: Operands):
-    """Return which results a NaN or an infinity must reach: those of which it is part of a product."""
+    """Return which results a NaN or an infinity must reach: those with it in one of their products."""
     marked = Operands(*(None if a is None else (~np.isfinite(a)).astype(np.int64) for a in operands))
     ones = Operands(*(None if a is None else np.ones(a.shape, np.int64) for a in operands))
     counted = problem.replace(dtype="int64")

@@ -26,7 +26,7 @@ class Parameter(NamedTuple):
 
 
 def note_launches(monkeypatch):
-    """Return a list to which each launch adds its source and its arguments by name."""
+    """Return a list to which each launch appends its source and its arguments by name."""
     noted, real = [], launch.launch_kernel
 
     def note(call, kernel, index, given):
@@ -39,7 +39,7 @@ def note_launches(monkeypatch):
 
 
 def parameters(source, folder):
-    """Return the parameters of a variant of a kernel, by its text and that of what this includes."""
+    """Return the parameters of a variant of a kernel, by its text and that of the files it includes."""
     text = _included(folder / source.file, set())
     text = re.sub(r"//[^\n]*", "", text).replace("\\\n", " ")
     macros = {name: (argument, body) for name, argument, body in DEFINE.findall(text)}
@@ -56,7 +56,7 @@ def _included(path: Path, seen: set[Path]) -> str:
 
 
 def _expanded(text, macros):
-    """Return a list of parameters without macros: those of no argument, and ``AXIS(name)``."""
+    """Return a list of parameters with macros expanded: those without arguments, and ``AXIS(name)``."""
     before = None
     while text != before:
         before = text
@@ -76,7 +76,7 @@ def _parameter(text):
 
 
 def given(name, value):
-    """Return the parameter that an argument is for; of a null pointer, the type is not known."""
+    """Return the parameter that an argument is for; the type of a null pointer is not known."""
     if value is None:
         return Parameter(name, "", True)
     if isinstance(value, np.ndarray):
@@ -86,7 +86,7 @@ def given(name, value):
 
 
 def differences(arguments, taken):
-    """Return what is wrong with a launch's arguments, in the order in which the kernel reads them."""
+    """Return the faults of a launch's arguments, in the order in which the kernel reads them."""
     if len(arguments) != len(taken):
         return [f"{len(arguments)} arguments, and the kernel takes {len(taken)}"]
     pairs = [

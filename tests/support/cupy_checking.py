@@ -1,4 +1,4 @@
-"""How the tests of the CUDA kernels run the engine on the emulator, plant faults, and use the sanitizers."""
+"""Runs the CUDA engine on the emulator for tests, plants faults in kernels, and uses the sanitizers."""
 
 import functools
 import shutil
@@ -15,7 +15,7 @@ from gpu.emulator import EmulatedRuntime, sanitized
 from convhub.backend import RunOptions
 from support.checking import PRIMITIVES, assert_right, operands_of, run
 
-#: Larger than one of the tiles on every axis, in channels of one group and in pixels; few and many channels.
+#: Larger than one tile on every axis, in channels of one group and in pixels; few and many channels.
 LARGE = {
     "large": "n2c35h17w19_k131r3s2_stride2x1_dilation2x3_pad3x2",
     "few_channels": "n3c3h21w17_k70r3s3_pad1",
@@ -24,12 +24,12 @@ LARGE = {
     "many_pixels": "n5c9h31w33_k10r2s3_pad1x0_dilation2x2",
 }
 
-#: The compute capability of a device with tensor cores, and of one whose are too old.
+#: The compute capability of a device with tensor cores, and of one whose tensor cores are too old.
 RECENT, OLD = (8, 0), (7, 5)
 
 
 class Engine:
-    """The engine with a runtime of its own, as `checking.run` calls one."""
+    """The engine with a given runtime, as `checking.run` calls it."""
 
     def __init__(self, runtime):
         self.runtime = runtime
@@ -38,7 +38,7 @@ class Engine:
 
 
 def assert_right_with(runtime, problem, seed=0, accuracy="componentwise", **options):
-    """Run a problem with random operands, and return how much of its bound the worst element takes."""
+    """Run a problem with random operands, and return the part of its bound that the worst element takes."""
     operands = operands_of(problem, np.random.default_rng(seed))
     return assert_right(run(Engine(runtime), problem, operands, **options), problem, operands, accuracy)
 
@@ -54,7 +54,7 @@ def algorithm_of(problem, capability=RECENT, **options):
 
 
 def plant(folder, file, *faults):
-    """Copy the kernels to a folder, with other words for some in one of them, and return the folder."""
+    """Copy the kernels to a folder, replace texts in one of them, and return the folder."""
     for path in INCLUDES.glob("*.cu*"):
         shutil.copy(path, folder)
     text = (folder / file).read_text()
@@ -66,7 +66,7 @@ def plant(folder, file, *faults):
 
 
 def is_seen(folder, problem, operands):
-    """Return whether the kernels of a folder compute a problem wrong in any of six schedules."""
+    """Return whether the kernels of a folder compute a problem incorrectly in any of six schedules."""
     for seed in range(6):
         try:
             result = run(Engine(EmulatedRuntime(seed, folder=folder)), problem, operands)
@@ -101,7 +101,7 @@ print("all clean")
 
 
 def run_sanitized(tmp_path, folder, texts, own=None, **options):
-    """Run problems under ASan and UBSan, in a process that was started for it, and return how that ended.
+    """Run problems under ASan and UBSan, in a separate process, and return how that ended.
 
     `options` are those of all backends, and `own` the engine's.
     """

@@ -1,4 +1,4 @@
-"""Sources of plugins, each with one fault, and what convhub says of it."""
+"""Lists sources of plugins, each with one fault, and convhub's messages about them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def convhub_backends():
 
 
 def plugin(body="return right(x, w)", *, name="mine", declares="", fields="", before=""):
-    """Return the source of a plugin with one backend, which computes plain float64 problems right."""
+    """Return the source of a plugin with one backend, which computes plain float64 problems correctly."""
     return _PLUGIN.format(body=body, name=name, declares=declares, fields=fields, before=before)
 
 
@@ -49,7 +49,7 @@ ORIGIN = "plugin 'mine' of convhub-mine 1.2"
 NOT_LOADED = f"backend 'mine' (from argument): {ORIGIN} could not be loaded: "
 DECLINES = f"backend 'mine' (from argument) does not run {PROBLEM}: "
 
-#: What is found when the plugin is loaded.
+#: Faults found when the plugin is loaded.
 LOADING = {
     "an import that fails": Fault(
         "import mine_runtime",
@@ -75,7 +75,7 @@ LOADING = {
     ),
 }
 
-#: What is found when the backend is asked about itself.
+#: Faults found when the backend is asked about itself.
 ANSWERS = {
     "availability that raises": Fault(
         plugin(fields="availability=lambda: {}['driver']"),
@@ -100,7 +100,7 @@ ANSWERS = {
     ),
 }
 
-#: What is found when the backend is called, always.
+#: Faults always found when the backend is called.
 CALLS = {
     "an error": Fault(
         plugin("return x[99]"),
@@ -137,7 +137,7 @@ CALLS = {
 
 FOUND = f'(found since check is on; `convhub verify "{PROBLEM}" --backend mine` tells more)'
 
-#: What is found when the backend is called and ``CONVHUB_CHECK=1``.
+#: Faults found when the backend is called with ``CONVHUB_CHECK=1``.
 CHECKS = {
     "a wrong element": Fault(
         plugin("y = right(x, w); y[0, 0, 1, 1] += 0.5; return y"),

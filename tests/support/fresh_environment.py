@@ -1,8 +1,8 @@
-"""What a new virtual environment can install with no network: this environment's distributions, once more.
+"""Makes wheels of this environment's distributions, which a new one can install without a network.
 
-Each becomes a wheel that holds its metadata alone, and a line that leads to its files where they are. So pip
-resolves and installs as it would from an index, commands and plugins of the distributions included, and what
-nothing requires is not there; only the copying, gigabytes for torch, is spared.
+Each wheel holds only the distribution's metadata, and a line that leads to its files in place. So pip
+resolves and installs as it would from an index, including the distributions' commands and plugins, and
+without those that nothing requires; only the copying, gigabytes for torch, is avoided.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WHEEL = "Wheel-Version: 1.0\nGenerator: convhub's tests\nRoot-Is-Purelib: true\n
 
 
 def make_wheels(folder: Path, requirements: list[str], but: str) -> None:
-    """Write to `folder` wheels of distributions, and of all that they require, but none of `but`."""
+    """Write to `folder` wheels of distributions and of all that they require, except `but`."""
     found: dict[str, Distribution] = {}
     extras: set[tuple[str, str]] = set()
     queue = [Requirement(text) for text in requirements]
@@ -50,7 +50,7 @@ def _normalized(name: str) -> str:
 
 
 def _write_wheel(folder: Path, name: str, dist: Distribution) -> None:
-    # hypothesis reads the sources of whatever is not in a folder of that name, torch's too.
+    # hypothesis reads the sources of every package outside a folder of that name, torch's too.
     linked = folder / "files" / name / "site-packages"
     linked.mkdir(parents=True)
     tops = {PurePosixPath(str(file)).parts[0] for file in dist.files or ()}
@@ -72,24 +72,24 @@ def _write_wheel(folder: Path, name: str, dist: Distribution) -> None:
 
 
 def variables(home: Path, wheels: Path) -> dict[str, str]:
-    """Return the environment of a shell in which ``python`` is this one, and pip has these wheels alone.
+    """Return the environment of a shell in which ``python`` is this one, and pip has only these wheels.
 
     Parameters
     ----------
     home : Path
         An empty folder.
     wheels : Path
-        Where `make_wheels` wrote them.
+        The folder that `make_wheels` wrote them to.
     """
     programs = home / "bin"
     programs.mkdir()
-    # The interpreter alone: the programs of this environment must not stand in for those of the new one.
+    # Only the interpreter: the programs of this environment must not replace those of the new one.
     (programs / "python").symlink_to(sys.executable)
     return {
         "PATH": os.pathsep.join((str(programs), os.defpath)),
         "HOME": str(home),
         "LANG": "C.UTF-8",
-        "OMP_NUM_THREADS": "1",  # threads of torch that wait for each other would take most of the time
+        "OMP_NUM_THREADS": "1",  # torch's threads would spend most of the time waiting for each other
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_FIND_LINKS": str(wheels),

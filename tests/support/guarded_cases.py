@@ -1,4 +1,4 @@
-"""What runs against guard pages: layers of networks in small and odd sizes, edges, and random problems."""
+"""Lists the cases for guard pages: layers of networks in small and odd sizes, edges, random problems."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from convhub.problem import PRIMITIVES, Problem
 WIDTHS = (128, 256, 512)
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 
-#: Odd and non-square throughout; each for all primitives.
+#: Odd and non-square throughout; each runs all primitives.
 GEOMETRIES = (
     "n1c1h4w4_k1r3s3",
     "n1c5h3w7_k6r1s1",
@@ -47,7 +47,7 @@ GEOMETRIES = (
     "n2c6h20w21_k1r3s3_pad1",
     "n1c21h9w35_k2r3s3_pad1",
     "n2c11h13w17_k3r5s5_pad2",
-    # Many channels: dense, one axis at a time, with stride, dilated; larger than a tile.
+    # Many channels: dense, one axis at a time, strided, dilated; larger than a tile.
     "n2c17h11w13_k18r3s3_pad1",
     "n3c16h9w7_k33r3s3_pad1-2x2-0",
     "n1c19h14w11_k18r5s5_pad2x1",
@@ -75,7 +75,7 @@ GEOMETRIES = (
     "n1c12h6w7_k4r2s2_groups4",
     "n1c3h5w7_k3r1s1_groups3",
     "n2c20h9w16_k40r3s3_pad1x2_groups20",
-    # Depthwise: rows longer than vectors and shorter, more channels than vectors take and fewer.
+    # Depthwise: rows longer and shorter than vectors, more and fewer channels than a vector has lanes.
     "n2c7h17w19_k7r3s3_pad1_groups7",
     "n2c5h8w3_k5r3s3_pad1_groups5",
     "n1c3h6w19_k3r3s3_groups3",
@@ -87,8 +87,8 @@ GEOMETRIES = (
     "n2c35h13w11_k35r1s1_groups35",
     "n2c67h33w35_k67r3s3_pad1x1_groups67",
 )
-#: With rows of every length, which decides what is left over at the end of an image: dense, read as it lies
-#: and not, grouped, and depthwise.
+#: With rows of every length, which decides the remainder at the end of an image: dense, read in place and
+#: not, grouped, and depthwise.
 LENGTHS = range(17, 34)
 ROWS = (
     "n1c5h1w{}_k18r1s1",
@@ -97,7 +97,7 @@ ROWS = (
     "n1c6h2w{}_k3r1s2_groups3",
     "n1c16h2w{}_k16r2s3_groups16",
 )
-#: Random problems of each primitive, beside those; half of them with more channels.
+#: The number of further random problems of each primitive; half of them with more channels.
 RANDOM = 12
 
 
@@ -119,7 +119,7 @@ class Case(NamedTuple):
 
 
 def problems(dtype: str, width: int) -> Iterator[Problem]:
-    """Yield the fixed problems and the random ones, other ones for each dtype and width."""
+    """Yield the fixed problems and random ones, which differ for each dtype and width."""
     rows = [row.format(length) for row in ROWS for length in LENGTHS]
     for geometry in (*GEOMETRIES, *rows):
         for primitive in PRIMITIVES:
@@ -132,7 +132,7 @@ def problems(dtype: str, width: int) -> Iterator[Problem]:
 
 
 def _with_channels(problem: Problem, generator: np.random.Generator) -> Problem:
-    """Return a problem with as many channels a group as fill vectors, or, once in three, depthwise."""
+    """Return a problem with enough channels a group to fill vectors, or, once in three, a depthwise one."""
     one, other = (int(count) for count in generator.integers(1, 45, 2))
     if one % 3 == 0:
         return problem.replace(groups=other, in_channels=other, out_channels=other)
@@ -141,9 +141,9 @@ def _with_channels(problem: Problem, generator: np.random.Generator) -> Problem:
 
 
 def variants(own: type, width: int) -> list[RunOptions]:
-    """Return every setting of the engine's own that changes what runs, one at a time, and no workspace.
+    """Return options with each of the engine's own settings changed, one at a time, and with no workspace.
 
-    Two threads are allowed, which only problems get that are worth it.
+    Two threads are allowed, but only problems large enough use them.
     """
     kinds: dict[str, Any] = typing.get_type_hints(own)
     made = [{}]

@@ -1,7 +1,7 @@
-"""Arrays that lie right against pages which must not be touched, and a backend made to allocate only such.
+"""Allocates arrays right against pages that must not be touched, and makes an engine use only such arrays.
 
-One element read or written past either end is a crash; what lies between an array and the nearest page's
-edge on the other side is filled with NaN, and looked at after the call.
+One element read or written past either end is a crash; the space between an array and the nearest page's
+edge on the other side is filled with NaN, and checked after the call.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from typing import Any
 
 import numpy as np
 
-#: Where an array lies between two guards: its end against the second, its start against the first, or so
-#: near the second as an odd address allows.
+#: An array's place between two guards: its end against the second, its start against the first, or as near
+#: to the second as an odd address allows.
 MODES = ("end", "start", "odd")
-#: Of the guards, so that a read a few rows too far hits them too.
+#: The size of the guards: a read a few rows too far hits them too.
 GUARD_BYTES = 16 * mmap.PAGESIZE
-#: As bytes of floating-point numbers of any type, NaN.
+#: A byte that makes NaN of floating-point numbers of any type.
 FILLING = 0xFF
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Memory:
-    """Guarded allocations of one call; `check` says which of them were written around."""
+    """Guarded allocations of one call; `check` says which of them were written outside of their arrays."""
 
     def __init__(self, mode: str) -> None:
         self.mode = mode
@@ -66,7 +66,7 @@ class Memory:
         return any(np.may_share_memory(array, whole) for _, whole, _, _ in self._allocations)
 
     def check(self) -> list[str]:
-        """Return what was written to that is no part of any array."""
+        """Describe the writes outside of all arrays."""
         found = []
         for what, whole, first, last in self._allocations:
             for place, rest in (("before", whole[:first]), ("after", whole[last:])):
@@ -75,7 +75,7 @@ class Memory:
         return found
 
 
-@functools.cache  # folders are read, and this is asked for at each of thousands of calls
+@functools.cache  # it reads folders, and each of thousands of calls needs it
 def _modules(package: types.ModuleType) -> list[types.ModuleType]:
     found = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
     return [importlib.import_module(info.name) for info in found]
@@ -85,8 +85,8 @@ def _modules(package: types.ModuleType) -> list[types.ModuleType]:
 def guarded(package: types.ModuleType, memory: Memory) -> Iterator[None]:
     """Have `package` (an engine laid out as convhub_numba is) allocate from guarded memory in a block.
 
-    That are results and whatever else the modules make that call kernels, the tables of a plan, and scratch,
-    which is new at each call and full of NaN; its integers are far outside of any array.
+    That covers results and all other arrays of the modules that call kernels, the tables of a plan, and
+    scratch memory, which is new at each call and full of NaN; its integers are far outside of any array.
     """
     modules = _modules(package)
     scratch = importlib.import_module(f"{package.__name__}.runtime.scratch")
@@ -127,12 +127,12 @@ def _functions(module: types.ModuleType) -> list[Any]:
 
 
 def _forget(module: types.ModuleType) -> None:
-    """Drop what the module remembers of calls: it holds tables, and each takes its own mappings."""
+    """Clear the module's caches: they hold tables, each of which takes its own mappings."""
     vars(module).get("_known", {}).clear()
 
 
 def _far_outside(integers: np.ndarray) -> np.ndarray:
-    integers[...] = 2**40  # in elements: no mapping is so large
+    integers[...] = 2**40  # in elements: no mapping is that large
     return integers
 
 
@@ -149,7 +149,7 @@ def _guarded_tables(plan: Any, memory: Memory) -> Any:
 
 
 class _Allocating:
-    """NumPy, but for the functions that make an array which a kernel may get."""
+    """NumPy, except for the functions that make arrays for kernels."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory

@@ -1,7 +1,7 @@
-"""Run cases against guard pages, in a process that may crash: ``guarded_run DTYPE WIDTH FIRST``.
+"""Runs cases against guard pages, in a process that may crash: ``guarded_run DTYPE WIDTH FIRST``.
 
-A line of JSON before each case says which one starts, so that who reads them knows what crashed; after a
-case, what was found wrong about it.
+A line of JSON before each case says which one starts, so that the reader knows which one crashed; the lines
+after a case report its faults.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def turned_round(values: np.ndarray, empty: Allocate) -> np.ndarray:
 
 
 def spaced(values: np.ndarray, empty: Allocate) -> np.ndarray:
-    """Every second element, with NaN between them."""
+    """Return the values as every second element of an array, with NaN between them."""
     *others, last = values.shape
     placed = empty((*others, max(0, 2 * last - 1)), values.dtype)[..., ::2]
     placed[...] = values
@@ -47,7 +47,7 @@ def spaced(values: np.ndarray, empty: Allocate) -> np.ndarray:
 
 
 def bordered(values: np.ndarray, empty: Allocate) -> np.ndarray:
-    """The inner part of a larger image, with NaN around."""
+    """Return the values as the inner part of a larger image, surrounded by NaN."""
     if values.ndim < 4:
         return contiguous(values, empty)
     *others, rows, columns = values.shape
@@ -74,7 +74,7 @@ def operands_of(case: Case, generator: np.random.Generator) -> list[np.ndarray]:
 
 
 def faults(case: Case, mode: str, layout: Any, given: list[np.ndarray], expected: np.ndarray) -> list[str]:
-    """Return what is wrong about a call whose operands, results and scratch lie against guard pages."""
+    """Return the faults of a call whose operands, results and scratch memory touch guard pages."""
     memory = Memory(mode)
     placed = [layout(array, lambda *a: memory.empty(*a, what="an operand")) for array in given]
     with guarded(convhub_numba, memory):

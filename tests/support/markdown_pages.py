@@ -1,4 +1,4 @@
-"""The project's Markdown files, parsed."""
+"""Parses the project's Markdown files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.front_matter import front_matter_plugin
 
 ROOT = Path(__file__).parents[2]
-#: What is read by people: the documentation, and what stands beside the code.
+#: Pages for people: the documentation, and the files beside the code.
 PAGES = [
     *sorted(ROOT.glob("*.md")),
     *sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts),

@@ -1,12 +1,12 @@
-"""A page of the documentation, run from its first block to its last as a reader would.
+"""Runs a page of the documentation from its first block to its last, as a reader would.
 
-- ``console``: each line after ``$`` is typed into one shell. What stands below it is what it prints; "…"
-  stands for anything in a line, and alone for any lines. Where nothing stands below, what it prints does not
-  matter. In ``console fails`` the last command must fail.
-- ``python``, ``toml``: written to the file that a comment in its first line names; Python without such a line
+- ``console``: each line after ``$`` is typed into one shell. The lines below it are its output; "…" stands
+  for anything in a line, and alone for any lines. Without lines below, the output does not matter. In
+  ``console fails`` the last command must fail.
+- ``python``, ``toml``: written to the file that a comment in the first line names; Python without such a line
   is run.
 - ``diff``: changes the file that its ``+++`` line names.
-- ``text``: to be read.
+- ``text``: only to be read.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def blocks(page: str) -> Iterator[Block]:
 
 
 def run_page(page: str, folder: Path, variables: Mapping[str, str]) -> None:
-    """Run all blocks of a page in a folder; an AssertionError names the line of what is not as it says."""
+    """Run all blocks of a page in a folder; an AssertionError names the line of a block that is wrong."""
     shell = Shell(folder, variables)
     try:
         for block in blocks(page):
@@ -73,7 +73,7 @@ class Shell:
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
-        # In braces it runs in this very shell, and takes its input from elsewhere.
+        # In braces it runs in this shell itself, with another input.
         stdin.write(f"{{ {command}\n}} </dev/null\nprintf '\\n%s %s\\n' {END} $?\n")
         stdin.flush()
         lines = []
@@ -86,16 +86,16 @@ class Shell:
         return "\n".join(lines).strip("\n"), int(line.split()[1])
 
     def folder(self) -> Path:
-        """Return the folder that it is in."""
+        """Return the folder that the shell is in."""
         return Path(self.run("pwd")[0])
 
     def close(self) -> None:
-        """End it."""
+        """End the shell."""
         self._process.communicate()
 
 
 def _type(block: Block, shell: Shell) -> None:
-    """Type the commands of a block, and look at what they print."""
+    """Type the commands of a block, and check their output."""
     commands = re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]
     for number, part in enumerate(commands, 1):
         command, _, expected = part.partition("\n")
@@ -117,7 +117,7 @@ def _pattern(expected: str) -> re.Pattern[str]:
 
 
 def _change(block: Block, folder: Path) -> None:
-    """Change a file as a diff says, whose lines must be found in one place."""
+    """Change a file by a diff, whose lines must be found in exactly one place."""
     head, *body = block.text.splitlines(keepends=True)
     assert head.startswith("+++ "), f"line {block.line}: the first line must be '+++ file'"
     path = folder / head.removeprefix("+++ ").strip()

@@ -1,4 +1,4 @@
-"""Results of the Numba engine against float64 sums written here in plain NumPy."""
+"""Checks results of the Numba engine against float64 sums written in plain NumPy."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from convhub_numba import engine
 from convhub.arrays import numpy_dtype
 from convhub.backend import RunOptions
 
-# Of types whose sums are made in float32: the relative distance of neighbours, and the least number.
+# For types that are summed in float32: the relative distance of neighbours, and the least number.
 ROUNDING = {"float16": (2.0**-10, 2.0**-24), "bfloat16": (2.0**-7, 2.0**-133)}
 
 
 def shapes(problem):
-    """The shapes of the two operands."""
+    """Return the shapes of the two operands."""
     return problem.operand_shapes
 
 
 def operands(problem, draw):
-    """Two operands and a bias (None where there is none), made by ``draw(shape)``."""
+    """Return two operands and a bias (None where there is none), made by ``draw(shape)``."""
     dtype = numpy_dtype(problem.dtype)
     first, second = (np.asarray(draw(shape)).astype(dtype) for shape in shapes(problem))
     if problem.primitive == "grad_weight":
@@ -27,7 +27,7 @@ def operands(problem, draw):
 
 
 def oracle(problem, first, second, bias=None):
-    """The same by einsum over one kernel element at a time, in float64 on a padded input."""
+    """Return the result by einsum over one kernel element at a time, in float64 on a padded input."""
     N, C, H, W = problem.input_shape
     K, _, R, S = problem.weight_shape
     P, Q = problem.output_size
@@ -74,9 +74,9 @@ def run(problem, first, second, bias=None, options=None, vector_bits=0):
 
 
 def assert_right(problem, result, first, second, bias=None):
-    """Each element within ``(8 + sqrt(terms)) eps`` of the sum of its terms' magnitudes.
+    """Assert that each element is within ``(8 + sqrt(terms)) eps`` of the sum of its terms' magnitudes.
 
-    That is `eps` of the type that sums are made in; where it is not the result's own, one rounding is added.
+    That is `eps` of the type of the sums; where the result has another type, one rounding is added.
     """
     expected = oracle(problem, first, second, bias)
     magnitude = oracle(problem, abs(first), abs(second), None if bias is None else abs(bias))

@@ -3,9 +3,9 @@
     PYTHONPATH=tests python -m support.record_bits before.json
     PYTHONPATH=tests python -m support.record_bits after.json --compare before.json
 
-Recorded are the guarded cases of the numba engine (every algorithm, dtype and vector width), and problems of
-the conformance suite on each backend that takes NumPy arrays. The bits hold for one machine and
-one set of libraries, so the files are not kept.
+It records the guarded cases of the numba engine (every algorithm, dtype and vector width), and problems of
+the conformance suite on each backend that takes NumPy arrays. The bits hold for one machine and one set of
+libraries, so the files are not kept.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from convhub.conformance.problems.cases import crossed, edges, taps
 from support import guarded_cases
 from support.guarded_run import operands_of
 
-#: The largest problem of each backend, in multiply-accumulates; naive computes one after another.
+#: The largest problem of each backend, in multiply-accumulates; naive computes them one after another.
 MOST_MACS = {"naive": 20_000, "numpy": 10**8, "numba": 10**9}
 
 

@@ -1,4 +1,4 @@
-"""Third-party distributions, installed for a test into a folder, and programs that run there."""
+"""Installs third-party distributions into a folder for a test, and runs programs there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 
-#: A backend made of the toy one, which takes few problems, so that it is soon done.
+#: A backend made of the toy one, which takes few problems, so tests of it are quick.
 NARROW = """
 convhub_contract = 1
 import dataclasses
@@ -36,7 +36,7 @@ def convhub_backends():
     return [narrow]
 """
 
-#: The same, whose forward drops NaN where there is padding.
+#: The same backend, but its forward drops NaN where there is padding.
 NAN_LOST = """
 def forward(x, w, bias, problem, options):
     import numpy as np
@@ -53,7 +53,7 @@ sys.modules["torch"] = None
 
 
 def install(folder: Path, name: str, *sources: str) -> Path:
-    """Install distribution ``convhub-NAME`` 1.0 into a folder, beside what hides torch."""
+    """Install distribution ``convhub-NAME`` 1.0 into a folder, beside a module that hides torch."""
     (folder / "sitecustomize.py").write_text(WITHOUT_TORCH)
     text = f"NAME = {name!r}\nconvhub_contract = 1\n" + "\n".join(sources)
     (folder / f"convhub_{name}.py").write_text(text)

@@ -1,4 +1,4 @@
-"""A third-party backend for tests: correct, short, and built unlike the built-in ones (a sum over taps)."""
+"""Defines a third-party backend for tests: correct, short, unlike the built-in ones (a sum over taps)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Winograd's transforms as the engine computes them, in NumPy, for many tiles and without compiling."""
+"""Computes Winograd's transforms in NumPy as the engine does, for many tiles and without compiling."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WIDER = {"float32": np.float64, "float64": np.longdouble}
 
 
 class Arithmetic:
-    """What `transforms._applied` writes instructions with; here it computes, and rounds as those would."""
+    """Replaces the emitter of `transforms._applied`: it computes, and rounds as the instructions would."""
 
     def __init__(self, dtype):
         self.dtype, self.wide = np.dtype(dtype).type, WIDER[dtype]
@@ -45,7 +45,7 @@ class Factors(NamedTuple):
 
 
 def factors(scheme: Scheme, primitive: str) -> Factors:
-    """Return what is applied to the result, to the operand with fewer elements, and to the source."""
+    """Return the matrices for the result, for the operand with fewer elements, and for the source."""
     made = matrices(scheme)
     if primitive == "grad_weight":
         return Factors(transposed(made.weight), transposed(made.output), made.source)
@@ -94,7 +94,7 @@ def largest_magnitude(primitive, high: Scheme, wide: Scheme, first, second, chan
 
     `channels` channels are added up, one after another.
 
-    These are the sums over elements that lie at one distance, as if the image went on: another tile has them.
+    These are the sums over elements at equal distances, as if the image went on: another tile has them.
     """
     first, second = np.abs(first).astype(float), np.abs(second).astype(float)
     rows = _distances(high, primitive, first.shape[0], second.shape[0])

@@ -61,7 +61,7 @@ def nonempty_phases(problem: Problem) -> list[tuple[Axis, Axis]]:
 def result_and_source_channels(problem: Problem) -> tuple[int, int]:
     """Return how many channels one group of the result has, and of the source: the kernels' M and C.
 
-    Of grad_weight, these are the channels of the gradient and of the input.
+    For grad_weight, these are the channels of the gradient and of the input.
     """
     inward, outward = problem.group_channels
     return (inward, outward) if problem.primitive == "grad_input" else (outward, inward)

@@ -31,7 +31,7 @@ def correlation_plan(problem: Problem, _: Settings) -> Plan | None:
 
 
 def weight_plan(problem: Problem, _: Settings) -> Plan | None:
-    """Return the plan of grad_weight for small groups, a block for each weight, or None."""
+    """Return the plan of grad_weight for small groups, one block for each weight, or None."""
     weights, (M, C) = math.prod(problem.result_shape), result_and_source_channels(problem)
     small = C == 1 or M * C <= FEW_WEIGHTS
     if problem.dtype not in TILED_DTYPES or not small or not 0 < weights <= MOST_BLOCKS:

@@ -14,7 +14,7 @@ from .variants import DTYPES, Source, source
 __all__ = ["CORRELATION_SOURCES", "WEIGHT_SOURCES", "correlation_plan", "weight_plan"]
 
 FILE = "direct.cu"
-MOST_BLOCKS = 2**16  # each thread goes on to further elements
+MOST_BLOCKS = 2**16  # beyond it, each thread computes several elements
 
 
 def correlation_plan(problem: Problem, _: Settings) -> Plan:

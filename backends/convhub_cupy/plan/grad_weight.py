@@ -1,6 +1,6 @@
 """Plans grad_weight as a matrix product over pixels, in parts added up in their order, for `grad_weight.cu`.
 
-The parts depend on the problem alone, never on the device, so that the bits do not either.
+The parts depend only on the problem, not on the device, and neither do the bits.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def weight_plan(problem: Problem, settings: Settings) -> Plan | None:
 
 
 def _adding_options(dtype: str) -> tuple[str, ...]:
-    """Return the macros of `add_parts`, which has no tile: one is named since the file wants one."""
+    """Return the macros of `add_parts`, which has no tile: one is named since the file needs one."""
     return tiles_for(dtype)[-1].options
 
 

@@ -15,7 +15,7 @@ from .variants import INDICES, TILED_DTYPES, best_tile, source, tiles_for
 __all__ = ["SOURCES", "correlation_plan"]
 
 FILE, NAME = "implicit_gemm.cu", "implicit_gemm"
-FEW_PAIRS = 4  # of a group's channels, for which a tile is mostly empty
+FEW_PAIRS = 4  # of a group's channels: with so few, a tile is mostly empty
 
 
 def correlation_plan(problem: Problem, settings: Settings) -> Plan | None:
@@ -32,7 +32,7 @@ def correlation_plan(problem: Problem, settings: Settings) -> Plan | None:
         return None
     taps_outer = C % tile.k == 0 or 4 * tile.k <= C
     options = (*tile.options, _order(taps_outer))
-    # The weight is laid out so that threads read neighbours; where that does not fit, it is left.
+    # The weight is laid out so that threads read neighbours, unless that does not fit.
     weight = math.prod(problem.weight_shape) * problem.itemsize
     return Plan(
         launches_of_phases(FILE, NAME, options, blocks, tile.threads, phases),

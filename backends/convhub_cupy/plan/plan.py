@@ -32,7 +32,7 @@ TENSOR_CORES = (8, 0)  # the least compute capability whose tensor cores have al
 
 
 class Settings(NamedTuple):
-    """What decides about the plan besides the problem.
+    """The inputs of a plan besides the problem.
 
     `workspace_limit` is in bytes; `strict` keeps to algorithms of the componentwise class; `allow_tf32` lets
     products of float32 be rounded to TF32; `winograd` is the backend's own option of that name; `capability`
@@ -47,7 +47,7 @@ class Settings(NamedTuple):
 
     @classmethod
     def of(cls, options: RunOptions, capability: tuple[int, int]) -> Settings:
-        """Return the settings that a call's options make, on a device of some capability."""
+        """Return the settings for a call's options on a device of some capability."""
         own = options.backend or Options()
         strict = options.accuracy == "strict"
         return cls(options.workspace_limit, strict, options.allow_tf32, own.winograd, capability)
@@ -55,7 +55,7 @@ class Settings(NamedTuple):
 
 @dataclass(frozen=True)
 class Launch:
-    """One kernel, without its index type: which arrays it gets decides that."""
+    """One kernel, without its index type, which depends on the arrays it gets."""
 
     file: str
     name: str
@@ -71,9 +71,9 @@ class Launch:
 
 @dataclass(frozen=True)
 class Plan:
-    """What an algorithm does for a problem.
+    """The way in which an algorithm runs a problem.
 
-    `parts` are those of pixels whose sums are added up afterwards; `images` is how many are packed at a time.
+    `parts` divide the pixels; their sums are added up afterwards. `images` is how many are packed at a time.
     """
 
     launches: tuple[Launch, ...]
@@ -85,7 +85,7 @@ class Plan:
 
     @property
     def described(self) -> str:
-        """How the work is shared out."""
+        """A description of how the work is divided."""
         blocks = sum(launch.blocks for launch in self.launches)
         tile = f"tiles of {self.tile.m} by {self.tile.n}, " if self.tile else ""
         parts = f"{self.parts} parts, " if self.parts > 1 else ""

@@ -48,13 +48,13 @@ TENSOR_TYPES = {"float16": "f16", "bfloat16": "bf16", "float32": "tf32"}
 WEIGHT_TILES = (TensorTile(128, 128, 64), TensorTile(64, 128, 32), TensorTile(64, 64, 32))
 TILES = (*WEIGHT_TILES, TensorTile(32, 128, 32))
 
-CHUNK_BYTES = 16  # what the kernels copy at once
+CHUNK_BYTES = 16  # copied by the kernels at once
 PACKING_THREADS = 256
 PACKED_PIXELS = 64  # of a block of `pack_pixels`
 PACKED_CHUNKS = PACKING_THREADS // PACKED_PIXELS
 STEP_PIXELS = 32  # parts of `tensor_weight` are multiples of it
-MOST_ELEMENTS = 2**30  # of what the kernels read and write at a time
-FEW_PAIRS = 4  # of a group's channels, for which a tile is mostly empty
+MOST_ELEMENTS = 2**30  # read and written by the kernels at a time
+FEW_PAIRS = 4  # of a group's channels: with so few, a tile is mostly empty
 MANY_BLOCKS = 128  # fewer leave multiprocessors of a large device idle
 
 
@@ -83,7 +83,7 @@ def _may_round(problem: Problem, settings: Settings) -> bool:
 
 
 def _can_run(problem: Problem, settings: Settings) -> bool:
-    """Return whether the device has what the kernels use, and they the problem's type and offsets."""
+    """Return whether the device suits the kernels, and these the problem's type and offsets."""
     fits = reach(problem) < MOST_ELEMENTS
     return problem.dtype in TENSOR_TYPES and fits and settings.capability >= TENSOR_CORES
 
@@ -120,7 +120,7 @@ def _correlation_plan(problem: Problem, settings: Settings) -> Plan | None:
 
 
 def _weight_plan(problem: Problem, settings: Settings) -> Plan | None:
-    """Return a plan whose parts are those of the images that are packed at a time."""
+    """Return a plan whose parts divide the images that are packed at a time."""
     groups, dtype, batch = problem.groups, problem.dtype, problem.batch
     C, M = problem.group_channels
     area, source_area = math.prod(problem.output_size), math.prod(problem.input_size)
@@ -182,7 +182,7 @@ def gemm_blocks(tile: TensorTile, groups: int, M: int, pixels: int) -> int:
 
 
 def _tile(tiles: Sequence[TensorTile], groups: int, M: int, columns: int) -> TensorTile:
-    """Return the tile that computes the least beyond the result, if it makes blocks enough; by arithmetic."""
+    """Return the tile that computes the least beyond the result, if it makes enough blocks; by arithmetic."""
 
     def cost(tile: TensorTile) -> float:
         blocks = gemm_blocks(tile, groups, M, columns)
@@ -202,13 +202,13 @@ def _options(dtype: str, tile: TensorTile | None = None) -> tuple[str, ...]:
 
 
 def _adding_options(dtype: str) -> tuple[str, ...]:
-    """Return the macros of `tensor_add_parts`, which has no tile: one is named since the file wants one."""
+    """Return the macros of `tensor_add_parts`, which has no tile: one is named since the file needs one."""
     return _options(dtype, WEIGHT_TILES[-1])
 
 
 def correlation_sources(*dtypes: str) -> tuple[Source, ...]:
     """Return the variants that the plans of forward and grad_input launch."""
-    # What is packed is planned to fit 32-bit offsets.
+    # Packed operands are planned to fit 32-bit offsets.
     multiplying = (
         source("tensor_gemm.cu", "tensor_gemm", dtype, "int", *_options(dtype, tile))
         for dtype, tile in itertools.product(dtypes, TILES)

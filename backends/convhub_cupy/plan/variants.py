@@ -19,7 +19,7 @@ __all__ = [
     "tiles_for",
 ]
 
-#: How elements are stored and summed, by NumPy's name. Integers wrap around whatever their sign.
+#: The types that store and sum elements, by NumPy's name. Integers wrap around whatever their sign.
 DTYPES = {
     "float32": ("float", "float"),
     "float64": ("double", "double"),
@@ -33,7 +33,7 @@ DTYPES = {
     **{f"{sign}int64": ("uint64", "uint64") for sign in ("", "u")},
 }
 
-#: What all kernels take but those of `direct.cu`, which take the others too.
+#: The types that all kernels take; those of `direct.cu` take the others too.
 TILED_DTYPES = ("float32", "float64", "float16", "bfloat16")
 
 #: The types of offsets and counts.
@@ -56,7 +56,7 @@ def source(file: str, name: str, dtype: str, index: str, *options: str) -> Sourc
 
 
 class Tile(NamedTuple):
-    """A block's part of the result, the terms of a step, and a thread's part."""
+    """The size of a block's part of the result, the terms of a step, and the size of a thread's part."""
 
     m: int
     n: int
@@ -66,7 +66,7 @@ class Tile(NamedTuple):
 
     @property
     def threads(self) -> int:
-        """Threads of a block."""
+        """The number of threads of a block."""
         return self.m // self.thread_m * (self.n // self.thread_n)
 
     @property
@@ -85,7 +85,7 @@ class TensorTile(NamedTuple):
 
     @property
     def threads(self) -> int:
-        """Threads of a block."""
+        """The number of threads of a block."""
         return self.m // self.warp_m * (self.n // 32) * 32
 
 

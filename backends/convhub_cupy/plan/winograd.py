@@ -18,14 +18,14 @@ TILE = Tile(64, 128, 8, 8, 4)
 
 #: By arithmetic; none of it was measured. Fewer channels do not fill the blocks of `winograd.cu`.
 WINOGRAD_CHANNELS = 32
-WINOGRAD_SAVING = 1.5  # as many multiply-adds fewer, padding counted, pay for the transforms
-#: What it takes to write and read a pair of channels' transform, in multiply-adds: 32 floats, of each some 25
-#: (an A100 has ten million million multiply-adds and 1.5 million million bytes a second).
+WINOGRAD_SAVING = 1.5  # this many times fewer multiply-adds, padding counted, pay for the transforms
+#: The cost of writing and reading a pair of channels' transform, in multiply-adds: 32 floats, some 25 each
+#: (an A100 does ten million million multiply-adds and moves 1.5 million million bytes a second).
 WINOGRAD_WEIGHT_COST = 800
 
 
 def correlation_plan(problem: Problem, settings: Settings) -> Plan | None:
-    """Return the plan of forward or grad_input, or None where it cannot run, may not, or is unlikely to gain.
+    """Return the plan of forward or grad_input, or None where it cannot or may not run, or would gain little.
 
     16-bit types gain more from tensor cores, and float64 would take twice the registers that there are.
     """

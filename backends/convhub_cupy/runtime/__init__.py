@@ -1,1 +1,1 @@
-"""Talks to CuPy: compiles and launches kernels, says what is missing, explains what fails."""
+"""Talks to CuPy: compiles and launches kernels, says what is missing, explains failures."""

@@ -1,4 +1,4 @@
-"""Tells whether CUDA can be used from this process, and if not, what is missing and what helps."""
+"""Says whether CUDA can be used from this process, and if not, what is missing and what helps."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from convhub.errors import BackendUnavailableError
 
 __all__ = ["availability", "refuse_after_fork"]
 
-#: The first driver of each CUDA version, which also runs what any 13.x, say, has compiled:
+#: The first driver of each major CUDA version, which also runs code compiled by its minor versions:
 #: docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html
 FIRST_DRIVERS = {12: "525", 13: "580"}
 
-#: The statuses of CUDA's runtime that have a text of their own here.
+#: The statuses of CUDA's runtime that have a separate message here.
 INITIALIZATION_ERROR = 3
 NO_DEVICE = 100
 
@@ -31,30 +31,30 @@ _process: list[int] = []
 
 
 def availability() -> Answer:
-    """Return the first thing that is missing; asked late, since CuPy takes its time to import."""
+    """Return the first thing that is missing; called late, since CuPy is slow to import."""
     if importlib.util.find_spec("cupy") is None:
         return "CuPy is not installed: pip install 'convhub[cuda13]' (or 'convhub[cuda12]')"
-    # Without a home CuPy would make a folder named ~ where you happen to stand, and run what lies in it.
+    # Without a home CuPy would make a folder named ~ in the working folder, and run code from it.
     if not os.environ.get("CUPY_CACHE_DIR") and not os.path.isabs(os.path.expanduser("~")):
         return f"CuPy has no folder for compiled kernels, since no home is known: {NAME_A_FOLDER}"
     try:
         import cupy
     except ImportError as error:
-        # What CuPy raises is a page of advice, around the reason.
+        # CuPy raises a page of advice around the reason.
         return f"CuPy is installed, but cannot be imported: {error.__cause__ or error}"
-    except OSError as error:  # as it makes that folder
+    except OSError as error:  # while it makes that folder
         return f"CuPy is installed, but cannot be imported: {error}; {NAME_A_FOLDER}"
     runtime = cupy.cuda.runtime
     outdated = _check_driver(runtime.driverGetVersion(), runtime.runtimeGetVersion())
     if outdated:
         return outdated
-    if _started_elsewhere():  # asked for devices, CUDA starts
+    if _started_elsewhere():  # counting devices would start CUDA
         return FORKED
     return _check_device(runtime) or _check_compiler(cupy) or True
 
 
 def refuse_after_fork() -> None:
-    """Note that CUDA is used in this process, and refuse to go on in one that was forked after that.
+    """Note that CUDA is used in this process, and refuse to continue in one that was forked after that.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def _started_elsewhere() -> bool:
 
 
 def _check_driver(driver: int, needed: int) -> str:
-    """Return why a driver for the CUDA version `driver` (13020 for 13.2, 0 for none) does not do."""
+    """Return why a driver for the CUDA version `driver` (13020 for 13.2, 0 for none) does not suffice."""
     if driver == 0:
         return (
             "there is no CUDA driver (libcuda): install NVIDIA's, or give the container the GPU "

@@ -1,6 +1,6 @@
-"""Compiles and launches kernels by CuPy.
+"""Compiles and launches kernels with CuPy.
 
-`Runtime` is all that the engine asks of a device; tests put an emulator in its place, which compiles the same
+`Runtime` is all that the engine needs of a device; tests replace it by an emulator that compiles the same
 files for the CPU.
 """
 
@@ -20,7 +20,7 @@ from .failures import not_compiled
 
 __all__ = ["COMPILE_OPTIONS", "INCLUDES", "CupyRuntime", "Runtime", "cupy_runtime"]
 
-#: The folder of the kernels and of what they include.
+#: The folder of the kernels and of the files that they include.
 INCLUDES = Path(__file__).parents[1] / "kernels"
 
 COMPILE_OPTIONS = ("-std=c++17",)
@@ -29,15 +29,15 @@ Size = tuple[int, int, int]
 
 
 class Runtime(Protocol):
-    """What the engine needs of a device."""
+    """The operations that the engine needs of a device."""
 
     @property
     def xp(self) -> Any:
-        """The module that makes arrays: ``cupy``, or what has the same functions."""
+        """The module that makes arrays: ``cupy``, or one with the same functions."""
 
     @property
     def capability(self) -> tuple[int, int]:
-        """The compute capability of the current device, (9, 0) for sm_90: what instructions it has."""
+        """The compute capability of the current device, (9, 0) for sm_90, which tells its instructions."""
 
     def workspace(self, result: Any, size: int, dtype: Any) -> Any:
         """Return an uninitialised array for the work on `result`, to be dropped once that is enqueued.
@@ -49,7 +49,7 @@ class Runtime(Protocol):
     def launch(
         self, source: Source, grid: Size, block: Size, arguments: Sequence[Any], shared_bytes: int = 0
     ) -> None:
-        """Compile the kernel if need be, and enqueue it on the caller's stream.
+        """Compile the kernel if necessary, and enqueue it on the caller's stream.
 
         `arguments` are arrays, of which the kernel gets the address of the first element; NumPy's scalars,
         by value; or None, a null pointer. `shared_bytes` of dynamic shared memory may be more than the 48 KB
@@ -82,7 +82,7 @@ class CupyRuntime:
     ) -> None:
         """See `Runtime`."""
         given = tuple(0 if argument is None else argument for argument in arguments)
-        # A null pointer is as wide as a pointer, which is what CuPy makes of a Python integer.
+        # A null pointer is as wide as a pointer, and so is a Python integer that CuPy passes.
         function = _function(self.xp, self.xp.cuda.Device().id, source, shared_bytes)
         function(grid, block, given, shared_mem=shared_bytes)
 
@@ -102,7 +102,7 @@ def _function(xp: Any, device: int, source: Source, shared_bytes: int) -> Any:
     Raises
     ------
     BackendError
-        If the current stream is being captured, when no module may be loaded; or if it does not compile.
+        If the current stream is being captured, when no module may be loaded; or if compiling fails.
     """
     where = f"the kernel {source.name} of {source.file}"
     if xp.cuda.get_current_stream().is_capturing():
@@ -110,30 +110,30 @@ def _function(xp: Any, device: int, source: Source, shared_bytes: int) -> Any:
             f"{where} is not compiled yet, and cannot be while a CUDA graph is captured: run the same "
             "problem once before the capture"
         )
-    # CuPy's cache on disk does not look into included files: their content becomes a part of the options.
+    # CuPy's cache on disk does not check included files, so the options contain a digest of them.
     options = (*COMPILE_OPTIONS, f"-I{INCLUDES}", f"-DCONVHUB_SOURCES=0x{_content()}", *source.options)
     module = xp.RawModule(code=(INCLUDES / source.file).read_text(), options=options)
     function = module.get_function(source.name)
     try:
-        granted = function.max_dynamic_shared_size_bytes  # CuPy compiles it at the first question
+        granted = function.max_dynamic_shared_size_bytes  # CuPy compiles it when this is first read
     except (xp.cuda.compiler.CompileException, RuntimeError) as error:
         explained = not_compiled(where, device, _capability(xp, device), error, xp)
         if explained is None:
             raise
         raise explained from error
-    # Never lowered: the kernel is the same for each amount, and what it may use is an attribute of it.
+    # Never lowered: all amounts share one kernel, and the amount that it may use is its attribute.
     if granted < shared_bytes:
         function.max_dynamic_shared_size_bytes = shared_bytes
     return function
 
 
 def _do_nothing(_: Any) -> None:
-    """Do nothing: a finalizer keeps what it is to be called with."""
+    """Do nothing: a finalizer keeps its argument alive."""
 
 
 @functools.cache
 def _content() -> str:
-    """Return a number that changes with any of the files that kernels are made of."""
+    """Return a number that changes with any file of the kernels."""
     files = sorted(path for path in INCLUDES.iterdir() if path.suffix in (".cu", ".cuh"))
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:15]
 

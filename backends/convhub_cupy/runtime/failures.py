@@ -1,4 +1,4 @@
-"""Turns what fails on a device into errors that tell what to do about it."""
+"""Turns failures on a device into errors that say what to do about them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BFLOAT16_UNKNOWN = "CuPy knows bfloat16 only beside ml_dtypes and NumPy 2.1.2 or
 
 @functools.cache
 def knows_bfloat16() -> bool:
-    """Return whether CuPy makes arrays of bfloat16; asked of an empty one, which needs no device."""
+    """Return whether CuPy makes arrays of bfloat16; tried with an empty one, which needs no device."""
     import cupy
 
     try:
@@ -54,14 +54,14 @@ def refuse_odd_strides(operands: tuple[Array | None, ...]) -> None:
 def explained(
     error: Exception, problem: Problem, workspace: int, options: RunOptions, device: Any, xp: Any
 ) -> BackendError | None:
-    """Return the error to raise instead of `error`, or None where that says enough.
+    """Return the error to raise instead of `error`, or None where `error` says enough.
 
     Parameters
     ----------
     workspace : int
         The bytes that `problem` takes beyond its arrays.
     device : cupy.cuda.Device
-        Where it was to run.
+        The device that it was to run on.
     xp : module
         CuPy.
     """
@@ -89,7 +89,7 @@ def explained(
 def not_compiled(
     kernel: str, device: int, capability: tuple[int, int], error: Exception, xp: Any
 ) -> Exception | None:
-    """Return the error to raise where a kernel did not compile or its code did not load; None as above."""
+    """Return the error to raise where a kernel did not compile or load, or None as in `explained`."""
     refused = isinstance(error, xp.cuda.compiler.CompileException)
     if not refused:
         status = getattr(error, "status", None)
@@ -135,6 +135,6 @@ def _cuda_major(xp: Any) -> int:
 
 
 def _first_line(error: Exception) -> str:
-    """Return the line of a compiler's log that names an error."""
+    """Return the first line of a compiler's log that names an error."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return next((line for line in lines if "error" in line), lines[0] if lines else type(error).__name__)

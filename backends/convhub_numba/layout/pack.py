@@ -36,7 +36,7 @@ def load_planes(pad, source, n0, n1, c0, c1, phases, step_h, step_w, row0, rows,
 
     The pixel of row i and column j in the plane of phase (u, v) is at
     ``(row0 + i) * step_h + u``, ``(column0 + j) * step_w + v``. Rows are written in order, each overwriting
-    what the vectors of the one before wrote too much; `pad` has room for a vector more. All in one function,
+    the excess of the previous row's vectors; `pad` has room for one more vector. This is all one function,
     because passing arrays to another costs more than a short row.
     """
     H, W = source.shape[2], source.shape[3]
@@ -72,7 +72,7 @@ def load_planes(pad, source, n0, n1, c0, c1, phases, step_h, step_w, row0, rows,
                         copy_run(pad, to, source, n * stride_n + c * stride_c + h * stride_h,
                                  (bottom - top) * columns, lanes)  # fmt: skip
                         break
-                    if left > 0:  # mostly less than a vector; what is longer becomes a call of memset
+                    if left > 0:  # mostly less than a vector; a longer loop becomes a call of memset
                         clear_vector(pad, to, lanes)
                         for k in range(lanes, left):
                             pad[to + k] = zero
@@ -116,7 +116,7 @@ def list_runs(runs, first, last, rows, columns, pitch, image_pitch, lanes):
     """List where pixels `first` to `last` lie, in runs of at most `lanes` that are contiguous.
 
     Pixels are counted along columns, rows and images. Run i is (place in the panel, place in the source,
-    length) at ``runs[3 * i]``; returns how many runs there are.
+    length) at ``runs[3 * i]``. Return the number of runs.
     """
     image = rows * columns
     line = image if pitch == columns else columns
@@ -139,9 +139,9 @@ def list_runs(runs, first, last, rows, columns, pitch, image_pitch, lanes):
 def pack_panel(panel, width, source, runs, run_count, offsets, count, reach, readable, lanes):
     """Fill ``panel[t, j]`` with ``source[place of pixel j + offsets[t]]`` for `count` terms `t`.
 
-    Short runs are copied a whole vector at a time: what that writes too much is overwritten by the next
-    run or the next term, and the panel has room for a vector more. `reach` is the largest offset; nothing
-    at or past `readable` is read.
+    Short runs are copied a whole vector at a time: the excess is overwritten by the next run or the next
+    term, and the panel has room for one more vector. `reach` is the largest offset; nothing at or past
+    `readable` is read.
     """
     safe = True
     for i in range(run_count):

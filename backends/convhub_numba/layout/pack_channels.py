@@ -16,7 +16,7 @@ def pack_square(packed, weight, g, m0, c0, channels, spare, table, lanes):
 
     For `lanes` output channels (those past the last repeat it) and `channels` source channels, at most
     `lanes`. In memory either the output channels or the source channels of `weight` may lie further apart;
-    whole squares of the two are turned in registers, twice where the output channels lie side by side.
+    whole squares of the two are transposed in registers, twice where the output channels lie side by side.
     `spare` has room for ``taps * lanes * lanes`` elements, `table` for ``2 * lanes``.
     """
     M, R, S = weight.shape[1], weight.shape[3], weight.shape[4]
@@ -36,7 +36,7 @@ def pack_square(packed, weight, g, m0, c0, channels, spare, table, lanes):
             transpose_square(packed, e * lanes, lanes, weight, start + e, lines, 0, lanes)
         return
     if plain and stride_m == taps and m0 + lanes <= M:
-        # Rows of (output channel, tap), one for each source channel: turned, and turned again by taps.
+        # Rows of (output channel, tap), one for each source channel: transposed, and again by taps.
         for i in range(lanes):
             lines[i] = i * stride_c
         for e in range(0, taps * lanes, lanes):
@@ -56,7 +56,7 @@ def pack_square(packed, weight, g, m0, c0, channels, spare, table, lanes):
 
 @jit.part()
 def store_kernels(dw, g, m0, channels, c0, in_channels, T, C, M, kernels, table, lanes):
-    """Turn ``kernels[c, tap, lane]`` to rows of `dw`, one for each of `channels` output channels."""
+    """Transpose ``kernels[c, tap, lane]`` into rows of `dw`, one for each of `channels` output channels."""
     for e in range(in_channels * T):
         table[e] = e * lanes
     row = C * T

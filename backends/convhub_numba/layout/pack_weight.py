@@ -40,7 +40,7 @@ def pack_weight(packed, weight, g, m0, m1, c0, c1, taps, tap0, tap1, rows):
 
 @jit.part()
 def terms_side_by_side(weight, T):
-    """Whether the terms of an output channel's sum, `T` for each source channel, lie in order in `weight`."""
+    """Say whether the terms of an output channel's sum, `T` a source channel, lie in order in `weight`."""
     item = weight.itemsize
     stride_g, stride_m, stride_c, stride_r, stride_s = weight.strides
     R, S = weight.shape[3], weight.shape[4]
@@ -50,7 +50,7 @@ def terms_side_by_side(weight, T):
 
 @jit.part()
 def pack_rows(packed, weight, g, m0, m1, term, count, lanes):
-    """Copy `count` terms of each row, from `term` on, that lie in order: ``packed[row][term]``, widened."""
+    """Copy `count` terms of each row, which lie in order from `term` on: ``packed[row][term]``, widened."""
     item, (stride_g, stride_m, _, _, _) = weight.itemsize, weight.strides
     for m in range(m0, m1):
         start = (g * stride_g + m * stride_m) // item + term

@@ -1,8 +1,8 @@
 """Turns planes into pixels of all their channels side by side, and back.
 
-What is summed over channels reads pixels as they lie; no stride, dilation or image border cuts its vectors
-short. Squares of channels by pixels are turned in registers (the layout of channels inside of pixels:
-Georganas et al. 2018, arXiv:1808.05567).
+Sums over channels read pixels in place; no stride, dilation or image border cuts their vectors short. Squares
+of channels by pixels are transposed in registers (the layout of channels inside of pixels: Georganas et al.
+2018, arXiv:1808.05567).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def load_pixels(pixels, source, n, c0, channels, h0, rows, w0, columns, again, t
     """Fill ``pixels[i, j, c] = source[n, c0 + c, h0 + i, w0 + j]``, widened; zero outside of the image.
 
     A pixel is `lanes` channels, or, if `channels` are fewer, those and zeros. Where the same region of other
-    channels was loaded before (`again`), neither margins nor the list of places are made again. `table` has
-    room for ``lanes + rows * columns`` integers, and is kept in between.
+    channels was loaded before (`again`), the margins and the list of places are reused. `table` has room for
+    ``lanes + rows * columns`` integers, and is kept between calls.
     """
     H, W = source.shape[2], source.shape[3]
     top, bottom = min(rows, max(0, -h0)), max(0, min(rows, H - h0))
@@ -59,7 +59,7 @@ def load_pixels(pixels, source, n, c0, channels, h0, rows, w0, columns, again, t
     for run in range(runs):
         i = 0
         while i < count:
-            i = min(i, count - lanes)  # the last pixels may be turned twice
+            i = min(i, count - lanes)  # the last pixels may be transposed twice
             transpose_to_places(
                 pixels, places, run * count + i, source, start + run * stride_h + i, lines, lanes
             )
@@ -75,7 +75,7 @@ def clear(pad, start, stop):
 
 @jit.part()
 def load_listed(pad, at, places, source, n, c0, channels, h0, count, lines, lanes):
-    """Turn `count` pixels from row `h0` on, widened: pixel i goes to ``pad[at + places[i]:][:lanes]``.
+    """Transpose `count` pixels from row `h0` on, widened: pixel i goes to ``pad[at + places[i]:][:lanes]``.
 
     Lane j is channel ``c0 + j``; the lanes from `channels` on repeat the last channel. `lines` has room for
     `lanes` numbers.
@@ -92,7 +92,7 @@ def load_listed(pad, at, places, source, n, c0, channels, h0, count, lines, lane
         to = pad[at:]
         i = 0
         while i < count:
-            i = min(i, count - lanes)  # the last square turns some pixels twice
+            i = min(i, count - lanes)  # the last square transposes some pixels twice
             transpose_to_places(to, places, i, source, start + i, lines, lanes)
             i += lanes
     else:

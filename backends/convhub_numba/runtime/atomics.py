@@ -14,7 +14,7 @@ from ..vectors.emitter import INT64
 
 __all__ = ["add", "load", "pause", "replace", "store", "yield_cpu"]
 
-#: LLVM's functions that tell the core that a loop only waits, and what they take. Others have none: it spins.
+#: LLVM's functions that tell the core that a loop only waits, with their arguments. Other machines just spin.
 PAUSES = {"x86_64": ("llvm.x86.sse2.pause", ()), "aarch64": ("llvm.aarch64.hint", (1,))}
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}  # other names for the same
 
@@ -25,7 +25,7 @@ def _pointer(builder: Any, address: Any) -> Any:
 
 @intrinsic
 def load(typing_context: Any, address: Any) -> Any:
-    """Return what stands at `address`; what was written before it is seen too."""
+    """Return the value at `address`; whatever was written before it is visible too."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return builder.load_atomic(_pointer(builder, values[0]), "seq_cst", 8)
@@ -35,7 +35,7 @@ def load(typing_context: Any, address: Any) -> Any:
 
 @intrinsic
 def store(typing_context: Any, address: Any, value: Any) -> Any:
-    """Write `value` to `address`, after all that was written before."""
+    """Write `value` to `address`, after all earlier writes."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         builder.store_atomic(values[1], _pointer(builder, values[0]), "seq_cst", 8)
@@ -46,7 +46,7 @@ def store(typing_context: Any, address: Any, value: Any) -> Any:
 
 @intrinsic
 def add(typing_context: Any, address: Any, value: Any) -> Any:
-    """Add `value` to what stands at `address`, and return what stood there."""
+    """Add `value` to the number at `address`, and return the previous one."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return builder.atomic_rmw("add", _pointer(builder, values[0]), values[1], "seq_cst")
@@ -56,7 +56,7 @@ def add(typing_context: Any, address: Any, value: Any) -> Any:
 
 @intrinsic
 def replace(typing_context: Any, address: Any, expected: Any, value: Any) -> Any:
-    """Write `value` to `address` if `expected` stands there, and say whether it did."""
+    """Write `value` to `address` if it holds `expected`, and return whether it did."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         pointer = _pointer(builder, values[0])
@@ -68,7 +68,7 @@ def replace(typing_context: Any, address: Any, expected: Any, value: Any) -> Any
 
 @intrinsic
 def pause(typing_context: Any) -> Any:
-    """Wait for a moment, and leave the core to whatever shares it."""
+    """Wait for a moment, and leave the core to the thread that shares it."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         machine = platform.machine().lower()

@@ -14,7 +14,7 @@ from . import forks
 
 __all__ = ["LEAST_VERSION", "availability", "thread_limit"]
 
-#: As the extra ``convhub[numba]`` asks for it.
+#: The lowest version that the extra ``convhub[numba]`` asks for.
 LEAST_VERSION = (0, 68)
 UPGRADE = "pip install --upgrade 'convhub[numba]'"
 
@@ -29,7 +29,7 @@ def availability() -> Answer:
         return str(error)
     try:
         numba = _imported()
-    # It refuses a NumPy that is too new, lacks llvmlite or a system library, or cannot read its own settings.
+    # Numba refuses a NumPy that is too new, lacks llvmlite or a system library, or cannot read its settings.
     except Exception as error:  # noqa: BLE001
         said = f"{type(error).__name__}: {error}"
         return f"numba is installed, but cannot be imported: {said}; {UPGRADE} may help"
@@ -52,7 +52,7 @@ def _imported() -> Any:
 
 
 def thread_limit() -> int | None:
-    """Return what ``NUMBA_NUM_THREADS`` in the environment says, or None.
+    """Return the number in ``NUMBA_NUM_THREADS`` in the environment, or None.
 
     Raises
     ------

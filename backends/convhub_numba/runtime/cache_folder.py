@@ -1,8 +1,8 @@
-"""Finds the folder that keeps compiled kernels between processes, and tells whether to trust it.
+"""Finds the folder that keeps compiled kernels between processes, and decides whether to trust it.
 
-What is loaded from there runs. So the folder is named by the environment or by where this package lies, never
-by a file that lies about (Numba takes ``cache_dir`` from ``.numba_config.yaml`` in the working folder), and
-neither it nor a file in it may be such that another user could have written it.
+Code loaded from there runs. So the folder is named by the environment or by the place of this package, never
+by a stray file (Numba takes ``cache_dir`` from ``.numba_config.yaml`` in the working folder), and neither it
+nor a file in it may be writable by another user.
 
 ==  =======================================================  ===========================================
 1   ``NUMBA_CACHE_DIR`` in the environment, where it is set  this or none: it was set on purpose
@@ -30,7 +30,7 @@ SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class Place(NamedTuple):
-    """The folder for compiled kernels; None where there is none, and then why: what was tried, one a line."""
+    """The folder for compiled kernels; or None, and why: the folders that were tried, one a line."""
 
     folder: str | None
     why_not: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ def _in_the_users_cache() -> Place:
         own = user_cache_dir("convhub", appauthor=False)
     except RuntimeError as error:  # newer versions of platformdirs, where no home is known
         return Place(None, (str(error),))
-    if not os.path.isabs(own):  # and older ones, with which it would lie in the working folder
+    if not os.path.isabs(own):  # and older ones, which would put it in the working folder
         return Place(None, (f"the user's cache folder is {own!r}, which is no absolute path",))
     return _usable(os.path.join(own, _own_name()), own, own, must_write=True)
 
@@ -69,7 +69,7 @@ def _own_name() -> str:
 
 
 def _usable(folder: str, above: str | None, called: str, must_write: bool) -> Place:
-    """Make a folder, and return it unless it cannot be had or is not to be trusted."""
+    """Make a folder, and return it unless that fails or it is not to be trusted."""
     try:
         _make(folder)
         against = (above and distrust(os.stat(above), shared=True)) or distrust(os.stat(folder))
@@ -101,17 +101,17 @@ def distrust(status: os.stat_result, shared: bool = False) -> str | None:
     """Say who else could have written a file or a folder, or return None.
 
     Trusted are root, the user who runs this process, and a group that is this user's alone. Folders further
-    up are not asked: who puts another folder there still cannot make files that belong to a trusted user.
+    up are not checked: putting another folder there still makes no files that belong to a trusted user.
 
     Parameters
     ----------
     status : os.stat_result
-        Of the file or folder.
+        The status of the file or folder.
     shared : bool
-        Whether a folder may be one like ``/tmp``, in which users cannot touch what belongs to others.
+        Whether a folder may be one like ``/tmp``, in which users cannot touch the files of others.
     """
     if os.name == "nt":
-        return None  # a mode says nothing there, and a user's folders are the user's own
+        return None  # a mode means nothing there, and a user's folders are private
     if status.st_uid not in (0, os.geteuid()):
         return f"it belongs to the user with the number {status.st_uid}"
     if shared and status.st_mode & stat.S_ISVTX:
@@ -124,7 +124,7 @@ def distrust(status: os.stat_result, shared: bool = False) -> str | None:
 
 
 def _is_private(group: int) -> bool:
-    """Whether a group is that of one trusted user: it has the user's name, as is usual, and nobody else."""
+    """Say whether a group is one trusted user's: it has the user's name, as is usual, and nobody else."""
     import grp
     import pwd
 

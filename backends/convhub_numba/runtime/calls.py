@@ -1,6 +1,6 @@
 """Calls one kernel's machine code from another by its address.
 
-A kernel that has what varies as a literal, and little else, compiles in a moment. One that has all the rest
+A kernel with the varying part as a literal, and little else, compiles in a moment. A kernel with the rest
 calls it by address, and is compiled once for all of them.
 """
 

@@ -25,7 +25,7 @@ __all__ = ["address", "compiled", "float_array", "sizes_of"]
 log = logging.getLogger("convhub.numba")
 _results: dict[tuple[Any, ...], Any] = {}
 
-# Of Numba and of llvmlite, which takes it in every call of LLVM; both are taken in this order where both are.
+# Numba's lock and llvmlite's, which every call of LLVM takes; threads that take both do so in this order.
 forks.wait_for(global_compiler_lock, ffi.lib._lock)
 
 
@@ -40,23 +40,23 @@ def sizes_of(kind: type) -> types.NamedUniTuple:
 
 
 def compiled(kernel: Any, *signature: Any) -> Callable[..., Any]:
-    """Return the machine code of `kernel` for these argument types, from the disk if it is there.
+    """Return the machine code of `kernel` for these argument types, from disk if it is there.
 
-    What is returned does not look at its arguments' types: Numba's dispatcher would, at each call, and takes
-    longer over it than a small convolution.
+    The result does not check its arguments' types: Numba's dispatcher would, at each call, which takes longer
+    than a small convolution.
     """
     entry: Callable[..., Any] = _result(kernel, signature).entry_point
     return entry
 
 
 def address(kernel: Any, *signature: Any) -> int:
-    """Return where the machine code of `kernel` for these argument types begins, for `calls.call`."""
+    """Return the address of the machine code of `kernel` for these argument types, for `calls.call`."""
     result = _result(kernel, signature)
     return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
 
 
 def _result(kernel: Any, signature: tuple[Any, ...]) -> Any:
-    """Return what Numba knows of a compiled kernel; it is kept, and with it the machine code."""
+    """Return Numba's result of compiling a kernel; it is kept, and with it the machine code."""
     key = (kernel, *signature)
     result = _results.get(key)
     return apart(_made, key) if result is None else result
@@ -75,8 +75,8 @@ def _made(key: tuple[Any, ...]) -> Any:
 def _from_disk(kernel: Any, signature: tuple[Any, ...]) -> Any | None:
     """Return machine code that an earlier process has kept, or None.
 
-    Numba, before it loads any, loads whatever compiling might need, which takes longer than all else in a
-    process's first call. Code that is already machine code needs of that the runtime's symbols alone.
+    Before it loads any, Numba loads whatever compiling might need, which takes longer than all else in a
+    process's first call. Machine code needs only the runtime's symbols of that.
     """
     with global_compiler_lock:
         if numba.version_info.short in KNOWN_VERSIONS:
@@ -94,7 +94,7 @@ class _Announce(event.Listener):
         self.began = 0.0
 
     def on_start(self, event: Any) -> None:
-        """Log one line; the functions that the kernel calls are compiled in passing, and have none."""
+        """Log one line for the kernel, and none for the functions that it calls."""
         if event.data["dispatcher"] is self.kernel:
             self.began = time.perf_counter()
             folder = kernel_cache.folder()

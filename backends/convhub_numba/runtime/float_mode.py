@@ -1,8 +1,8 @@
-"""Reads and sets a thread's floating-point mode: rounding, and flushing of what is below normal numbers.
+"""Reads and sets a thread's floating-point mode: rounding, and flushing of subnormal numbers.
 
-A thread is born with its creator's, and `torch.set_flush_denormal` sets that of the thread that calls it. So
-that results depend neither on who calls nor on which thread computes which part, kernels run in the mode that
-every program begins with.
+A thread starts with its creator's mode, and `torch.set_flush_denormal` sets that of the calling thread. So
+that results depend neither on the caller nor on which thread computes which part, kernels run in the mode
+that every program begins with.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ..vectors.emitter import INT64
 
 __all__ = ["default_float_mode", "float_mode", "set_float_mode"]
 
-#: On x86 MXCSR without its six flags of what has happened, all exceptions masked; on ARM FPCR. Elsewhere the
-#: mode is left as it is.
+#: On x86, MXCSR with its six status flags clear and all exceptions masked; on ARM, FPCR. Elsewhere the mode
+#: is left unchanged.
 X86, ARM = 0x1F80, 0
 X86_FLAGS = 0x3F
 
@@ -32,7 +32,7 @@ def _machine() -> str:
 
 @intrinsic
 def default_float_mode(typing_context: Any) -> Any:
-    """Return the mode that programs begin with: to the nearest number, nothing flushed."""
+    """Return the mode that programs begin with: round to nearest, flush nothing."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return ir.Constant(INT64, X86 if _machine() == "x86_64" else ARM)

@@ -1,8 +1,8 @@
-"""Locks that a fork waits for, so that no child inherits one that is locked by a thread it does not have.
+"""Makes forks wait for locks, so that no child inherits one held by a thread that it does not have.
 
-Renewing them in the child would not do: what the other thread had begun, in Numba and in LLVM, would stay
-half done there for ever. So a fork waits until no other thread compiles or loads machine code. A call of a
-kernel that is there already takes none of these locks.
+Renewing them in the child would not suffice: work that the other thread had begun, in Numba and in LLVM,
+would stay half done there forever. So a fork waits until no other thread compiles or loads machine code. A
+call of a kernel that is already compiled takes none of these locks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["lock", "wait_for"]
 
 
 class Lock(Protocol):
-    """What a fork can wait for."""
+    """A lock that a fork can wait for."""
 
     def __enter__(self) -> Any:
         """Lock it."""
@@ -27,7 +27,7 @@ class Lock(Protocol):
         """Unlock it."""
 
 
-#: Held while anything is imported, compiled or loaded; before all others.
+#: Held while anything is imported, compiled or loaded; taken before all others.
 lock = threading.RLock()
 
 _waited_for: list[Lock] = [lock]

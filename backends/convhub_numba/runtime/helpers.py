@@ -1,10 +1,10 @@
-"""Starts the threads that help, wakes them, lets them sleep, and ends them.
+"""Starts helper threads, wakes them, lets them sleep, and ends them.
 
-Whatever strikes a caller between two instructions (Ctrl-C, a signal handler that raises) leaves nothing
-behind, since there is nothing to put back: a helper is started and counted by one call into C, takes its
-number itself, notes itself that it sleeps, and is woken by one call into C. One wake-up too many costs a
-look; one that is lost is made up for by the next call. There is no lock that such an exception, a fork or a
-handler that calls convhub itself could meet locked.
+An exception that interrupts a caller between two instructions (Ctrl-C, a signal handler that raises) leaves
+nothing to put back: a helper is started and counted by one call into C, takes its number itself, notes itself
+that it sleeps, and is woken by one call into C. A needless wake-up costs one look into a mailbox; the next
+call makes up for a lost one. There is no lock that such an exception, a fork or a handler that itself calls
+convhub could find locked.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from .team import AWAKE, ENDED, FREE, JOB, MAILBOX_ITEMS, MOST_THREADS, WOKEN
 __all__ = ["Team", "cores"]
 
 MOST_HELPERS = MOST_THREADS - 1
-PATIENCE = 200e-6  # seconds that a helper spins: a few times what waking one takes
+PATIENCE = 200e-6  # seconds that a helper spins: a few times as long as waking one takes
 TRIAL_LOOKS = 4000
-CALL = 0.05  # seconds in which a caller has surely posted what it wants to be done
-RETRY = 1.0  # seconds until another thread is asked for, once the system has refused one
+CALL = 0.05  # seconds in which a caller has surely posted its job
+RETRY = 1.0  # seconds until another thread is tried, once the system has refused one
 
 WorkerLoop = Callable[[int, int], bool]
 
@@ -38,9 +38,9 @@ class Team:
     def __init__(self) -> None:
         self.mailboxes = np.zeros((MOST_HELPERS, MAILBOX_ITEMS), np.int64)
         self.address: int = self.mailboxes.ctypes.data
-        self.started: list[int] = []  # one for each helper that there ever was
-        self.asleep: dict[int, SimpleQueue[None]] = {}  # by number: what wakes those that must be woken
-        self.called = float("-inf")  # when a caller began that has not come back yet
+        self.started: list[int] = []  # one for each helper ever started
+        self.asleep: dict[int, SimpleQueue[None]] = {}  # by number: queues that wake sleeping helpers
+        self.called = float("-inf")  # start of the latest call that is still running
         self.closed = False
         self._numbers = itertools.count()
         self._ended: SimpleQueue[None] = SimpleQueue()
@@ -49,7 +49,7 @@ class Team:
     def wake(self, wanted: int, make_worker_loop: Callable[[], WorkerLoop]) -> int:
         """Wake or start up to `wanted` helpers, and return how many are awake.
 
-        There are fewer where no thread can be started; then those that there are do the work.
+        There are fewer where no thread can be started; then the existing ones do the work.
         """
         self.called = time.monotonic()
         if len(self.started) - len(self.asleep) < wanted:
@@ -58,7 +58,7 @@ class Team:
         return 0 if self.closed else len(self.started)
 
     def come_back(self) -> None:
-        """Note that a caller needs nobody any more; where one is kept from that, `CALL` says so in time."""
+        """Note that a caller no longer needs helpers; where an exception prevents that, `CALL` expires."""
         self.called = float("-inf")
 
     def _start(self, wanted: int, make_worker_loop: Callable[[], WorkerLoop]) -> None:
@@ -68,12 +68,12 @@ class Team:
             return
         worker_loop = make_worker_loop()
         while len(self.started) < wanted:
-            # A mailbox that is looked at before its helper is there keeps a job until that is over.
+            # A mailbox that a caller sees before its helper runs keeps a job until that job is over.
             self.mailboxes[len(self.started), WOKEN] = 1
             try:
                 # One call into C starts the thread and counts it: no handler of a signal can come between.
                 self.started.extend(map(_thread.start_new_thread, (self._help,), ((worker_loop,),)))
-            except RuntimeError:  # no more threads are to be had: in a container at its limit, or at exit
+            except RuntimeError:  # no more threads are available: in a container at its limit, or at exit
                 self._refused = time.monotonic()
                 return
 
@@ -93,7 +93,7 @@ class Team:
     def _serve(self, index: int, worker_loop: WorkerLoop) -> None:
         mailbox, wake = self.mailboxes[index], SimpleQueue[None]()
         address = mailbox.ctypes.data
-        spins = index + 1 < cores()  # else it would take a core from those who work
+        spins = index + 1 < cores()  # else it would take a core from working threads
         looks = _looks(worker_loop) if spins else 1
         mailbox[AWAKE], mailbox[WOKEN] = 1, 0
         while not mailbox[ENDED]:
@@ -108,7 +108,7 @@ class Team:
             del self.asleep[index]
 
     def end(self, closed: bool) -> None:
-        """Let all helpers finish what they do, and end; where `closed`, none is started any more."""
+        """Let all helpers finish their work and end; where `closed`, no more are started."""
         self.closed = closed
         self.mailboxes[:, ENDED] = 1
         for wake in list(self.asleep.values()):

@@ -1,9 +1,9 @@
-"""Lets Ctrl-C, and any other signal, be heard while a kernel runs.
+"""Handles Ctrl-C, and any other signal, while a kernel runs.
 
-Python runs the handler of a signal in its main thread, between two instructions of its own. A call of many
-seconds would not come to any: so the thread that leads it asks Python every so often, in machine code, to
-run the handlers that wait. If one raises, all threads of the job stop at the next look that they take, and
-the call ends with what was raised. Nothing lies between the two that Python could interrupt.
+Python runs the handler of a signal in its main thread, between two bytecode instructions. A call of many
+seconds would not reach any: so the thread that leads it asks Python regularly, in machine code, to run
+pending handlers. If one raises, all threads of the job stop at their next look, and the call ends with that
+exception. Python can interrupt nothing between the two.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ __all__ = [
     "system", "told_to_stop",
 ]  # fmt: skip
 
-#: Where stands in a job, in bytes: that all shall stop; that a handler has raised; when to look next; the
-#: caller's floating-point mode; the table `system`; the address of `check`.
+#: Offsets in a job, in bytes: whether all threads must stop; whether a handler has raised; when to look next;
+#: the caller's floating-point mode; the table `system`; the address of `check`.
 STOP, INTERRUPTED, LOOK, MODE, SYSTEM, CHECKING = 144, 152, 48, 56, 64, 72
 
-#: What stands in the table of what the system and Python offer: addresses of functions, which clock, and the
-#: number of the thread in which handlers run.
+#: Offsets in the table `system`, in bytes: addresses of functions of the system and of Python, the clock's
+#: number, and the number of the thread in which handlers run.
 GIVE_WAY, CLOCK, WHICH_CLOCK, IDENT, MAIN, ENSURE, SIGNALS, RELEASE = range(0, 64, 8)
 
 PERIOD = 100_000_000  # nanoseconds between two looks; Python's lock may take five milliseconds to get
@@ -64,7 +64,7 @@ def _system() -> Any:
     return np.array([*own, ident, main, *of_python], np.uint64).view(np.int64)
 
 
-#: See above; it lives as long as the process, since helpers may look at it until the end.
+#: The table above; it lives as long as the process, since helpers may look at it until the end.
 system = _system()
 
 
@@ -73,7 +73,7 @@ def _note_main_thread() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_note_main_thread)  # whichever thread forked is the main one there
+    os.register_at_fork(after_in_child=_note_main_thread)  # the thread that forked is the main one there
 
 
 def _call(builder: Any, address: Any, returned: Any, *arguments: Any) -> Any:
@@ -83,7 +83,7 @@ def _call(builder: Any, address: Any, returned: Any, *arguments: Any) -> Any:
 
 @intrinsic
 def nanoseconds(typing_context: Any, function: Any, which: Any) -> Any:
-    """Return what the system's clock shows, whose function is at this address."""
+    """Return the time of the system's clock, whose function is at this address."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         if ON_WINDOWS:
@@ -98,7 +98,7 @@ def nanoseconds(typing_context: Any, function: Any, which: Any) -> Any:
 
 @intrinsic
 def this_thread(typing_context: Any, function: Any) -> Any:
-    """Return Python's number of the thread that asks; `function` is ``PyThread_get_thread_ident``."""
+    """Return Python's number of the calling thread; `function` is ``PyThread_get_thread_ident``."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         kind = ir.IntType(32) if ON_WINDOWS else INT64  # an unsigned long
@@ -110,7 +110,7 @@ def this_thread(typing_context: Any, function: Any) -> Any:
 
 @intrinsic
 def handler_raises(typing_context: Any, ensure: Any, signals: Any, release: Any) -> Any:
-    """Run the handlers of signals that wait; return whether one raised, which is then this thread's error."""
+    """Run pending signal handlers; return whether one raised, which is then this thread's error."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         number = ir.IntType(32)
@@ -136,16 +136,16 @@ def raise_pending(typing_context: Any, pending: Any) -> Any:
 
 @jit.kernel()
 def check(job):
-    """Let handlers of signals run if it is time; return whether one raised, after which all shall stop."""
+    """Run signal handlers if it is time; return whether one raised, after which all threads must stop."""
     system = load(job + SYSTEM)
     now = nanoseconds(load(system + CLOCK), load(system + WHICH_CLOCK))
     if now < load(job + LOOK):
         return False
-    if load(job + LOOK) == 0:  # the first look of all
+    if load(job + LOOK) == 0:  # the very first look
         main = this_thread(load(system + IDENT)) == load(system + MAIN)
         store(job + LOOK, now + PERIOD if main else NEVER)
         return False
-    set_float_mode(load(job + MODE))  # handlers are the caller's
+    set_float_mode(load(job + MODE))  # handlers run in the caller's mode
     raised = handler_raises(load(system + ENSURE), load(system + SIGNALS), load(system + RELEASE))
     set_float_mode(default_float_mode())
     store(job + LOOK, nanoseconds(load(system + CLOCK), load(system + WHICH_CLOCK)) + PERIOD)
@@ -157,10 +157,10 @@ def check(job):
 
 @jit.part()
 def told_to_stop(watch):
-    """Return whether a kernel shall leave its tasks as they are, since nobody wants the result any more.
+    """Return whether a kernel must abandon its tasks, since the result is no longer needed.
 
-    A kernel asks wherever it has worked for some tens of microseconds: `watch` is the address of the job,
-    plus 1 in the thread that leads one of some length.
+    A kernel asks after some tens of microseconds of work at a time: `watch` is the address of the job, plus 1
+    in the leading thread of a long job.
     """
     job = watch & ~1
     if load(job + STOP):

@@ -1,8 +1,8 @@
 """Keeps compiled kernels in files, one for each kernel and types of arguments.
 
 A file is a header and a pickle. The header has a digest of all that follows, so that nothing is unpickled or
-run which this engine did not write whole; and a stamp of all that the machine code depends on. A file that is
-not as it should be counts as absent: the kernel is compiled, and the file replaced.
+run that this engine did not write completely; and a stamp of all that the machine code depends on. An invalid
+file counts as absent: the kernel is compiled, and the file replaced.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ log = logging.getLogger("convhub.numba")
 MAGIC = b"convhub kernel 1"
 DIGEST_BYTES = 32
 
-#: Of Numba's settings, those that change what a kernel compiles to. Numba's own files do not tell them apart.
+#: The settings of Numba that change what a kernel compiles to. Numba's own files do not tell them apart.
 SETTINGS = (
     "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "DISABLE_INTEL_SVML", "ENABLE_AVX", "ENABLE_PROFILING",
     "EXTEND_VARIABLE_LIFETIMES", "LOOP_VECTORIZE", "OPT", "SLP_VECTORIZE",
@@ -41,14 +41,14 @@ SETTINGS = (
 
 
 class _File(NamedTuple):
-    """Where a kernel is kept, and the stamp of one that is not out of date."""
+    """The place where a kernel is kept, and the stamp of an up-to-date one."""
 
     path: str
     stamp: bytes
 
 
 def folder() -> str | None:
-    """Return the folder in which kernels are kept, or None, for a reason that is logged once."""
+    """Return the folder in which kernels are kept, or None and log the reason once."""
     found = place()
     if found.folder is None:
         _not_kept("; ".join(found.why_not))
@@ -56,7 +56,7 @@ def folder() -> str | None:
 
 
 def load(kernel: Any, signature: tuple[Any, ...]) -> Any | None:
-    """Return what an earlier process compiled, or None; the target context must be ready for it."""
+    """Return a kernel that an earlier process compiled, or None; the target context must be ready for it."""
     file = _file(kernel, signature)
     if file is None:
         return None
@@ -65,7 +65,7 @@ def load(kernel: Any, signature: tuple[Any, ...]) -> Any | None:
         return payload and CompileResult._rebuild(kernel.targetctx, *pickle.loads(payload))
     except MemoryError:
         raise
-    # Whatever is wrong with a file, the kernel can be compiled, and the file replaced.
+    # Whatever is wrong with a file, the kernel can be compiled and the file replaced.
     except Exception as error:  # noqa: BLE001
         log.warning("%s is passed over and will be replaced: %s", file.path, _said(error))
         return None
@@ -87,7 +87,7 @@ def save(kernel: Any, signature: tuple[Any, ...], result: Any) -> None:
 
 
 def _not_kept(reason: str) -> None:
-    """Say once in a process why kernels are not kept, and what would help."""
+    """Log once in a process why kernels are not kept, and what would help."""
     if not _told:
         _told.append(reason)
         log.warning(
@@ -141,7 +141,7 @@ def _payload(file: _File) -> bytes | None:
     Raises
     ------
     ValueError, OSError
-        If the file is anything else than what `save` has written.
+        If the file is not as `save` has written it.
     """
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
@@ -166,7 +166,7 @@ def _payload(file: _File) -> bytes | None:
 
 
 def _replace(path: str, content: bytes) -> None:
-    """Write a file such that others see it whole or not at all."""
+    """Write a file atomically: others see all of it or nothing."""
     unfinished = f"{path}.{uuid.uuid4().hex[:16]}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:

@@ -16,15 +16,15 @@ __all__ = ["scratch", "shared_scratch"]
 
 CACHE_LINE = 64
 
-#: Each thread's buffer is `kept`, and its views are `views`, by what was asked for.
+#: Each thread's buffer is `kept`, and `views` has its views by the sizes asked for.
 _local = threading.local()
 
 
 def scratch(items: int, integers: int, dtype: Any, rows: int = 1) -> tuple[Any, Any]:
     """Return this thread's memory for (`items` of `dtype`, `integers` of int64), their contents undefined.
 
-    Each of `rows` threads has as many, one after the other: each array's length is `rows` times
-    that of a row, which begins a cache line of its own.
+    Each of `rows` threads has that much, one after the other: each array's length is `rows` times
+    that of a row, which begins a new cache line.
     """
     views: dict[Any, tuple[Any, Any]] | None = _local.__dict__.get("views")
     key = (items, integers, dtype, rows)
@@ -37,7 +37,7 @@ def scratch(items: int, integers: int, dtype: Any, rows: int = 1) -> tuple[Any, 
     if kept is None or kept.size < size + integer_size + CACHE_LINE:
         _local.kept = _local.views = kept = views = None  # given back before more is taken
         kept = _local.kept = np.zeros(size + integer_size + CACHE_LINE, np.uint8)
-    if views is None or len(views) >= 64:  # each is small, but sizes may vary without end
+    if views is None or len(views) >= 64:  # each is small, but there may be any number of sizes
         views = _local.views = {}
     start = -kept.ctypes.data % CACHE_LINE
     after = start + size

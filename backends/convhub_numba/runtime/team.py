@@ -1,9 +1,8 @@
 """Shares a kernel's tasks among threads that wait in machine code, without Python's lock.
 
-To wake a sleeping thread, or to hand it Python's lock, takes as long as a small layer. Here a helper waits in
-`worker_loop`, spinning, for the address of a job in its mailbox; `launch` posts the job, takes tasks
-itself, and
-comes back when all are done. A helper that has not begun by then is not waited for: the job is withdrawn.
+Waking a sleeping thread, or passing it Python's lock, takes as long as a small layer. Here a helper waits in
+`worker_loop`, spinning, for the address of a job in its mailbox; `launch` posts the job, takes tasks itself,
+and returns when all are done. It does not wait for a helper that has not begun by then: the job is withdrawn.
 """
 
 from __future__ import annotations
@@ -36,30 +35,30 @@ __all__ = [
     "worker_loop",
 ]  # fmt: skip
 
-#: What stands in a mailbox: a job's address, or one of the states below; the row of scratch memory that the
-#: helper shall use; whether the helper shall end; whether it looks, which it says itself; whether it has been
-#: woken, which callers say.
+#: Indices in a mailbox: a job's address, or one of the states below; the row of scratch memory for the
+#: helper; whether it must end; whether it is looking, which it sets itself; whether it has been woken, which
+#: callers set.
 JOB, ROW, ENDED, AWAKE, WOKEN = 0, 1, 2, 3, 4
 MAILBOX_ITEMS = 16  # two cache lines: cores fetch them in pairs
 MAILBOX_BYTES = 8 * MAILBOX_ITEMS
 FREE, TAKEN, RESERVED = 0, -1, -2
 
-#: Where what stands in a job, in bytes. What helpers write has cache lines of its own.
+#: Offsets in a job, in bytes. Fields that helpers write have separate cache lines.
 RUNNER, ARGUMENTS, KERNEL, TASKS, THREADS, RANGES = 0, 8, 16, 24, 32, 40
-FAILED, DONE, NEXT = 128, 136, 256  # `interrupts` names what stands between
+FAILED, DONE, NEXT = 128, 136, 256  # `interrupts` names the fields between
 MOST_THREADS = 1024
-JOB_BYTES = NEXT + 8 * MOST_THREADS  # for each thread, the next of its ranges
+JOB_BYTES = NEXT + 8 * MOST_THREADS  # for each thread, its next range
 
-FEWEST_RANGES = 4  # of each thread; one that starts late or is slowed leaves some to others
-SPINS = 4096  # until what still waits for a helper's last range gives way to other threads
+FEWEST_RANGES = 4  # of each thread; a late or slow one leaves some to others
+SPINS = 4096  # before the wait for a helper's last range yields to other threads
 
 
 @intrinsic
 def new_job(typing_context: Any, kernel: Any, rows: Any, own: Any, arguments: Any) -> Any:
     """Return the address of a job for a kernel; it and what it refers to live until the caller returns.
 
-    Of `own`, each thread has a row of an array; in place of an integer the kernel gets what it can ask
-    whether to stop, see `interrupts.told_to_stop`.
+    Each thread has one row of each array in `own`; in place of an integer the kernel gets the address that
+    tells whether to stop, see `interrupts.told_to_stop`.
     """
     kinds = (types.int64, types.int64, *own.types, *map(types.unliteral, arguments.types))
 
@@ -109,7 +108,7 @@ def _row(context: Any, builder: Any, kind: Any, array: Any, rows: Any, row: Any)
 def run_range(
     typing_context: Any, runner: Any, kernel: Any, block: Any, first: Any, last: Any, row: Any, watch: Any
 ) -> Any:
-    """Call what `_runner` has made; return 1 if the kernel failed, else 0."""
+    """Call the function that `_runner` has made; return 1 if the kernel failed, else 0."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         function_type = ir.FunctionType(INT64, [INT64] * 6)
@@ -120,9 +119,9 @@ def run_range(
 
 @jit.part()
 def run_ranges(job, row, watch):
-    """Run ranges of a job's tasks until there are none left: first those of this row, then those of others.
+    """Run ranges of a job's tasks until none is left: first those of this row, then those of others.
 
-    What one thread has written it is likely to read in the next stage or call: to fetch it from another
+    A thread is likely to read in the next stage or call what it has written: fetching that from another
     core's cache takes longer than from its own.
     """
     tasks, threads, ranges = load(job + TASKS), load(job + THREADS), load(job + RANGES)
@@ -143,7 +142,7 @@ def run_ranges(job, row, watch):
 
 @jit.entry()
 def worker_loop(mailbox, patience):
-    """Run what jobs come, until none has come for `patience` looks, or the helper shall end.
+    """Run jobs as they come, until none has come for `patience` looks, or the helper must end.
 
     Return whether one came.
     """
@@ -164,9 +163,9 @@ def worker_loop(mailbox, patience):
 
 @jit.kernel()
 def run_job(job, tasks, threads, ranges, mailboxes, helpers, system, checking):
-    """Post a job to as many helpers as are free and wanted, take part in it, and wait for those in it.
+    """Post a job to the helpers that are free and wanted, take part in it, and wait for those in it.
 
-    Return whether the kernel failed. What a handler of a signal raises meanwhile, this function does.
+    Return whether the kernel failed. An exception that a signal handler raises meanwhile is raised here.
     """
     store(job + TASKS, tasks)
     store(job + THREADS, threads)
@@ -189,7 +188,7 @@ def run_job(job, tasks, threads, ranges, mailboxes, helpers, system, checking):
     store(job + MODE, mode)
     if mode != default_float_mode():
         set_float_mode(default_float_mode())
-    # To look at a clock would take a tiny call longer, and a short one is over before anybody waits.
+    # Reading a clock would slow a tiny call down, and a short one is over before anybody waits.
     run_ranges(job, 0, job + 1 if ranges > FEWEST_RANGES else job)
     # A helper that has not begun finds nothing left to do; one that has must end before we return.
     for i in range(helpers):
@@ -210,7 +209,7 @@ def run_job(job, tasks, threads, ranges, mailboxes, helpers, system, checking):
 
 @jit.entry()
 def launch(running, kernel, tasks, threads, ranges, mailboxes, helpers, system, checking, own, arguments):
-    """Run all tasks of the kernel at this address, on this thread and on free helpers; say whether it failed.
+    """Run all tasks of the kernel at this address, on this thread and free helpers; return whether it failed.
 
     Parameters
     ----------
@@ -231,7 +230,7 @@ def launch(running, kernel, tasks, threads, ranges, mailboxes, helpers, system, 
     own : tuple
         Scratch memory: each array is one-dimensional, and cut into a row for each thread.
     arguments : tuple
-        All that the kernel takes beyond.
+        The other arguments of the kernel.
     """
     job = new_job(kernel, threads, own, arguments)
     return call_for_flag(running, (job, tasks, threads, ranges, mailboxes, helpers, system, checking))

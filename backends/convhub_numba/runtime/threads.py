@@ -1,9 +1,9 @@
-"""Threads of our own that help with a kernel's tasks, shared by all callers.
+"""Runs a kernel's tasks on the engine's own threads, shared by all callers.
 
-Numba's own layers are not used: its default one aborts the process when two Python threads call at once,
-and another kills forked children. Here a caller takes the helpers that are free, and works itself, so that
-nobody ever waits for a busy helper. A helper without work spins for a moment, ready for the next layer, and
-then sleeps.
+Numba's threading layers are not used: the default one aborts the process when two Python threads call at
+once, and another kills forked children. Here a caller takes the helpers that are free, and works itself, so
+that nobody ever waits for a busy helper. A helper without work spins for a moment, ready for the next layer,
+and then sleeps.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from .team import FEWEST_RANGES, launch, run_job, worker_loop
 
 __all__ = ["Kernel", "end_helpers", "kernel", "ranges_for", "run", "usable_threads"]
 
-#: Multiply-accumulates of a range at most, if it has more tasks than one: a few milliseconds.
+#: The most multiply-accumulates of a range of several tasks: a few milliseconds.
 RANGE_WORK = 2**25
 
 INT = types.int64
 
 
 class Kernel(NamedTuple):
-    """A compiled kernel, and what shares its tasks among threads."""
+    """A compiled kernel, and the function that shares its tasks among threads."""
 
     address: int
     launch: Callable[..., bool]
-    own: tuple[int, ...]  # what stands before its scratch memory: a 0 if it asks whether to stop
+    own: tuple[int, ...]  # arguments before its scratch memory: a 0 if it asks whether to stop
 
 
 def kernel(function: Any, own: tuple[Any, ...], *arguments: Any) -> Kernel:
     """Compile a kernel that takes (first, last, the arrays `own`, `arguments`), each of these types.
 
-    `own` are one-dimensional arrays of scratch memory, of which no two threads see the same. A kernel whose
-    third parameter is named `watch` gets what it can ask whether to stop; see `interrupts.told_to_stop`.
+    `own` are one-dimensional arrays of scratch memory, separate for each thread. A kernel whose
+    third parameter is named `watch` gets an address that says whether to stop: `interrupts.told_to_stop`.
     """
     names = function.py_func.__code__.co_varnames
     watching: tuple[int, ...] = (0,) if names[2] == "watch" else ()
@@ -67,7 +67,7 @@ def _new_team() -> None:
 
 
 def end_helpers() -> None:
-    """Let all helpers finish what they do, and end; later calls start others."""
+    """Let all helpers finish their work and end; later calls start others."""
     team = _team
     _new_team()
     team.end(closed=False)
@@ -77,16 +77,16 @@ def _close() -> None:
     _team.end(closed=True)
 
 
-# They must not look into mailboxes that the interpreter has cleared away. Who calls later works alone.
+# They must not look into mailboxes that the interpreter has freed. Later callers work alone.
 atexit.register(_close)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_new_team)  # a child has none of its parent's threads
 
 
 def usable_threads(asked: int) -> int:
-    """Return `asked`, or less: as many as there are cores, and as ``NUMBA_NUM_THREADS`` says.
+    """Return `asked`, at most the number of cores, and at most what ``NUMBA_NUM_THREADS`` says.
 
-    Blocks for threads that would only take turns cost time, and change no bit of a result.
+    Blocks for threads that would only take turns cost time and change no bits of a result.
 
     Raises
     ------
@@ -134,19 +134,19 @@ def run(
     threads : int
         How many threads may work at once, the calling one included.
     own : tuple of arrays
-        Scratch memory: each is cut into `threads` rows of equal length, of which each thread has one.
+        Scratch memory: each is cut into `threads` rows of equal length, one for each thread.
     arguments : tuple
-        What the kernel takes beyond.
+        The other arguments of the kernel.
     ranges : int
-        Into how many ranges each thread's tasks are cut; see `ranges_for`. More than the fewest: the call
-        is long enough for signals to be heard meanwhile.
+        Into how many ranges each thread's tasks are cut; see `ranges_for`. With more than the fewest, the
+        call is long enough to handle signals meanwhile.
 
     Raises
     ------
     RuntimeError
         If the kernel raised an error.
     BaseException
-        What a signal's handler raises meanwhile.
+        If a signal's handler raises it meanwhile.
     """
     team, helpers = _team, 0
     if threads > 1:
@@ -162,7 +162,7 @@ def run(
         team.address,
         helpers,
         _system,
-        _checker() if long else 0,  # a short call does without compiling it
+        _checker() if long else 0,  # a short call saves compiling it
         kernel.own + own,
         arguments,
     )

@@ -130,9 +130,9 @@ def hand_out_lines(
     count: Any,
     lanes: Any,
 ) -> Any:
-    """Write the first `count` lines of a square turned: ``to[i * to_row + j] = source[i + j * source_row]``.
+    """Write the first `count` lines of a transpose: ``to[i * to_row + j] = source[i + j * source_row]``.
 
-    Elements are narrowed if need be; lines from `count` on are not touched.
+    Elements are narrowed if necessary; lines from `count` on are not touched.
     """
     length = lanes.literal_value
 

@@ -17,7 +17,7 @@ def _products(
 ) -> list[Any]:
     """Emit the loops over the pixels of two images; return a vector for each channel and tap.
 
-    Where there are fewer channels than `number`, the last of them is taken several times.
+    Where there are fewer channels than `number`, the last is repeated.
     """
     builder = emit.builder
     left_start = emit.plus(emit.data(kinds["left"], named["left"]), named["left_offset"])
@@ -90,7 +90,7 @@ def dot_tile(
     For `height` values of i and ``taps // part`` of j:
     ``Σ_{a < rows, b < columns} left[i * left_channel + a * left_row + b]
     · right[offsets[first + j] + a * right_row + b]`` with b in lane ``b % lanes``. Each vector of either side
-    is loaded once for all it meets. Lanes past the last column are never read.
+    is loaded once for all that it meets. Lanes past the last column are never read.
     """
     number, length = height.literal_value, lanes.literal_value
     width = taps.literal_value // part.literal_value
@@ -168,10 +168,10 @@ def dot_totals(
 
 
 def _across_each(emit: Emitter, lines: list[Any]) -> Any:
-    """Return a vector whose lane i is the sum of the lanes of line i; there are as many lines as lanes.
+    """Return a vector whose lane i is the sum of the lanes of line i; there is one line for each lane.
 
-    At each stage two lines become one: in each pair of runs of `run` lanes, the first run holds sums of the
-    one line, the second of the other.
+    At each stage two lines become one: in each pair of runs of `run` lanes, the first run holds sums of one
+    line, the second those of the other.
     """
     held = [(line, [i] * emit.lanes) for i, line in enumerate(lines)]
     run = emit.lanes // 2

@@ -1,11 +1,11 @@
-"""Emits LLVM vector code: what Numba's own loops do not become.
+"""Emits LLVM vector code that Numba does not make of plain loops.
 
 A plain Numba loop keeps its accumulators in memory and stops at a third of the machine's peak. An `Emitter`
 writes whole reduction loops whose accumulators are phi nodes, that is registers. The element type is that of
 the arrays; the tile's shape and the vector's length are literal integers, so that one source serves every
 machine: LLVM legalises any length on any of them.
 
-Multiply-adds are ``llvm.fmuladd``: fused where the machine has it.
+Multiply-adds are ``llvm.fmuladd``: fused where the machine can.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ INT32 = ir.IntType(32)
 INT64 = ir.IntType(64)
 
 
-@functools.cache  # asking takes the lock of llvmlite, which another thread may hold for long
+@functools.cache  # asking takes llvmlite's lock, which another thread may hold for long
 def host_vector_bits() -> int:
     """Return the width in bits of this machine's widest vectors: 512, 256 or 128."""
     features = llvm.get_host_cpu_features()
@@ -33,7 +33,7 @@ def host_vector_bits() -> int:
 
 
 class Emitter:
-    """Instructions for one element type and vector length, at the place where `builder` stands."""
+    """Instructions for one element type and vector length, at the position of `builder`."""
 
     def __init__(self, context: Any, builder: Any, element: Any, lanes: int) -> None:
         self.context, self.builder, self.lanes = context, builder, lanes
@@ -63,7 +63,7 @@ class Emitter:
             pointer = self.builder.gep(pointer, [offset])
         return pointer
 
-    # Alignment 1 costs nothing on machines of this century, and lets arrays lie anywhere.
+    # Alignment 1 costs nothing on machines of this century, and allows arrays at any address.
     def load_vector(self, pointer: Any) -> Any:
         """Load a vector from any address."""
         return self.builder.load(self.builder.bitcast(pointer, self.vector.as_pointer()), align=1)
@@ -161,7 +161,7 @@ class Emitter:
         return merged
 
     def outer_product(self, rows: int, vectors: int, load_row: Any, load_column: Any, sums: Any) -> Any:
-        """Add ``row[i] * column[v]`` to each sum; what there is less of stays in registers."""
+        """Add ``row[i] * column[v]`` to each sum; the shorter side stays in registers."""
         new = list(sums)
         if vectors <= rows:
             columns = [load_column(v) for v in range(vectors)]

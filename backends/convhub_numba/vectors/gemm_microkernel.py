@@ -122,11 +122,11 @@ def gather_tile(
     vectors: Any,
     lanes: Any,
 ) -> Any:
-    """Like `gemm_tile`, but each vector of columns is read where it lies, and stored where it belongs.
+    """Like `gemm_tile`, but each vector of columns is read in place, and stored at its own place.
 
     ``out[places[v] + i * out_row:][:lanes] = (itself if accumulate else bias[i])
-    + Σ_t left[t * rows + i] · source[bases[v] + offsets[t]:][:lanes]``. Every array has the index or offset
-    at which it begins beside it. Sums are narrowed if `out` is narrow, which therefore must not accumulate.
+    + Σ_t left[t * rows + i] · source[bases[v] + offsets[t]:][:lanes]``. Every array is followed by the
+    index or offset at which it begins. Sums are narrowed if `out` is narrow, which then must not accumulate.
     """
     height, width, length = rows.literal_value, vectors.literal_value, lanes.literal_value
 

@@ -1,10 +1,10 @@
-"""Widens and narrows float16 and bfloat16, which lie in memory as 16 bits and are computed as float32.
+"""Widens and narrows float16 and bfloat16, which are stored in 16 bits and computed as float32.
 
-Numba knows neither on CPUs, so the bits of float16 reach the kernels as uint16 and those of bfloat16 as
-int16: these two types say which of the two an array holds. Kernels widen what they copy to scratch memory and
+Numba has neither on CPUs, so the bits of float16 reach the kernels as uint16 and those of bfloat16 as
+int16: these types tell which of the two an array holds. Kernels widen what they copy to scratch memory and
 narrow finished sums where they store them; for float32 and float64, all functions here change nothing.
 
-Widening is exact. Narrowing rounds to nearest, ties to even: too much becomes infinity, a NaN stays one.
+Widening is exact. Narrowing rounds to nearest, ties to even: overflow becomes infinity, a NaN stays one.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ INT16, INT32, FLOAT = ir.IntType(16), ir.IntType(32), ir.FloatType()
 
 
 def is_narrow_dtype(dtype: str) -> bool:
-    """Whether numbers of `dtype` are stored in 16 bits."""
+    """Say whether numbers of `dtype` are stored in 16 bits."""
     return dtype in _STORED
 
 
-@functools.cache  # few names, and NumPy takes longer to read one than a call like this
+@functools.cache  # few names, and NumPy takes longer to parse one than a cached call
 def sum_dtype(dtype: str) -> np.dtype[Any]:
-    """Return the type in which sums of `dtype` are made."""
+    """Return the type in which `dtype` is summed."""
     return np.dtype(np.float32 if dtype in _STORED else dtype)
 
 
@@ -64,7 +64,7 @@ def as_stored(array: Array, dtype: str) -> Array:
 
 @intrinsic
 def is_narrow(typing_context: Any, array: Any) -> Any:
-    """Whether `array` holds float16 or bfloat16; known when the kernel is compiled."""
+    """Say whether `array` holds float16 or bfloat16; known when the kernel is compiled."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return ir.Constant(ir.IntType(1), array.dtype in (_HALF, _BRAIN))
@@ -74,7 +74,7 @@ def is_narrow(typing_context: Any, array: Any) -> Any:
 
 @intrinsic
 def widen(typing_context: Any, value: Any) -> Any:
-    """Return the number to compute with of one that was stored."""
+    """Return a stored number in the type to compute with."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return convert_value(builder, arguments[0], value, signature.return_type)
@@ -122,11 +122,11 @@ def _narrow(builder: Any, value: Any, stored: Any) -> Any:
 
 
 def has_half_instructions() -> bool:
-    """Whether the machine compiled for turns float16 into float32 and back by itself.
+    """Say whether the target machine has instructions that convert float16 to float32 and back.
 
-    Where it does not, LLVM would call a function for each number, which need not be there.
+    Where it has none, LLVM would call a function for each number, which may not exist.
     """
-    if config.CPU_FEATURES is not None:  # what NUMBA_CPU_FEATURES asks for
+    if config.CPU_FEATURES is not None:  # set by NUMBA_CPU_FEATURES
         present = {name.removeprefix("+") for name in config.CPU_FEATURES.split(",")}
     else:
         present = {name for name, there in llvm.get_host_cpu_features().items() if there}
@@ -134,12 +134,12 @@ def has_half_instructions() -> bool:
 
 
 def _like(value: Any, element: Any) -> Any:
-    """Return the type of as many `element` as `value` has."""
+    """Return the type with the lanes of `value` and the type `element`."""
     return ir.VectorType(element, value.type.count) if isinstance(value.type, ir.VectorType) else element
 
 
 def _all(value: Any, element: Any, constant: Any) -> Any:
-    """Return a constant in as many lanes as `value` has."""
+    """Return a constant in each of the lanes of `value`."""
     kind = _like(value, element)
     return ir.Constant(kind, [constant] * kind.count if isinstance(kind, ir.VectorType) else constant)
 
@@ -150,7 +150,7 @@ def _narrow_to_brain(builder: Any, value: Any) -> Any:
 
     bits = builder.bitcast(value, _like(value, INT32))
     upper = builder.lshr(bits, number(16))
-    # Adding just under half of the last place that stays, and one if that is odd, carries as rounding does.
+    # Adding just under half of the last place kept, plus one if that is odd, carries as rounding does.
     carry = builder.add(builder.and_(upper, number(1)), number(0x7FFF))
     rounded = builder.lshr(builder.add(bits, carry), number(16))
     quiet = builder.or_(upper, number(0x40))
@@ -169,7 +169,7 @@ def _widen_half(builder: Any, value: Any) -> Any:
     moved = builder.shl(builder.and_(wide, number(0x7FFF)), number(13))
     normal = builder.add(moved, number((127 - 15) << 23))
     not_finite = builder.or_(moved, number(0xFF << 23))
-    # A subnormal's fraction behind the leading one of 2**-14, which a subtraction takes away.
+    # A subnormal's fraction behind the leading one of 2**-14, which a subtraction removes.
     ahead = builder.bitcast(builder.add(moved, number((127 - 14) << 23)), _like(value, FLOAT))
     subnormal = builder.bitcast(builder.fsub(ahead, _all(value, FLOAT, 2.0**-14)), wide.type)
     result = builder.select(builder.icmp_unsigned("<", moved, number(1 << 23)), subnormal, normal)
@@ -178,7 +178,7 @@ def _widen_half(builder: Any, value: Any) -> Any:
 
 
 def _narrow_to_half(builder: Any, value: Any) -> Any:
-    """Round by adding: as integers, or, what becomes subnormal, as float32 to a number of that last place."""
+    """Round by adding: as integers, or for subnormal results as float32 to a number of that last place."""
 
     def number(bits: int) -> Any:
         return _all(value, INT32, bits)

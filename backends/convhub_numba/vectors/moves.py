@@ -1,4 +1,4 @@
-"""Moves vectors: intrinsics that copy, gather and turn elements.
+"""Moves vectors: intrinsics that copy, gather and transpose elements.
 
 All offsets and strides are 64-bit and count elements; nothing is checked. Arguments that shape the code
 (`rows`, `vectors`, `taps`, `number`, `lanes`) are literal integers.
@@ -54,7 +54,7 @@ def clear_vector(typing_context: Any, to: Any, to_offset: Any, lanes: Any) -> An
 def copy_every(
     typing_context: Any, to: Any, to_offset: Any, source: Any, offset: Any, step: Any, part: Any, lanes: Any
 ) -> Any:
-    """Copy every `step`-th of ``step * lanes // part`` elements, all of them read; widen if need be."""
+    """Copy every `step`-th of ``step * lanes // part`` elements, all of them read; widen if necessary."""
     every, length = step.literal_value, max(1, lanes.literal_value // part.literal_value)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -72,7 +72,7 @@ def copy_every(
 def copy_spread(
     typing_context: Any, to: Any, to_offset: Any, source: Any, offset: Any, step: Any, number: Any
 ) -> Any:
-    """Copy `number` elements that lie `step` apart, widened if need be: ``to[i] = source[i * step]``.
+    """Copy `number` elements that lie `step` apart, widened if necessary: ``to[i] = source[i * step]``.
 
     `source` may be an array of any shape and strides: `offset` and `step` count from its first element.
     """
@@ -143,9 +143,9 @@ def transpose_square(
     first: Any,
     lanes: Any,
 ) -> Any:
-    """Write a `lanes` by `lanes` square turned: ``to[i * to_row + j] = source[i + offsets[first + j]]``.
+    """Write a `lanes` by `lanes` square transposed: ``to[i * to_row + j] = source[i + offsets[first + j]]``.
 
-    Elements are narrowed if need be.
+    Elements are narrowed if necessary.
     """
     length = lanes.literal_value
 
@@ -178,9 +178,9 @@ def transpose_to_places(
     offsets: Any,
     lanes: Any,
 ) -> Any:
-    """Write a square turned to any rows: ``to[places[first_place + i] + j] = source[i + offsets[j]]``.
+    """Write a square transposed to any rows: ``to[places[first_place + i] + j] = source[i + offsets[j]]``.
 
-    Elements are widened if need be. `source` may be an array of any shape, as in `copy_spread`.
+    Elements are widened if necessary. `source` may be an array of any shape, as in `copy_spread`.
     """
     length = lanes.literal_value
 

@@ -1,7 +1,7 @@
 """Writes inner loops that sum all phases of a row of ``dx`` from one load of ``dy``.
 
-With a stride of 2, output column 2b + f is a sum over every second kernel column, which of them depends on
-the phase f; but the vectors of ``dy`` that the phases read are the same, a few columns apart. A tile holds
+With a stride of 2, output column 2b + f is a sum over every second kernel column, from one that the phase f
+decides; but the vectors of ``dy`` that the phases read are the same, a few columns apart. A tile holds
 the vectors of all channels and phases in registers, loads each vector once for all that use it, and is
 stored with its phases interleaved.
 """
@@ -23,7 +23,7 @@ __all__ = ["interleave", "phases_tile", "shared_columns"]
 def shared_columns(
     S: int, step: int, first: int, dilation: int
 ) -> tuple[int, list[tuple[int, list[tuple[int, int]]]]]:
-    """Return the least shift of a column of ``dy``, and for each shift from there on who uses it.
+    """Return the least shift of a column of ``dy``, and for each shift from there on its users.
 
     Users are pairs (kernel column, phase): those with ``first + phase = kernel column * dilation
     + shift * step``.
@@ -156,7 +156,7 @@ def interleave(
 
 
 def _interleaved(emit: Emitter, lines: list[Any]) -> list[Any]:
-    """Return the vectors that hold one element of each line in turn; there are a power of two of them."""
+    """Return the vectors that hold one element of each line in turn; their number is a power of two."""
     if len(lines) == 1:
         return lines
     low = [lane // 2 + lane % 2 * emit.lanes for lane in range(emit.lanes)]

@@ -45,8 +45,8 @@ def pixel_tile(
     """Sum `rows` pixels of `vectors * lanes` output channels over `taps` times `channels` terms.
 
     ``out[places[i] + k] = (itself if accumulate else constants[k])
-    + Σ_t Σ_c source[bases[i] + offsets[t] + c] · panel[t, c, k]``. Every array has the index or offset at
-    which it begins beside it.
+    + Σ_t Σ_c source[bases[i] + offsets[t] + c] · panel[t, c, k]``. Every array is followed by the index or
+    offset at which it begins.
     """
     height, width, length = rows.literal_value, vectors.literal_value, lanes.literal_value
 
@@ -152,8 +152,8 @@ def listed_tile(
 ) -> Any:
     """Add to `rows` channels by `vectors * lanes` output channels their products over `count` pixels.
 
-    ``out[i * out_row + k] += Σ_t source[bases[t] + i] · panel[t, k]``. Arrays but `bases` have the offset at
-    which they begin beside them.
+    ``out[i * out_row + k] += Σ_t source[bases[t] + i] · panel[t, k]``. Arrays but `bases` are followed by the
+    offset at which they begin.
     """
     height, width, length = rows.literal_value, vectors.literal_value, lanes.literal_value
 

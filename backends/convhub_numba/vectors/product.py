@@ -25,7 +25,7 @@ def multiply_panel(
 ):  # fmt: skip
     """Make or add to `rows` rows of `out` the product of `left` and a packed panel of `count` terms.
 
-    The panel has `vectors` vectors for each term; the last of them may lie idle after the first `used`.
+    The panel has `vectors` vectors for each term; those after the first `used` may be idle.
     Rows of `left` are `left_row` elements apart, or, where that is 0, packed ``[tile][term][row]``.
     """
     m = 0

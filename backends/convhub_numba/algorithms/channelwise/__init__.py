@@ -31,7 +31,7 @@ DEPTHWISE_SIZES = sizes_of(depthwise.Sizes)
 
 
 def _run_depthwise(prepared: Prepared, out: Array, source: Array, weight: Array, bias: Array) -> None:
-    """Run the kernel with channels where an image has them."""
+    """Run the kernel with the weight's channels on the same axis as an image's."""
     channels_second = weight.swapaxes(0, 1)
     run_correlations(depthwise.correlate, DEPTHWISE_SIZES, prepared, out, source, channels_second, bias)
 

@@ -1,9 +1,9 @@
 """Computes forward and grad_input of depthwise layers, with vectors of channels.
 
 Channels that do not mix are the ideal lanes: no vector is ever cut short by the end of a row, and neither
-stride nor padding costs anything. What it does cost is to turn the planes, `lanes` channels at a time, into
-pixels of `lanes` channels each (the layout NCHW16c of Zhang, Franchetti and Low 2018, arXiv:1809.10170), and
-the results back.
+stride nor padding costs anything. The cost is turning the planes, `lanes` channels at a time, into pixels of
+`lanes` channels each (the layout NCHW16c of Zhang, Franchetti and Low 2018, arXiv:1809.10170), and the
+results back.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Part", "Sizes", "correlate", "reached_rows", "taps_that_meet"]
 
 
 class Sizes(NamedTuple):
-    """What the kernel must know of a problem and its blocking; lengths in elements."""
+    """The kernel's parameters for a problem and its blocking; lengths in elements."""
 
     images: int
     channels: int
@@ -42,7 +42,7 @@ class Sizes(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A correlation (see `correlation.Correlation`) whose taps are evenly spaced, as the kernel has it."""
+    """A correlation (see `correlation.Correlation`) whose taps are evenly spaced, as the kernel takes it."""
 
     first_h: int
     out_step_h: int
@@ -68,7 +68,7 @@ class Part(NamedTuple):
 def list_taps(places, parts, S, lanes):
     """List where in a packed weight each element of the kernel goes: ``[part, row tap, column tap, lane]``.
 
-    What no part uses goes to a place behind the others.
+    Elements that no part uses go to a place behind the others.
     """
     last = parts[parts.shape[0] - 1]
     places[:] = (last[16] + last[6] * last[9]) * lanes
@@ -100,7 +100,7 @@ def reached_rows(parts, o0, o1, sizes):
 def taps_that_meet(at, step, taps, reach, size):
     """Return the first tap, and the one after the last, that meet ``range(size)`` for some output of a tile.
 
-    For the first output tap t is at ``at + t * step``, for the last one `reach` further on.
+    For the first output, tap t is at ``at + t * step``; for the last one, `reach` further on.
     """
     t0, t1 = 0, taps
     while t0 < t1 and not -reach <= at + t0 * step < size:
@@ -117,12 +117,12 @@ def correlate(
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is some rows of one image for `lanes` channels.
 
-    The arguments are those of `gemm.kernels.correlate`, except that `parts` has a `Part` in each row and
-    `taps` where in a row of pixels each column tap begins; `vectors` is how many outputs are summed at once.
+    The arguments are those of `gemm.kernels.correlate`, except that each row of `parts` is a `Part`, and
+    `taps` has where in a row of pixels each column tap begins; `vectors` outputs are summed at once.
 
-    Where the kernel covers the image, going through the taps would meet mostly padding. There the loop goes
-    through the pixels of a row, and weights take their place: neighbouring outputs meet a pixel by
-    neighbouring taps, which lie in reverse. `taps` has for each pixel the tap by which output 0 meets it.
+    Where the kernel covers the image, a loop over the taps would meet mostly padding. There the loop runs
+    over the pixels of a row, and pixels and weights change places: neighbouring outputs meet a pixel through
+    neighbouring taps, stored in reverse. `taps` has for each pixel the tap through which output 0 meets it.
     `weight` is (1, channels, 1, R, S).
     """
     C, H, W = sizes.channels, sizes.source_rows, sizes.source_columns
@@ -144,7 +144,7 @@ def correlate(
         places[i] = (
             i // W * sizes.pitch + column % sizes.step_w * sizes.phase_pitch + column // sizes.step_w
         ) * lanes
-    pad[:] = 0  # nothing but the pixels is written later, so that the margins remain zero
+    pad[:] = 0  # only the pixels are written later, so the margins remain zero
     row_blocks = (sizes.out_rows + sizes.tile_rows - 1) // sizes.tile_rows
     packed_block = -1
     for task in range(first, last):

@@ -25,11 +25,11 @@ LEAST_ROWS = 4
 FEW_TAPS = 12
 SIDE_BY_SIDE = (14, 12, 8, 7, 6, 4, 3, 2, 1)  # outputs, one register each
 MOST_TERMS = 64  # summed at once
-BUSY = 8  # this many sums at once hide a multiply-add's latency; fewer take as long
+BUSY = 8  # this many sums at once hide a multiply-add's latency; fewer are no faster
 
 
 def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
-    """Return the plan of a depthwise forward or grad_input problem, with channels enough to fill a vector."""
+    """Return the plan of a depthwise forward or grad_input problem, with enough channels to fill a vector."""
     if too_many_phases(problem) or not is_depthwise(problem, machine.tile):
         return None
     parts = correlations(problem)
@@ -42,8 +42,8 @@ def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
 def _suits_pixels(problem: Problem, parts: tuple[Correlation, ...], tile: Tile) -> bool:
     """Say whether vectors of pixels are likely faster for a depthwise layer.
 
-    Those of channels cost two transpositions, which pay unless the taps are few, side by side, and the rows
-    long.
+    Vectors of channels cost two transpositions, which pay off unless the taps are few, side by side, and the
+    rows long.
     """
     axes = [axis for part in parts for axis in (part.rows, part.columns)]
     together = all(axis.step == axis.source_step == 1 for axis in axes)
@@ -63,12 +63,12 @@ def covers_rows(parts: tuple[Correlation, ...]) -> bool:
 
 
 def _backwards(axis: Axis) -> Axis:
-    """Return the axis with its taps in the order of falling shifts."""
+    """Return the axis with its taps in descending order of shifts."""
     return axis._replace(taps=tuple(sorted(axis.taps, key=lambda tap: -tap[1])))
 
 
 def outputs_at_once(parts: tuple[Correlation, ...]) -> int:
-    """Return how many outputs of a row to sum at once; every part has as many columns."""
+    """Return how many outputs of a row to sum at once; every part has at least that many columns."""
     if covers_rows(parts):
         return parts[0].columns.count
 
@@ -145,7 +145,7 @@ def depthwise_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile
 def parts_table(
     parts: tuple[Correlation, ...], left: int, phase_pitch: int
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return the parts as kernels have them, where in a row of pixels column taps begin, and their number."""
+    """Return the parts as kernels take them, where in a row of pixels column taps begin, and their number."""
     step = parts[0].columns.source_step
     table: list[Any] = []
     offsets: list[Any] = []
@@ -184,7 +184,7 @@ def _evenly(axis: Axis) -> tuple[int, int, int, int]:
 
 
 def most_source_rows(parts: tuple[Correlation, ...], out_rows: int, tile_rows: int) -> int:
-    """Return how many rows of the source some tile of `tile_rows` rows of outputs reads at most."""
+    """Return how many rows of the source a tile of `tile_rows` rows of outputs reads at most."""
     most = 0
     for o0 in range(0, out_rows, tile_rows):
         o1 = min(out_rows, o0 + tile_rows)

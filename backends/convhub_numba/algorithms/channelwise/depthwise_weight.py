@@ -1,8 +1,8 @@
 """Computes the gradient of a depthwise layer's weight, with vectors of channels.
 
 As in `depthwise`, planes are turned into pixels of `lanes` channels. The sums of several taps, `height` rows
-of them by `vectors`, stay in registers, one vector each, while the pixels of ``dy`` and those of ``x`` that
-they meet go by; pixels that meet only padding are left out. Blocks of rows are summed in groups (see
+of them by `vectors`, stay in registers, one vector each, during the loop over the pixels of ``dy`` and those
+of ``x`` that they meet; pixels that meet only padding are left out. Blocks of rows are summed in groups (see
 `chains`).
 """
 
@@ -21,7 +21,7 @@ __all__ = ["Sizes", "blocks_of", "correlate", "list_places"]
 
 
 class Sizes(NamedTuple):
-    """What the kernel must know of a problem and its blocking; lengths in elements."""
+    """The kernel's parameters for a problem and its blocking; lengths in elements."""
 
     images: int
     channels: int
@@ -52,7 +52,7 @@ class Sizes(NamedTuple):
 
 @jit.part()
 def list_places(table, sizes, lanes):
-    """List in `table` where the pixels of x go, those of dy, where each column of dy finds x; and leave room.
+    """List in `table` where the pixels of x and dy go and each column of dy meets x; return the rest too.
 
     Pixels of x whose columns differ by the dilation lie side by side: the taps of a row are neighbours.
     """
@@ -89,8 +89,8 @@ def correlate(
 ):  # fmt: skip
     """Compute the weights of blocks `first` to `last` of `lanes` channels each.
 
-    Each group of tap rows is in a row of `row_groups`: the first one, and from which row of ``dy`` to which
-    some of them meets ``x``; `column_groups` is alike. The other arguments are those of
+    Each row of `row_groups` is a group of tap rows: the first of them, and the range of rows of ``dy`` for
+    which some of them meets ``x``; `column_groups` has the same form. The other arguments are those of
     `gemm.kernels_weight.correlate`.
     """
     C, H, W, R, S = sizes.channels, sizes.source_rows, sizes.source_columns, sizes.row_taps, sizes.column_taps

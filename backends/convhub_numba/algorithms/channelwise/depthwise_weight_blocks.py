@@ -29,12 +29,12 @@ TILE_BYTES = 512 * 1024  # of a tile's pixels: a part of a second-level cache
 BLOCK_PIXELS = 256  # summed at once, so that rounding errors stay small
 MOST_ROWS = 5  # of taps at once: each has a pointer
 SUMS = {True: 27, False: 12}  # registers for sums, with 32 of them in all or with 16
-BUSY = 8  # this many sums at once hide a multiply-add's latency; fewer take as long
+BUSY = 8  # this many sums at once hide a multiply-add's latency; fewer are no faster
 OVERHEAD = 2  # of a pixel, in multiply-adds
 
 
 def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
-    """Return the plan of a depthwise grad_weight problem, with channels enough to fill a vector."""
+    """Return the plan of a depthwise grad_weight problem, with enough channels to fill a vector."""
     if not is_depthwise(problem, machine.tile):
         return None
     height, vectors = sums_at_once(problem, machine.tile)
@@ -50,7 +50,7 @@ def most_sums(tile: Tile) -> int:
 def groups_of_taps(problem: Problem, axis: int, number: int) -> list[tuple[int, int, int]]:
     """Cut an axis of the kernel into groups of `number` taps; the last may overlap the one before.
 
-    Each is (first tap, first output that meets the image with one of them, the one after the last).
+    Each group is (first tap, first output that meets the image with one of them, the one after the last).
     """
     step, dilation, shift = problem.stride[axis], problem.dilation[axis], problem.padding[axis][0]
     size, taps, outputs = problem.input_size[axis], problem.kernel_size[axis], problem.output_size[axis]
@@ -86,7 +86,7 @@ def sums_at_once(problem: Problem, tile: Tile) -> tuple[int, int]:
 def depthwise_weight_stage(problem: Problem, tile: Tile) -> Stage:
     """Return the blocks of `depthwise_weight.correlate`.
 
-    The order of summation depends on them: they do not depend on the threads.
+    The order of summation depends on them, so they do not depend on the threads.
     """
     row_groups = groups_of_taps(problem, 0, tile.height)
     column_groups = groups_of_taps(problem, 1, tile.vectors)
@@ -201,7 +201,7 @@ def weight_rows(problem: Problem, row_groups: list[tuple[int, int, int]], height
 
 
 def _overhang(problem: Problem, row_groups: list[tuple[int, int, int]], number: int) -> tuple[int, int]:
-    """Return how many rows above the image, and below, the groups of taps read beside those that meet it."""
+    """Return how many rows above the image, and below it, the groups of taps read."""
     step, dilation, shift = problem.stride[0], problem.dilation[0], problem.padding[0][0]
     low, high = 0, problem.input_size[0] - 1
     for first, begin, end in row_groups:

@@ -1,7 +1,7 @@
 """Computes forward and grad_input of small groups, with vectors of a group's output channels.
 
 As in `depthwise`, planes are turned into pixels, so that neither the ends of rows nor stride nor padding
-cost anything. Each product is a vector of weights, of as many output channels, times one channel of a pixel.
+cost anything. Each product is a vector of weights, one for each output channel, times one channel of a pixel.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Sizes", "correlate"]
 
 
 class Sizes(NamedTuple):
-    """What the kernel must know of a problem and its blocking; lengths in elements."""
+    """The kernel's parameters for a problem and its blocking; lengths in elements."""
 
     images: int
     groups: int
@@ -47,7 +47,7 @@ class Sizes(NamedTuple):
 def pack_weight(packed, weight, parts, g, sizes, width, lanes):
     """Lay one group's weights out, ``packed[block of channels, tap, channel, out channel]``.
 
-    A block has `lanes` channels, and each channel `width` out channels, zero from the group's last on.
+    A block has `lanes` channels, and each channel `width` output channels, zero past the group's last.
     """
     M, C = sizes.out_channels, sizes.source_channels
     packed[: sizes.packed_items] = 0
@@ -90,7 +90,7 @@ def correlate(
         places[i] = (
             i // W * sizes.pitch + column % sizes.step_w * sizes.phase_pitch + column // sizes.step_w
         ) * lanes
-    pad[:] = 0  # nothing but the pixels is written later, so that the margins remain zero
+    pad[:] = 0  # only the pixels are written later, so the margins remain zero
     row_blocks = (sizes.out_rows + sizes.tile_rows - 1) // sizes.tile_rows
     reach = (vectors - 1) * sizes.step_w
     packed_group = -1

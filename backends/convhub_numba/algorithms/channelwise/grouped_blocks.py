@@ -22,9 +22,9 @@ TILE_BYTES = 512 * 1024  # of a tile's pixels and results: a part of a second-le
 LEAST_ROWS = 4
 SUMS = {True: 28, False: 12}  # registers for sums, with 32 of them in all or with 16
 SIDE_BY_SIDE = (28, 24, 14, 12, 8, 7, 6, 4, 3, 2, 1)  # outputs
-BUSY = 8  # this many sums at once hide a multiply-add's latency; fewer take as long
+BUSY = 8  # this many sums at once hide a multiply-add's latency; fewer are no faster
 OVERHEAD = 2  # of a term, in multiply-adds
-FEW_CHANNELS = 4  # short vectors, worth it only where those of pixels are cut up
+FEW_CHANNELS = 4  # short vectors, which pay off only where vectors of pixels are cut up
 MOST_CHANNELS = 16
 MOST_TERMS = 256  # summed at once
 
@@ -56,7 +56,7 @@ def suits_groups(parts: tuple[Correlation, ...], tile: Tile) -> bool:
 def grouped_tile(parts: tuple[Correlation, ...], tile: Tile) -> Tile:
     """Return how many vectors a group's output channels fill, and how many outputs of a row to sum at once.
 
-    Vectors are shortened where a group has fewer channels; every part has as many columns.
+    Vectors are shortened where a group has fewer channels; every part has at least that many columns.
     """
     channels, lanes = parts[0].out_channels, tile.lanes
     while lanes // 2 >= channels:

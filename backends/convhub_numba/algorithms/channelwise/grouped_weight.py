@@ -1,9 +1,9 @@
 """Computes the weight gradient of small groups, with vectors of a group's output channels.
 
 As in `grouped`, planes are turned into pixels. The sums of `height` taps, one below the other, by `vectors`
-input channels stay in registers, each a vector of output channels, while the pixels of ``dy`` and those of
-``x`` that they meet go by; pixels that meet only padding are left out. Blocks of rows are summed in groups
-(see `chains`).
+input channels stay in registers, each a vector of output channels, during the loop over the pixels of ``dy``
+and those of ``x`` that they meet; pixels that meet only padding are left out. Blocks of rows are summed in
+groups (see `chains`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Sizes", "correlate"]
 
 
 class Sizes(NamedTuple):
-    """What the kernel must know of a problem and its blocking; lengths in elements."""
+    """The kernel's parameters for a problem and its blocking; lengths in elements."""
 
     images: int
     out_channels: int  # of one group
@@ -57,7 +57,7 @@ class Sizes(NamedTuple):
 
 @jit.part()
 def store(dw, sums, g, sizes, row_groups, column_groups, height, vectors, lanes):
-    """Bring home sums ``[out vector, in block, row group, column, tap, in channel, lane]`` of one group."""
+    """Store the sums ``[out vector, in block, row group, column, tap, in channel, lane]`` of one group."""
     M, C, R, S = sizes.out_channels, sizes.in_channels, sizes.row_taps, sizes.column_taps
     at = 0
     for m0 in range(0, M, lanes):
@@ -119,7 +119,7 @@ def correlate(
                         left, m // lanes * sizes.left_plane, left_places, dy, n, g * M + m,
                         min(lanes, M - m), p0, (p1 - p0) * sizes.columns, lines, lanes,
                     )  # fmt: skip
-                # Few rows at a time, so that they are in a first-level cache for all taps and channels.
+                # Few rows at a time, so that they stay in a first-level cache for all taps and channels.
                 for q0 in range(p0, p1, sizes.block_rows):
                     to = 0
                     for m in range(0, M, lanes):

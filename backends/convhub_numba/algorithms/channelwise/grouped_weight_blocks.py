@@ -39,7 +39,7 @@ def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
 
 
 def grouped_weight_tile(problem: Problem, tile: Tile) -> Tile:
-    """Return how many rows of taps, and of how many channels, to sum at once, in vectors of which length."""
+    """Return how many rows of taps and how many channels to sum at once, and in vectors of what length."""
     C, M = problem.group_channels
     most, lanes = most_sums(tile), tile.lanes
     while lanes // 2 >= M:
@@ -60,7 +60,7 @@ def grouped_weight_tile(problem: Problem, tile: Tile) -> Tile:
 def grouped_weight_stage(problem: Problem, tile: Tile) -> Stage:
     """Return the blocks of `grouped_weight.correlate`.
 
-    The order of summation depends on them: they do not depend on the threads.
+    The order of summation depends on them, so they do not depend on the threads.
     """
     C, M = problem.group_channels
     row_groups, column_groups = groups_of_taps(problem, 0, tile.height), groups_of_taps(problem, 1, 1)

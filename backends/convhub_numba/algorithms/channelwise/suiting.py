@@ -12,12 +12,12 @@ MOST_BYTES = 4 * 1024 * 1024  # of scratch: rows are taken whole, and may be too
 
 
 def is_depthwise(problem: Problem, tile: Tile) -> bool:
-    """Say whether a layer is depthwise, with channels enough to fill a vector."""
+    """Say whether a layer is depthwise, with enough channels to fill a vector."""
     return problem.in_channels == problem.out_channels == problem.groups >= tile.lanes
 
 
 def small_enough(plan: Plan) -> Plan | None:
-    """Return a plan, unless its rows are too long to be taken whole.
+    """Return the plan, or None if its rows are too long to be taken whole.
 
     This does not depend on the threads: tiles that threads make smaller are within it for one thread too.
     """

@@ -13,12 +13,12 @@ from ...vectors.half import narrow_for, widen
 __all__ = ["correlate", "grad_weight"]
 
 RUN = 128
-LOOK_EVERY = 64  # elements, or rows of them: whether to stop
+LOOK_EVERY = 64  # elements, or rows of them, between checks whether to stop
 
 
 @jit.kernel()
 def correlate(first, last, watch, out, source, weight, bias, row_taps, column_taps, sizes):
-    """Compute channels `first` to `last` of all images' channels, ``n * channels + channel``.
+    """Compute channels `first` to `last` of all images' channels, numbered ``n * channels + channel``.
 
     `weight` is (groups, M, C, R, S); the taps of each axis have rows (kernel index, shift); `sizes` is
     (first row, row step, rows, first column, column step, columns, source row step, source column step).

@@ -27,10 +27,7 @@ def correlate(
     x_in_place,
     height, width, lanes,
 ):  # fmt: skip
-    """Compute groups `first` to `last` of ``dw``.
-
-    The arguments are those of `gemm.kernels_weight.correlate`.
-    """
+    """Compute groups `first` to `last` of ``dw``, with the arguments of `gemm.kernels_weight.correlate`."""
     M, C, T = sizes.out_channels, sizes.in_channels, taps.shape[0]
     filled = (T + width - 1) // width * width
     pad, at = scratch[: sizes.pad_items], sizes.pad_items

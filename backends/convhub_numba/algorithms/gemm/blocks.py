@@ -25,7 +25,7 @@ def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
         if len(pieces) > MOST_PHASES:
             return None
     else:
-        # What no tap reaches is only bias.
+        # Pixels that no tap reaches are only bias.
         parts = (part for part in correlations(problem) if part.taps)
         pieces = [piece for part in parts for piece in regions(part) if piece.taps]
     stages = tuple(gemm_stage(problem, piece, tile, threads) for piece in pieces)
@@ -35,7 +35,7 @@ def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
 def as_pixels(problem: Problem) -> Problem | None:
     """Return the problem with each element of the kernel as a channel, where each meets one pixel only.
 
-    As a correlation, ``dx`` would be a kernel's size times as many products, most of them with padding.
+    As a correlation, ``dx`` would take R * S times as many products, most of them with padding.
     """
     size = problem.kernel_size
     if problem.primitive != "grad_input" or size != problem.input_size or size == (1, 1):

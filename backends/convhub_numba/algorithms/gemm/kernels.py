@@ -4,8 +4,8 @@ A panel holds, for a few terms of the sum, the pixels that a few neighbouring ou
 but never more of it than fits the first-level cache. The blocking is that of Goto and van de Geijn,
 *Anatomy of high-performance matrix multiplication* (ACM TOMS 34, 2008).
 
-Every output is summed from its bias over blocks of terms in one order, by whichever thread: the bits do not
-depend on how tasks are shared out.
+Every output starts from its bias and adds blocks of terms in one order, whichever thread runs it: the bits do
+not depend on how tasks are shared out.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def hand_out(out, start, channel, sizes, places, side_by_side, pixels, tile, at,
 
 @jit.part()
 def list_places(places, first, last, sizes, rows, columns):
-    """List where pixels `first` to `last` of a tile go in the output, and say whether side by side."""
+    """List where pixels `first` to `last` of a tile go in the output; return whether side by side."""
     n, within = first // (rows * columns), first % (rows * columns)
     a, b = within // columns, within % columns
     for j in range(last - first):
@@ -58,7 +58,7 @@ def correlate(
     """Compute tasks `first` to `last` of a correlation; a task is a tile of pixels by a block of channels.
 
     `source` is (N, groups * C, H, W) and `weight` (groups, M, C, R, S), of any strides; `flat_source` and
-    `flat_weight` are the same memory in one dimension where they lie contiguous and are used in place.
+    `flat_weight` are the same memory in one dimension where they are contiguous and used in place.
     `taps` has rows (r, s, phase plane, row, column, offset in place); `phases` has rows (row, column).
     """
     M, C, T = sizes.out_channels, sizes.source_channels, taps.shape[0]
@@ -151,7 +151,7 @@ def correlate(
                                        lanes)  # fmt: skip
                         continue
                     # Partial sums that would be narrowed, and pixels that do not lie side by side, are summed
-                    # apart and handed out when complete.
+                    # separately and copied out when complete.
                     to = pixel * sizes.tile_channels if sizes.held_panels > 1 else 0
                     multiply_panel(held, to, width, weights_from, left_at, left_row, panel, count,
                                    bias, g * M + m0, accumulate, m1 - m0, used, height_limit, vectors,

@@ -1,7 +1,7 @@
 """Computes the gradient of the weight as matrix products, reduced over blocks of pixels.
 
-``dw[k, (c, r, s)] = Σ dy[k, pixel] · x[pixel, (c, r, s)]``: the rows of ``dy`` are read as they lie, those of
-``x`` are gathered into panels, turned in registers so that the vector's lanes are elements of ``dw``.
+``dw[k, (c, r, s)] = Σ dy[k, pixel] · x[pixel, (c, r, s)]``: the rows of ``dy`` keep their layout, those of
+``x`` are gathered into panels, transposed in registers so that the vector's lanes are elements of ``dw``.
 
 Pixels are summed in blocks, blocks in groups (see `chains`), groups in the order of images and rows: always
 the same, whatever the threads, and with an error that stays far below that of one long chain.
@@ -71,7 +71,7 @@ def correlate(
     """Compute tasks `first` to `last`; a task is a block of rows by a block of columns of one group's ``dw``.
 
     `dy` is (N, K, P, Q) and `x` (N, C, H, W), of any strides; `flat_dy` and `flat_x` are the same memory in
-    one dimension where they lie contiguous and are used in place. `taps`, `phases`: see `gemm.kernels`.
+    one dimension where they are contiguous and used in place. `taps`, `phases`: see `gemm.kernels`.
     """
     M, C, T = sizes.out_channels, sizes.in_channels, taps.shape[0]
     width = vectors * lanes

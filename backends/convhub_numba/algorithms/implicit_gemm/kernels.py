@@ -1,4 +1,4 @@
-"""Computes forward and grad_input as a matrix product whose left side is pixels as they lie.
+"""Computes forward and grad_input as a matrix product whose left side is pixels read in place.
 
 Planes are turned into pixels of `lanes` channels each; a register tile sums several output pixels by several
 vectors of output channels, reading each source pixel where it is, at one offset for each tap and vector of
@@ -20,7 +20,7 @@ __all__ = ["Part", "Sizes", "correlate", "pack_weights"]
 
 
 class Sizes(NamedTuple):
-    """What the kernels must know of a problem and its blocking; lengths in elements."""
+    """The kernels' parameters for a problem and its blocking; lengths in elements."""
 
     images: int
     groups: int
@@ -71,7 +71,7 @@ def pack_weights(first, last, scratch, table, packed, weight, taps, parts, sizes
     for task in range(first, last):
         g, panel = task // panels, task % panels
         for v in range(vectors):
-            m0 = min(panel * width + v * lanes, M - 1)  # past the last channel, something finite
+            m0 = min(panel * width + v * lanes, M - 1)  # past the last channel, any finite value
             for c0 in range(0, C, lanes):
                 channels = min(lanes, C - c0)
                 pack_square(square, weight, g, m0, c0, channels, spare, table, lanes)
@@ -129,7 +129,7 @@ def correlate(
     most = sizes.block_images * sizes.block_rows * sizes.out_columns
     places, bases, offsets = table[:most], table[most : 2 * most], table[2 * most :]
     left_over = C % lanes
-    skipped = lanes - left_over if lanes < C else 0  # of the last block, which others have
+    skipped = lanes - left_over if lanes < C else 0  # channels of the last block that another has
     full = C // lanes
     blocks = full + (left_over > 0)
     panels = (M + width - 1) // width
@@ -142,7 +142,7 @@ def correlate(
     for task in range(first, last):
         o0 = task % a_blocks * sizes.block_rows
         n0 = task // a_blocks % n_blocks * sizes.block_images
-        rest = task // a_blocks // n_blocks  # the same of the weight, for the thread that has packed it
+        rest = task // a_blocks // n_blocks  # a thread gets the same part of the weight as it has packed
         g, m0 = rest // m_blocks, rest % m_blocks * sizes.block_out
         m1 = min(M, m0 + sizes.block_out)
         images = min(sizes.images - n0, sizes.block_images)

@@ -1,10 +1,10 @@
 """Computes the weight gradient as a matrix product of the source's pixels and the gradient's.
 
-``dw[k, c, tap] = Σ dy[pixel, k] · x[pixel * stride + tap, c]``: both are turned to pixels of channels side by
-side (see `kernels`), and a register tile of source channels by vectors of output channels is summed
+``dw[k, c, tap] = Σ dy[pixel, k] · x[pixel * stride + tap, c]``: both are turned into pixels of channels side
+by side (see `kernels`), and a register tile of source channels by vectors of output channels is summed
 over a list of pixels, whatever the taps, the stride, and the rows' lengths.
 
-Pixels are summed in blocks, blocks in groups (see `chains`), in their order: always the same, whatever the
+Pixels are summed in blocks, and blocks in groups (see `chains`), always in the same order, whatever the
 threads.
 """
 
@@ -24,7 +24,7 @@ __all__ = ["Sizes", "correlate"]
 
 
 class Sizes(NamedTuple):
-    """What the kernel must know of a problem and its blocking; lengths in elements."""
+    """The kernel's parameters for a problem and its blocking; lengths in elements."""
 
     images: int
     groups: int
@@ -48,7 +48,7 @@ class Sizes(NamedTuple):
     gradient_items: int
     sum_items: int
     group: int  # how many sums of blocks make a group
-    total_items: int  # nothing where there is one group
+    total_items: int  # 0 where there is one group
 
 
 @jit.part()
@@ -60,7 +60,7 @@ def load_gradient(
     area = rows * columns
     padded = (end - first + width - 1) // width * width
     for k in range(0, padded, lanes):
-        # Past the last channel, something finite.
+        # Past the last channel, any finite value.
         k0 = max(group, min(first + k, end - lanes))
         at = k // width * width * images * area + k % width
         for n in range(images):

@@ -22,7 +22,7 @@ def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
     """Return the plan of a forward or grad_input problem, if its groups have few output channels."""
     if too_many_phases(problem):
         return None
-    # What no tap reaches is only bias.
+    # Pixels that no tap reaches are only bias.
     parts = tuple(part for part in correlations(problem) if part.taps)
     channels = parts[0].out_channels if parts else 0
     if channels not in VECTORS:

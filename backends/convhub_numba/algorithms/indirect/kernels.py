@@ -1,8 +1,8 @@
 """Computes forward and grad_input where a group has few output channels, by vectors of pixels.
 
-Gathering pixels into panels pays only if many channels use them. Here each vector of pixels is read where
-the planes lie, at one offset for each term (the indirection of Dukhan 2019, arXiv:1907.02129), by a tile as
-high as the group has channels.
+Gathering pixels into panels pays off only if many channels use them. Here each vector of pixels is read from
+the planes in place, at one offset for each term (the indirection of Dukhan 2019, arXiv:1907.02129), by a tile
+with one row for each of the group's channels.
 """
 
 from __future__ import annotations

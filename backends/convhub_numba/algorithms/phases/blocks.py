@@ -1,4 +1,4 @@
-"""Chooses the sizes of tiles for grad_input with a stride by all phases of a row at once."""
+"""Chooses the sizes of tiles for grad_input with a stride, all phases of a row at once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TILE_COLUMNS = 64
 TILE_ROWS = 32
 LEAST_ROWS = 4
 MOST_TERMS = 64  # summed at once, so that rounding errors stay small
-SUMS = 24  # vectors in registers, of 32; half of it where a machine has 16
+SUMS = 24  # vectors in registers, of 32; half as many where a machine has 16
 
 
 def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:

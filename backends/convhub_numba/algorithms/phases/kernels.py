@@ -1,9 +1,9 @@
 """Computes grad_input with a stride, of few input channels: all phases of a row from one load of ``dy``.
 
-A column of ``dx`` meets the kernel columns of its phase only (see `correlation`). To compute the phases one
-after another reads ``dy`` as often and writes every other column of ``dx``; where so few channels are summed
-from a vector of ``dy``, that takes longer than to multiply. Here a register tile holds the channels and
-column phases of a few vectors of one row of ``dx``, which is written whole.
+A column of ``dx`` meets only the kernel columns of its phase (see `correlation`). Computing the phases one
+after another reads ``dy`` once for each and writes every other column of ``dx``; where so few channels are
+summed from a vector of ``dy``, that takes longer than the products. Here a register tile holds the channels
+and column phases of a few vectors of one row of ``dx``, which is written whole.
 
 Rows of kernels, one for each channel of ``dy`` and kernel row, are summed in blocks of few terms, blocks in
 their order: the bits do not depend on how tasks are shared out.
@@ -26,7 +26,7 @@ WHOLE = np.zeros((1, 2), np.int64)  # the one phase of an array that is not spli
 
 
 class Sizes(NamedTuple):
-    """What the kernel must know of a problem and its blocking; lengths in elements."""
+    """The kernel's parameters for a problem and its blocking; lengths in elements."""
 
     images: int
     out_channels: int  # K, of dy

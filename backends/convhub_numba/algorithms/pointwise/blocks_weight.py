@@ -17,9 +17,9 @@ from ...tiling import TASKS_PER_THREAD, ceil_div, even, round_up
 __all__ = ["make_plan"]
 
 BLOCK_VECTORS = 96  # of pixels, summed at once
-LEAST_VECTORS = 32  # of an image: adding up the lanes of fewer costs more than to turn them
+LEAST_VECTORS = 32  # of an image: adding up the lanes of fewer costs more than transposing them
 TILE_BYTES = 512 * 1024  # of x: a part of a second-level cache
-MOST_CHANNELS = 512  # of dy, each of which has a sum for each channel of x
+MOST_CHANNELS = 512  # of dy: each has a sum for each channel of x
 
 
 def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:

@@ -1,8 +1,8 @@
 """Computes the weight gradient of 1 by 1 kernels as dot products of whole planes.
 
-A plane of ``x`` needs no shifting here, so that its pixels are the lanes of vectors read where they lie, or
-from a copy of every `stride`-th of them; to turn them into panels, as `grad_weight` does, would cost part
-of the time. Pixels are summed in blocks and blocks in groups, as there.
+A plane of ``x`` needs no shifting here: its pixels are the lanes of vectors, read in place or from a copy of
+every `stride`-th pixel. Turning them into panels, as `gemm.kernels_weight` does, would take part of the time.
+Pixels are summed in blocks and blocks in groups, as there.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def correlate(
     """Compute tasks `first` to `last`; a task is a block of channels of ``x``, with all those of ``dy``.
 
     The arguments are those of `gemm.kernels_weight.correlate`; there is one group, and a tile is `height`
-    channels of ``dy`` by `width` of ``x``. Sums lie tile by tile.
+    channels of ``dy`` by `width` of ``x``. Sums are stored tile by tile.
     """
     M, C = sizes.out_channels, sizes.in_channels
     pad, at = scratch[: sizes.pad_items], sizes.pad_items

@@ -16,9 +16,9 @@ from ...tiling import ceil_div, even, round_up, shares_well
 __all__ = ["make_plan", "make_weight_plan"]
 
 MOST_CHANNELS = 4
-FEW_TERMS = 100  # for each output: gathering more of them into panels takes little beside the products
+FEW_TERMS = 100  # for each output: gathering more of them into panels is cheap beside the products
 MOST_TERMS = 64  # summed at once, so that rounding errors stay small
-BLOCK_PIXELS = 1024  # summed at once in the gradient of the weight, each lane its own
+BLOCK_PIXELS = 1024  # summed at once in the gradient of the weight, by each lane separately
 
 
 def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:

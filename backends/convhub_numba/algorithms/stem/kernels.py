@@ -1,8 +1,8 @@
 """Computes forward of layers with few input channels, such as the first of a network.
 
-So few terms are summed for each output that to gather them into panels takes as long as a good part of the
-products. Here each vector of pixels is read where the planes lie, at one offset for each term, as in
-`indirect`, but by a tile of many output channels.
+So few terms are summed for each output that gathering them into panels would cost a good part of the
+products' time. Here each vector of pixels is read from the planes in place, at one offset for each term, as
+in `indirect`, but by a tile of many output channels.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def add_terms(
     out, out_offset, places, first_place, out_row, packed, packed_offset, source, bases, first_base, offsets,
     first_offset, count, bias, bias_offset, rows, height, vectors, lanes,
 ):  # fmt: skip
-    """Add `count` terms to `rows` channels of a tile of `out`; the first of all begin with the bias."""
+    """Add `count` terms to `rows` channels of a tile of `out`; the very first terms are added to the bias."""
     more = first_offset > 0
     if rows == height:
         gather_tile(out, out_offset, places, first_place, out_row, packed, packed_offset, source, bases,
@@ -88,8 +88,8 @@ def correlate(
                     offsets[c * T + tap] = (c * phases.shape[0] + taps[tap, 2]) * plane
                     offsets[c * T + tap] += taps[tap, 3] * pitch + taps[tap, 4]
         count = list_vectors(bases, places, sizes, rows, columns, pitch, vectors, lanes)
-        # Every vector ends inside its row, unless the row is shorter: then it is stored apart. So are sums of
-        # several blocks, since a row's last vectors overlap, and where they do would be added to twice.
+        # Every vector ends inside its row, unless the row is shorter: then it is stored separately. So are
+        # sums of several blocks: a row's last vectors overlap, and the overlap would be added to twice.
         end = (rows - 1) * sizes.out_row + columns if columns >= lanes else 0
         start = sizes.out_first + n * sizes.out_image + a0 * sizes.out_row + b0
         direct = columns >= lanes and terms <= sizes.block_channels

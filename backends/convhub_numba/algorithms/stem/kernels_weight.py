@@ -1,7 +1,7 @@
 """Computes the weight gradient of layers with few input channels as dot products of rows of pixels.
 
-Few elements of ``dw`` share a pixel of ``x``, so that turning pixels into panels, as `grad_weight` does,
-would cost much of the time. Here the lanes are pixels, of several channels of ``dy`` and several shifted
+Few elements of ``dw`` share a pixel of ``x``, so turning pixels into panels, as `gemm.kernels_weight` does,
+would take much of the time. Here the lanes are pixels, of several channels of ``dy`` and several shifted
 planes of ``x`` at once; nothing is moved, and the lanes are added up at the end.
 
 Each lane adds the pixels of a block of rows, then blocks in groups (see `chains`): always in the
@@ -31,7 +31,7 @@ def add_block(
     """Add the products of one block's pixels for `channels` channels of ``dy``, `height` at most.
 
     `filled` is the number of elements in a row of ``dw``, a multiple of half of `width`. There is room for
-    `height` rows of sums; those past `channels` are of no use.
+    `height` rows of sums; those past `channels` are unused.
     """
     for j in range(0, filled, width):
         to = sums_at + j * lanes

@@ -1,4 +1,4 @@
-"""Chooses Winograd's schemes along each axis, by what they save, and the blocks in which they run."""
+"""Chooses Winograd's schemes along each axis, by the time they save, and the blocks in which they run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MOST_POINTS = 20  # along one axis: transforms are compiled without loops
 TILES_AT_ONCE = 48
 BLOCK_BYTES = 6 * 1024 * 1024  # transformed tiles and their products
 CHANNELS_AT_ONCE = 192
-#: What it takes to transform a vector for each of its points, beside one multiply-add.
+#: The cost of transforming a vector, for each of its points, in multiply-adds.
 SOURCE_COST, OUTPUT_COST, WEIGHT_COST = 13.0, 9.0, 8.0
 LARGE_WEIGHT_COST = 20.0  # where the transformed weight is larger than a cache
 LARGE_WEIGHT_BYTES = 10 * 1024 * 1024
@@ -51,7 +51,7 @@ def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
 
 
 def may_run(problem: Problem, machine: Machine) -> bool:
-    """Say whether the settings and the type of numbers allow it, and there are channels enough."""
+    """Say whether the settings and the type of numbers allow it, and there are enough channels."""
     if machine.options.accuracy == "strict" or machine.engine_options.winograd == "never":
         return False
     if is_narrow_dtype(problem.dtype):
@@ -78,12 +78,12 @@ def make_best_plan(
         stage = make_stage(problem, best[1], tile, count)
         return Plan("winograd", tile, count, (stage,), details=schemes, note=note)
 
-    # Whether it fits must not depend on the threads, or the bits would.
+    # Whether it fits must not depend on the threads, since the bits depend on it.
     return plan_for(threads) if fits_one_thread(plan_for(1), machine) else None
 
 
 class AxisTiles(NamedTuple):
-    """How tiles lie along one axis; see `kernels.Sizes`."""
+    """The layout of tiles along one axis; see `kernels.Sizes`."""
 
     scheme: Scheme
     dilation: int
@@ -129,8 +129,8 @@ def axis_tiles(problem: Problem, axis: int, outputs: int) -> AxisTiles:
 def tilings(problem: Problem) -> list[tuple[AxisTiles, AxisTiles]]:
     """Return every way to tile the result that keeps the bound.
 
-    None is left where Winograd's algorithm cannot run or saves nothing. The tiles of grad_weight are those of
-    its forward problem.
+    The list is empty where Winograd's algorithm cannot run or saves nothing. The tiles of grad_weight are
+    those of its forward problem.
     """
     geometry = problem.replace(primitive="forward") if problem.primitive == "grad_weight" else problem
     sides = []
@@ -211,7 +211,7 @@ def winograd_stage(problem: Problem, axes: tuple[AxisTiles, AxisTiles], tile: Ti
 
 
 class Blocks(NamedTuple):
-    """What a task is of: images, groups of tiles along each axis, output channels."""
+    """The size of a task: images, groups of tiles along each axis, output channels."""
 
     images: int
     high: int
@@ -270,12 +270,12 @@ def _halvings(value: int) -> list[int]:
 
 
 def _rows_cost(tiles: int, height: int) -> float:
-    """Return the number of tiles, in whole register tiles, that take as long as `tiles` do."""
+    """Return the time of `tiles` tiles, as the number of tiles in full register tiles that take it."""
     return tiles // height * height + tiles % height // 4 * 5 + tiles % height % 4 * 2.5
 
 
 def best_tiling(problem: Problem, tile: Tile) -> tuple[float, tuple[AxisTiles, AxisTiles]] | None:
-    """Return how many times less time the best tiling is likely to take than plain sums, and that tiling.
+    """Return how many times faster than plain sums the best tiling is likely to be, and that tiling.
 
     Times are counted in vectors of multiply-adds.
     """

@@ -18,7 +18,7 @@ __all__ = ["best_weight_tiling", "make_plan"]
 
 TILES_AT_ONCE = 64
 PRODUCT_BYTES = 12 * 1024 * 1024  # of a task's sums
-#: In vectors of multiply-adds: adding a block's sums to those before, and turning the whole into kernels.
+#: In vectors of multiply-adds: adding a block's sums to the total, and transforming this into kernels.
 ADD_COST, KERNEL_COST, LARGE_KERNEL_COST = 6.0, 10.0, 24.0
 PLAIN_COST = 1.1  # of plain sums, packing included
 
@@ -33,7 +33,7 @@ def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
 
 
 def best_weight_tiling(problem: Problem, tile: Tile) -> tuple[float, tuple[AxisTiles, AxisTiles]] | None:
-    """Return how many times less time the best tiling is likely to take than plain sums, and that tiling."""
+    """Return how many times faster than plain sums the best tiling is likely to be, and that tiling."""
     choices = tilings(problem)
     if not choices or not problem.batch:
         return None

@@ -1,15 +1,15 @@
-"""Tells which of Winograd's schemes keep the promised bound, by what their matrices amplify.
+"""Tells which of Winograd's schemes keep the promised bound, by how much their matrices amplify.
 
 Along one axis a tile's results are ``Σ_i A[a, i] · (Σ_t G[i, t] g[t]) · (Σ_p B[i, p] d[p])``, where A, G
 and B are the scheme's output, weight and source matrices. The gradient of the weight is the same form with A
-and G exchanged; grad_input with a stride has matrices of its own. What the sum over i cancels was rounded
-before: each of its products errs by a few roundings of its own size, and these errors add up, while the bound
-knows only the products ``g[t] · d[p]`` that are left.
+and G exchanged; grad_input with a stride has separate matrices. The terms that cancel in the sum over i were
+rounded before: each product errs by a few roundings of its own size, and these errors add up, while the bound
+counts only the products ``g[t] · d[p]`` that remain.
 
 The worst operands are those whose results are single products, since then nothing else enters the bound: one
-factor is one element, the other's are alike in size and of any sign (a kernel that copies pixels, a bright
-pixel among dark ones), and all other channels are zero. Roundings are independent (Higham and Mary 2019). So
-the error of result a, in units of eps times the largest product, is a small number times
+factor is one element, the other's elements are alike in size and of any sign (a kernel that copies pixels, a
+bright pixel among dark ones), and all other channels are zero. Roundings are independent (Higham and Mary
+2019). So the error of result a, in units of eps times the largest product, is a small number times
 
     ``amplification = max over a and t of (Σ_i A[a, i]² G[i, t]² ‖B[i, :]‖²) ** 0.5``
 
@@ -19,11 +19,11 @@ of Winograd convolution for deep neural networks*, 2020, arXiv:1803.10986, theor
 of absolute values, and for one element in place of a whole tile. `ROUNDINGS` is that small number.
 
 More channels, images and tiles make the error no larger, in units of the largest ``|x| ⋆ |w|``, and in random
-data far smaller. The bound is ``8 + √terms`` of these units, so that large tiles are for long sums.
+data far smaller. The bound is ``8 + √terms`` of these units, so large tiles suit only long sums.
 
 One thing is left out: products that a tile forms although no window joins their factors, such as those of a
-pixel at an image's edge, without padding, with a tap that never reaches it. They are taken to be no larger
-than the largest that a result has.
+pixel at an image's edge, without padding, with a tap that never reaches it. They are assumed to be no larger
+than the largest product of a result.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from .matrices import Matrix, Scheme, matrices, transposed
 
 __all__ = ["amplification", "greatest_error", "keeps_bound"]
 
-#: What the error is over the amplification, at most, in all but one of a thousand tiles of the worst
+#: The largest ratio of the error to the amplification, in all but one of a thousand tiles of the worst
 #: operands: with schemes of up to seven points along an axis, and with larger ones. Where all of sixteen
 #: channels count, it is less than half. Both are measured by
 #: ``tests/backends/numba/algorithms/test_winograd_bound.py``.

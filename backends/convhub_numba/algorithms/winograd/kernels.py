@@ -1,9 +1,9 @@
 """Computes forward and grad_input of layers of many channels by Winograd's minimal filtering.
 
-Tiles of the source and the kernels are transformed, multiplied element by element, which summed over the
-channels is one matrix product for each element, and transformed back (Lavin and Gray 2015,
-arXiv:1509.09308). Vectors run along channels, so that tiles of any shape lie anywhere: with a stride, the
-phases are filters side by side (see `matrices`); with a dilation, tiles interleave.
+Tiles of the source and the kernels are transformed, multiplied element by element (summed over the channels,
+this is one matrix product for each element), and transformed back (Lavin and Gray 2015, arXiv:1509.09308).
+Vectors run along channels, so tiles can have any shape and place: with a stride, the phases are filters side
+by side (see `matrices`); with a dilation, tiles interleave.
 
 A tile's outputs share its source pixels, so that one NaN or infinity reaches all of them: those outputs are
 left to `recompute`.
@@ -24,7 +24,7 @@ __all__ = ["Sizes", "correlate", "transform_weights"]
 
 
 class Sizes(NamedTuple):
-    """What the kernels must know of a problem and its blocking; lengths in elements.
+    """The kernels' parameters for a problem and its blocking; lengths in elements.
 
     Along an axis, a row of tiles is `rows_of_tiles` groups of `dilation` tiles that interleave; from one
     group to the next it is `source_group` pixels of the source and `out_group` of the output.
@@ -85,7 +85,7 @@ def transform_weights(first, last, scratch, table, transformed, weight, sizes, k
         to = g * sizes.points * point_items + panel * C * width
         channels = min(lanes, C - c0)
         for v in range(vectors):
-            m0 = min(panel * width + v * lanes, M - 1)  # past the last channel, something finite
+            m0 = min(panel * width + v * lanes, M - 1)  # past the last channel, any finite value
             pack_square(squares[v * square_items :], weight, g, m0, c0, channels, spare, table, lanes)
         # All of a channel's vectors one after another: they lie side by side.
         for c in range(channels):
@@ -122,7 +122,7 @@ def correlate(
         source_bases[t] = t * lanes
         product_bases[t] = t * width
     left_over = C % lanes
-    skipped = lanes - left_over if lanes < C else 0  # of the last block, which others have
+    skipped = lanes - left_over if lanes < C else 0  # channels of the last block that another has
     steps = (C // lanes + sizes.block_channels - 1) // sizes.block_channels + (left_over > 0)
     panels = (M + width - 1) // width
     m_blocks = (M + sizes.block_out - 1) // sizes.block_out
@@ -136,7 +136,7 @@ def correlate(
         a0 = rest_task % a_blocks * sizes.block_h
         rest_task //= a_blocks
         n0 = rest_task % n_blocks * sizes.block_images
-        rest_task //= n_blocks  # the same of the weight, for the thread that has transformed it
+        rest_task //= n_blocks  # a thread gets the same part of the weight as it has transformed
         g, m0 = rest_task // m_blocks, rest_task % m_blocks * sizes.block_out
         m1 = min(M, m0 + sizes.block_out)
         images = min(sizes.images - n0, sizes.block_images)
@@ -177,7 +177,7 @@ def correlate(
                         terms, transformed, at, zeros, 0, step > 0, height, vectors, lanes,
                     )  # fmt: skip
 
-        # Transformed back to pixels, and these turned to planes, `lanes` channels at a time.
+        # Tiles are transformed back to pixels, and these turned into planes, `lanes` channels at a time.
         out_rows, out_columns = tile_rows * sizes.out_group_h, tile_columns * sizes.out_group_w
         out_image = out_rows * out_columns * lanes
         list_tiles(tile_places, images, out_image, tile_rows, tile_columns, sizes.dilation_h,

@@ -4,8 +4,8 @@ The map from a kernel to an output tile is linear in the kernel; its transpose t
 to that of the kernel: ``dw = Gᵀ [Σ (A dy Aᵀ) ⊙ (Bᵀ x B)] G``, the sum over all tiles being one matrix product
 for each element. Tiles are those of forward, `kernels`.
 
-Tiles are summed in blocks, blocks in groups (see `chains`), in their order: always the same, whatever the
-threads. What is not finite `recompute` computes again.
+Tiles are summed in blocks, and blocks in groups (see `chains`), always in the same order, whatever the
+threads. Elements that are not finite are left to `recompute`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Sizes", "correlate"]
 
 
 class Sizes(NamedTuple):
-    """What the kernel must know of a problem and its blocking; lengths in elements. See `kernels.Sizes`."""
+    """The kernel's parameters for a problem and its blocking; lengths in elements. See `kernels.Sizes`."""
 
     images: int
     groups: int
@@ -56,7 +56,7 @@ class Sizes(NamedTuple):
     gradient_items: int
     product_items: int
     group: int  # how many sums of blocks make a group
-    total_items: int  # nothing where there is one group
+    total_items: int  # 0 where there is one group
 
 
 @jit.part()
@@ -154,7 +154,7 @@ def correlate(
         if sizes.total_items:
             add_groups(totals, products, sizes.total_items)
 
-        # Transformed back to kernels, a square of channels at a time.
+        # Sums are transformed back to kernels, a square of channels at a time.
         for i in range(lanes):
             places[i] = i * sizes.block_out
         for m in range(m0, min(M, m0 + sizes.block_out), lanes):

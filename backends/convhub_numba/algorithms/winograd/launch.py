@@ -1,4 +1,4 @@
-"""Launches the kernels of Winograd's algorithm, and those that recompute what is not finite."""
+"""Launches the kernels of Winograd's algorithm, and those that recompute elements that are not finite."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GEOMETRY = sizes_of(Geometry)
 
 
 def run(prepared: Prepared, out: Array, source: Array, weight: Array, bias: Array) -> None:
-    """Transform the weight once for all threads, then run the tiles, then recompute what is not finite."""
+    """Transform the weight once for all threads, then run the tiles, then recompute non-finite outputs."""
     problem, plan, kinds = prepared.problem, prepared.plan, prepared.types
     (stage,) = plan.stages
     codes = transform_codes(prepared.sums.name, plan.details, plan.tile.lanes)
@@ -62,7 +62,7 @@ def run(prepared: Prepared, out: Array, source: Array, weight: Array, bias: Arra
 
 
 def run_weight(prepared: Prepared, dw: Array, dy: Array, x: Array) -> None:
-    """Reduce the tiles to the gradient of the weight, then recompute what is not finite."""
+    """Reduce the tiles to the gradient of the weight, then recompute non-finite elements."""
     problem, plan, kinds = prepared.problem, prepared.plan, prepared.types
     (stage,) = plan.stages
     codes = weight_transform_codes(prepared.sums.name, plan.details, plan.tile.lanes)

@@ -5,12 +5,12 @@
 arXiv:1509.09308). It is the Toom-Cook product of two polynomials, transposed: evaluate at the points,
 multiply, interpolate. One point is infinity, where a polynomial's value is its leading coefficient.
 
-With a stride, each phase of the taps is a filter of its own, over its own phase of the source (or, spread
-out as in grad_input, of the output): the matrices of the phases lie side by side in one larger one.
+With a stride, each phase of the taps is a separate filter, over its own phase of the source (or, spread out
+as in grad_input, of the output): the matrices of the phases lie side by side in one larger matrix.
 
-The points decide the error: those with ±2/3 and ±3/2 amplify it half as much as the usual ±1 and ±2, which a
+The points decide the error: those with ±2/3 and ±3/2 amplify it half as much as the usual ±1 and ±2, as a
 search over small fractions for the least `error.amplification` shows (compare Barabasz et al. 2020,
-arXiv:1803.10986). Of points alike in that, those are taken whose matrices need rounding least.
+arXiv:1803.10986). Among points equal in that, those are chosen whose matrices need the least rounding.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["Matrices", "Matrix", "Scheme", "matrices", "transposed"]
 
 Matrix = tuple[tuple[Fraction, ...], ...]
 
-#: By how many there are besides infinity.
+#: Interpolation points, by their number besides infinity.
 POINTS = {
     0: (),
     1: (Fraction(0),),
@@ -41,7 +41,7 @@ POINTS = {
 
 
 class Scheme(NamedTuple):
-    """What is computed along one axis by one tile.
+    """The computation of one tile along one axis.
 
     Plain: output ``a`` of `outputs` is ``Σ_t g[t] · d[a * stride + t]``. Spread, as grad_input has it:
     output ``u`` of ``outputs * stride`` is ``Σ_t g[t] · d[(u - t) / stride + reach]`` over the taps for which
@@ -81,7 +81,7 @@ class Scheme(NamedTuple):
 
     @classmethod
     def decoded(cls, code: int) -> Scheme:
-        """Return what `encoded` made an integer of."""
+        """Return the scheme that `encoded` made into an integer."""
         rest, spread = divmod(code, 2)
         rest, stride = divmod(rest, 64)
         return cls(*divmod(rest, 64), stride, bool(spread))
@@ -134,7 +134,7 @@ def transposed(matrix: Matrix) -> Matrix:
 def _dense(outputs: int, taps: int) -> Matrices:
     """Return the matrices for neighbouring outputs, stride 1."""
     if outputs == 1 or taps == 1:
-        # Nothing is saved: every product is one of an output (or tap) by itself.
+        # Nothing is saved: every product belongs to a single output (or tap).
         identity = tuple(
             tuple(Fraction(i == j) for j in range(outputs + taps - 1)) for i in range(outputs + taps - 1)
         )

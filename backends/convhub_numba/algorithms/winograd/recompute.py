@@ -1,7 +1,7 @@
-"""Recomputes as plain sums what Winograd's algorithm has made NaN or infinite.
+"""Recomputes as plain sums the elements that Winograd's algorithm has made NaN or infinite.
 
-The elements of a tile share its pixels, so that one NaN or infinity reaches all of them, also those whose
-own products do not see it. These kernels are compiled when they are first needed.
+The elements of a tile share its pixels, so that one NaN or infinity reaches all of them, even those whose
+own products do not contain it. These kernels are compiled when they are first needed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ...vectors.half import narrow_for, widen
 __all__ = ["Geometry", "recompute", "recompute_weight"]
 
 RUN = 128  # terms that are summed at once
-LOOK_EVERY = 64  # elements, or rows of them: whether to stop
+LOOK_EVERY = 64  # elements, or rows of them, between checks whether to stop
 
 
 class Geometry(NamedTuple):
@@ -34,7 +34,7 @@ class Geometry(NamedTuple):
 
 @jit.kernel()
 def recompute(first, last, watch, out, source, weight, bias, sizes):
-    """Compute what is not finite in the planes `first` to `last` of ``out``.
+    """Recompute the elements that are not finite in planes `first` to `last` of ``out``.
 
     `weight` is (groups, M, C, R, S).
     """
@@ -54,7 +54,7 @@ def recompute(first, last, watch, out, source, weight, bias, sizes):
 
 @jit.part()
 def plain_sum(source, weight, sizes, n, g, m, a, b):
-    """Return one output without its bias, as direct sums by channel, these in runs."""
+    """Return one output without its bias: a plain sum for each channel, and these added in runs."""
     C, H, W = weight.shape[2], source.shape[2], source.shape[3]
     total = run = widen(source.dtype.type(0))
     zero = total
@@ -83,7 +83,7 @@ def plain_sum(source, weight, sizes, n, g, m, a, b):
 
 @jit.kernel()
 def recompute_weight(first, last, watch, dw, dy, x, sizes):
-    """Compute what is not finite in the kernels `first` to `last`, output channel by input channel."""
+    """Recompute non-finite elements of kernels `first` to `last`, output channel by input channel."""
     K, C = dw.shape[0], dw.shape[1]
     M = K * C // x.shape[1]
     for kernel in range(first, last):

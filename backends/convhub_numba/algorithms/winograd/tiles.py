@@ -1,4 +1,4 @@
-"""Lists tiles as Winograd's algorithm has them, loads them as pixels, and transforms them."""
+"""Lists the tiles of Winograd's algorithm, loads them as pixels, and transforms them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def load_tiles(
 
     Makes ``tiles[point, block, tile, lane]``, a block being `at_once` vectors, for `channels` channels from
     number `first` on. A vector that would reach past the `end` of the channels, which begin at `group`,
-    ends there, and has some channels that another has too.
+    ends there, and repeats some channels of another.
     """
     row_step, column_step = dilation_h * columns * lanes, dilation_w * lanes
     width = at_once * lanes

@@ -1,9 +1,9 @@
 """Applies Winograd's transforms, small constant matrices, to both sides of a rectangle of vectors.
 
-Numba's cache of compiled transforms knows this file's age and not that of `matrices`: where the
-points change, so must something here.
+Numba's cache of compiled transforms checks the age of this file, not that of `matrices`: when the points
+change, this file must change too.
 
-Each lane is a channel of its own. All offsets and strides count elements; nothing is checked. The axes'
+Each lane is a separate channel. All offsets and strides count elements; nothing is checked. The axes'
 schemes are literal integers, as `Scheme.encoded` makes them.
 """
 
@@ -26,7 +26,7 @@ SOURCE, KERNEL, GRADIENT, KERNEL_GRADIENT = range(4)
 
 
 def _matrix(kind: int, code: int) -> Matrix:
-    """Return what is applied to one axis: Bᵀ, G, and for the gradient of the weight A and Gᵀ."""
+    """Return the matrix applied to one axis: Bᵀ, G, or for the gradient of the weight A or Gᵀ."""
     made = matrices(Scheme.decoded(code))
     return (made.source, made.weight, transposed(made.output), transposed(made.weight))[kind]
 
@@ -99,7 +99,7 @@ def transform_output(
             place = row_place
             for value in row:
                 pixel = builder.fadd(value, constant)
-                doubt = emit.multiply_add(pixel, emit.zero, doubt)  # 0, and NaN from what is not finite
+                doubt = emit.multiply_add(pixel, emit.zero, doubt)  # 0, and NaN from a non-finite pixel
                 emit.store_vector(pixel, place)
                 place = emit.plus(place, arguments[3])
             row_place = emit.plus(row_place, arguments[2])
@@ -153,10 +153,10 @@ def _applied_to_loaded(
 
 
 def _applied(emit: Emitter, matrix: Matrix, values: list[Any]) -> list[Any]:
-    """Return ``matrix · values``; what the points p and -p have in common is computed once."""
+    """Return ``matrix · values``; terms that the points p and -p share are computed once."""
     columns: Matrix = transposed(matrix)
     for k, mirror in _mirrored(columns):
-        # Columns alike but for the sign of odd rows: even rows see the sum, odd ones the difference.
+        # The columns differ only in the sign of odd rows: even rows use the sum, odd ones the difference.
         plus, minus = (
             emit.builder.fadd(values[k], values[mirror]),
             emit.builder.fsub(values[k], values[mirror]),
@@ -198,7 +198,7 @@ def _mirrored(lines: Matrix) -> list[tuple[int, int]]:
 
 
 def _combination(emit: Emitter, factors: tuple[Fraction, ...], values: list[Any]) -> Any:
-    """Return ``Σ factor · value``, beginning with a value that is taken as it is if there is one."""
+    """Return ``Σ factor · value``, beginning with a value whose factor is 1 if there is one."""
     terms = [(factor, value) for factor, value in zip(factors, values, strict=True) if factor]
     if not terms:
         return emit.zero
