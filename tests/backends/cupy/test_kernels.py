@@ -207,7 +207,11 @@ def test_sanitizers_find_an_edge_that_is_off_by_one(tmp_path, old, new):
 FAR_APART = """
 import mmap, sys
 sys.path[:0] = {paths!r}
+import numpy as np
 from gpu.emulator import EmulatedRuntime
+from convhub_cupy import arguments, engine
+from convhub.backend import RunOptions
+from convhub.problem import Problem
 
 arguments.INT_LIMIT = {limit}
 problem = Problem.parse("{text}")
