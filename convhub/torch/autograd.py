@@ -76,7 +76,7 @@ class _Primitive(torch.autograd.Function):
 
 
 def _computing(*incoming: Tensor | None) -> Compute:
-    """Return the function that computes a derivative; torch may have batched its tensors or left out zeros."""
+    """Return the function for a derivative of tensors that torch may have batched, or left out as zeros."""
     if all(tensor is None or has_address(tensor) for tensor in incoming):
         return run
     compute: Compute = _operators().call
