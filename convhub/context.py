@@ -42,7 +42,7 @@ class settings:  # noqa: N801 - used as a function is, like `contextlib.suppress
         At once, if there is no such setting or it may not have that value; when the block is entered, if
         it names options or plugins that do not exist.
     UnknownBackendError
-        When the block is entered, if a name in `backend` or `priority` is of no backend.
+        When the block is entered, if no backend has a name given in `backend` or `priority`.
 
     Examples
     --------

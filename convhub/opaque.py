@@ -39,7 +39,8 @@ def opaque(function: F) -> F:
 def hidden(function: F) -> F:
     """Run a function, and everything that it calls, with Dynamo turned off once Dynamo is imported.
 
-    Until then it is the function itself, which costs nothing; then its name in its module is rebound.
+    Until then it is the function itself, which costs nothing; then its name in its module is rebound to a
+    wrapper.
     """
     _hidden.append(function)
     return function

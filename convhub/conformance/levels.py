@@ -1,4 +1,4 @@
-"""Defines how much of the suite runs: all, or what finds every fault it is tested with in under a minute.
+"""Defines the levels: full, and quick, which in under a minute finds every fault the suite is tested with.
 
 Level quick has `QUICK_EDGES`, `QUICK_LARGE` and `QUICK_TAPS` for each primitive, alternating float32 and
 float64, `EVERY_DTYPE` in each type, and long sums in float32, all adapted to what the backend declares. Level

@@ -15,7 +15,7 @@ __all__ = ["planned"]
 #: From this many multiply-accumulates on, only checks that size could break are run.
 LARGE = 10**6
 
-#: Forking for each problem takes long, and finds nothing that the problems of `cases.forked` do not.
+#: Forking for each problem is slow, and finds no more faults than the problems of `cases.forked` do.
 ORDINARY_CHECKS = tuple(name for name in CHECKS if name not in ("after fork", "long sums"))
 #: The checks of problems with long sums; no other check depends on a sum's length.
 LONG_CHECKS = ("long sums",)

@@ -146,7 +146,7 @@ def pytest_collection(session: pytest.Session) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrize a test that `conformance_cases` marked by the problems of the suite."""
+    """Parametrize a test that `conformance_cases` marked with the suite's problems."""
     mark = metafunc.definition.get_closest_marker(MARKER)
     if mark is None:
         return

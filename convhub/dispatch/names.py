@@ -171,7 +171,7 @@ def _no_backends(dispatcher: Dispatcher) -> Iterator[ConfigurationError]:
     """Yield an error for each table of options that belongs to no backend."""
     registry, config = dispatcher.registry, dispatcher.config
     if not config.settings.options or not config.settings.plugins:
-        return  # the backends of plugins that are not loaded are unknown
+        return  # The backends of plugins that are not loaded are unknown.
     known = {*registry.backends, *(failure.name for failure in registry.failures)}
     known |= {out.origin.plugin for out in registry.left_out}
     if not all(out.is_own for out in registry.left_out):

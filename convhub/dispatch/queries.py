@@ -1,7 +1,7 @@
 """Calls the functions by which a backend describes itself, even if they raise, answer nonsense or never end.
 
-An answer that breaks the contract counts as a reason against the backend, and is marked as a fault: it is no
-fault that a machine has no GPU, but one that `availability` raises.
+An answer that breaks the contract counts as a reason against the backend, and is marked as a fault: a missing
+GPU is no fault, but an `availability` that raises is.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ _transforms = _C._are_functorch_transforms_active
 
 
 def call(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what a backend's function returns, called with none of the caller's modes on."""
+    """Call a backend's function with all of the caller's modes off."""
     with _C.DisableTorchFunction():
         if _autocast() or _modes() or _transforms():
             with _without_modes():

@@ -101,7 +101,7 @@ class Registry:
     unknown: tuple[str, ...] = ()
 
     def remedy(self, origin: Origin) -> str:
-        """Return the setting that leaves out a plugin, and none of the others found here."""
+        """Return the setting that leaves out a plugin, but none of the others found."""
         origins = {*self.loaded, *(failure.origin for failure in self.failures)}
         alone = sum(other.plugin == origin.plugin for other in origins) <= 1
         return f"CONVHUB_DISABLE_PLUGINS={origin.plugin if alone else origin.distribution}"

@@ -2,8 +2,8 @@
 
 A thread may round otherwise than to the nearest number, or flush subnormal numbers to zero:
 `torch.set_flush_denormal` does that, and so do libraries compiled with ``-ffast-math``. A backend's own
-threads have their own modes, so bits would vary from call to call. If the mode is not the usual one, the C
-library's ``fesetenv`` sets it while a backend computes (on Linux and macOS; elsewhere the mode is unchanged).
+threads have their own modes, so bits would vary from call to call. So the usual mode, if another is in force,
+is set by the C library's ``fesetenv`` while a backend computes (on Linux and macOS, not elsewhere).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ONE, LITTLE = 1.0, 2.0**-60
 
 
 def is_usual() -> bool:
-    """Return whether this thread rounds to the nearest number and flushes none.
+    """Return whether this thread rounds to the nearest number and does not flush subnormals.
 
     Examples
     --------

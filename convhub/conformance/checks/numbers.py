@@ -252,7 +252,7 @@ def accuracy(trial: Trial) -> Accuracy:
 
 
 def _inner_product(a: Array, b: Array) -> complex:
-    """Return Σ a·b, nothing conjugated, rounded once (of the double of each element)."""
+    """Return Σ a·b without conjugation, rounded once (of the double of each element)."""
     if a.dtype.kind == "c":
         real = _real_inner(a.real, b.real) - _real_inner(a.imag, b.imag)
         return complex(real, _real_inner(a.real, b.imag) + _real_inner(a.imag, b.real))

@@ -75,7 +75,7 @@ def output_padding(problem: Problem) -> tuple[int, int]:
     Raises
     ------
     ArgumentError
-        If there is none.
+        If no such `output_padding` exists.
     """
     if any(before != after for before, after in problem.padding):
         raise ArgumentError("conv_transpose2d takes equal padding on both sides only")

@@ -14,7 +14,7 @@ Line = tuple[str, bool | None]
 
 
 def report_lines(report: Report) -> Iterator[Line]:
-    """Yield each line, and whether it is good news, bad, or none."""
+    """Yield each line, and whether it is good news, bad news or neither."""
     for tested in report.tested:
         yield from _lines(tested)
     for error in report.errors:
