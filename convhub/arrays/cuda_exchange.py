@@ -97,7 +97,7 @@ def _torch_memory() -> Any:
     """Return the CuPy class that wraps torch's memory; defined late, since it needs CuPy."""
     import cupy
 
-    class TorchMemory(cupy.cuda.UnownedMemory):  # type: ignore[misc]  # CuPy has no types
+    class TorchMemory(cupy.cuda.UnownedMemory):  # type: ignore[misc]  # of a library without types
         def __init__(self, storage: Any, device: int) -> None:
             super().__init__(storage.data_ptr(), storage.nbytes(), storage, device)
             self.storage = storage

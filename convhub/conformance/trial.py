@@ -46,5 +46,5 @@ class CheckFailure(AssertionError):  # noqa: N818 - the name says what it is
         self.ratio = ratio
 
 
-class Skip(Exception):  # noqa: N818 - it is not an error
+class Skip(Exception):  # noqa: N818 - it is no error
     """A check that does not apply, and why."""

@@ -63,7 +63,7 @@ def choose(problem: Problem, request: BackendRequest, measure: bool = True) -> C
     return choice
 
 
-class NotMeasured(Exception):  # noqa: N818 - it is no error, and never leaves convhub
+class NotMeasured(Exception):  # noqa: N818 - which is nothing wrong, and never leaves convhub
     """A choice depends on a measurement that has not been made; `candidates` are to be measured."""
 
     def __init__(self, candidates: Sequence[str]) -> None:

@@ -56,7 +56,7 @@ def torch_result(problem: Problem, given: Operands) -> Array:
     Gradients come from torch's autograd, which conjugates the other operand; a primitive does not.
     """
     import torch
-    import torch.nn.functional as F  # noqa: N812 - its usual name
+    import torch.nn.functional as F  # noqa: N812 - as everyone calls it
 
     wide = np.complex128 if given.first.dtype.kind == "c" else np.float64
     first, second = (torch.from_numpy(np.array(o.astype(wide), order="C")) for o in given[:2])
