@@ -128,7 +128,7 @@ def checked(key: str, value: Any, where: Where, strict: bool = True) -> Any:
     value : object
         The value as it was written.
     where : callable
-        Returns where the part was set to which the given keys and indices lead.
+        Returns where the part at the given keys and indices was set.
     strict : bool
         Whether to refuse the text ``"2"`` as a number.
 

@@ -136,7 +136,7 @@ def judge(registered: RegisteredBackend, problem: Problem, dispatcher: Dispatche
             return Refusal(f"has no {problem.primitive}; it offers {offered}")
     if declined is not None:
         return Refusal(declined)
-    # A backend on NumPy arrays needs NumPy to have the declared type: bfloat16 takes another library.
+    # A backend on NumPy arrays needs NumPy to have the declared type: bfloat16 needs another library.
     lacking = numpy_lacks(problem.dtype) if backend.capabilities.arrays == "numpy" else None
     if lacking is not None:
         return Refusal(lacking)

@@ -34,7 +34,7 @@ Operands = tuple[Array, ...]
 
 @functools.cache
 def _torch_modes() -> ModuleType:
-    """Return the module that keeps a caller's torch modes from a backend; imports torch."""
+    """Return the module that shields a backend from a caller's torch modes; imports torch."""
     from . import torch_modes
 
     return torch_modes

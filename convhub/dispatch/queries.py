@@ -103,7 +103,7 @@ def algorithm_of(registered: RegisteredBackend, problem: Problem, options: RunOp
     Raises
     ------
     BackendContractError
-        If it fails, or returns something else than a text.
+        If it fails, or returns anything but a text.
     """
     function = registered.backend.algorithm
     if function is None:
@@ -129,7 +129,7 @@ def accuracy_of(registered: RegisteredBackend, problem: Problem, options: RunOpt
     Raises
     ------
     BackendContractError
-        If the backend fails, or returns something else than a class.
+        If the backend fails, or returns anything but a class.
     """
     try:
         accuracy = registered.backend.accuracy_of(problem, options)

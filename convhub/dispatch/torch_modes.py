@@ -1,4 +1,4 @@
-"""Keeps torch modes that a caller may have switched on from a backend.
+"""Shields a backend from torch modes that a caller may have switched on.
 
 They belong to the caller's own operators: autocast would round a backend's operands to 16 bits, a default
 device or another `TorchFunctionMode` would replace functions that it calls, a `TorchDispatchMode` or a
