@@ -61,10 +61,10 @@ __all__ = [
 
 __version__: str
 
-if not _typing.TYPE_CHECKING:  # a checker would take any name for known
+if not _typing.TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> str:
-        """Read `__version__` from the installed metadata, which takes longer than importing all the rest."""
+        """Read `__version__` from the installed metadata, which takes longer than all other imports."""
         if name == "__version__":
             from .system.versions import version_of
 

@@ -1,4 +1,4 @@
-"""``python -m convhub`` is the command line."""
+"""Runs the command line as ``python -m convhub``."""
 
 from .cli import main
 

@@ -1,4 +1,4 @@
-"""Has the four functions: each checks, chooses, runs and hands back."""
+"""Defines the four functions: each checks its arguments, chooses a backend and returns its result."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ def conv2d(
     dilation : int or (int, int)
         Rows and columns from one element of the kernel to the next.
     groups : int
-        Channels are split into that many parts, convolved each on its own; with ``groups = C`` depthwise.
+        Channels are split into this many parts, each convolved separately; with ``groups = C`` depthwise.
     backend : str, optional
-        The backend that shall run this, or ``"auto"``; by default as configured.
+        The backend to run this, or ``"auto"``; by default as configured.
         See `convhub.available_backends`.
 
     Returns
@@ -201,7 +201,7 @@ def conv_transpose2d(
     output_padding : int or (int, int)
         Rows and columns added at the bottom and right; smaller than stride or dilation.
     groups : int
-        Channels are split into that many parts, each on its own.
+        Channels are split into this many parts, each convolved separately.
     dilation : int or (int, int)
         Rows and columns from one element of the kernel to the next.
     backend : str, optional
@@ -294,7 +294,7 @@ def conv_transpose2d_backward(
 
 
 def _run(problem: Problem, operands: Operands, request: BackendRequest, library: str) -> Any:
-    """Return the result of one primitive, recorded for autograd where a torch operand requires it."""
+    """Return the result of one primitive, recorded for autograd if a torch operand requires it."""
     if library == "torch":
         return _autograd().run(problem, operands, request)
     return execute.execute(problem, operands, request, library)
@@ -302,7 +302,7 @@ def _run(problem: Problem, operands: Operands, request: BackendRequest, library:
 
 @functools.cache
 def _autograd() -> ModuleType:
-    """Return what imports torch: an import statement takes its time at each call."""
+    """Return the module that imports torch, cached since an import statement costs time at each call."""
     from .torch import autograd
 
     return autograd
@@ -327,7 +327,7 @@ def _gradients(
     mask: tuple[bool, bool, bool],
     request: BackendRequest,
 ) -> Gradients[ArrayT]:
-    """Return the gradients of a convolution or, with the roles of its arrays exchanged, of its transpose."""
+    """Return the gradients of a convolution or, with the roles of its arrays swapped, of its transpose."""
     problem, unbatched = call
     transposed = problem.primitive == "grad_input"
     arguments.check_grad_output(grad_output, problem.result_shape, unbatched)
@@ -346,7 +346,7 @@ def _gradients(
         grad_weight = _run(with_primitive(problem, "grad_weight"), operands, request, library)
     if mask[2]:
         if not (mask[0] or mask[1]) and request.name is not None:
-            check_name(request.name, request.source, current_dispatcher())  # nothing else would
+            check_name(request.name, request.source, current_dispatcher())  # nothing else checks it
         try:
             grad_bias = in_usual_mode(arrays.channel_sum, grad_output)
         except RuntimeError as error:

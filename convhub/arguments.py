@@ -1,4 +1,4 @@
-"""Turns the arguments of a call into a `Problem`, and refuses every bad one before any backend is asked.
+"""Turns the arguments of a call into a `Problem`, and refuses invalid ones before any backend is asked.
 
 `convhub.parameters` first brings every parameter into one form; then everything that depends on sizes is
 computed and checked once per combination, and remembered. A whole call whose parameters are plain numbers and

@@ -1,6 +1,6 @@
-"""What a backend is. Its author reads this file, and needs no other.
+"""Defines the contract with backends: their authors need to read only this file.
 
-A backend is three functions and one declaration, handed to convhub by a plugin::
+A backend is three functions and one declaration, provided to convhub by a plugin::
 
     # convhub_mine/__init__.py
     import numpy as np
@@ -36,39 +36,40 @@ two adjoints (the formula with every index is in `convhub.problem`):
 
 What convhub promises to a backend
     The problem is valid, and the backend's own `Capabilities` and `supports` admit it. Arrays are of
-    the library that it asked for, of ``problem.dtype`` in native byte order and of exactly the shapes
+    the library that it requested, of ``problem.dtype`` in native byte order and of exactly the shapes
     ``problem.input_shape``, ``weight_shape`` and ``output_shape``. They may be views of any strides
     (reversed, broadcast, Fortran order), unaligned, and read-only. N may be 0. Complex operands are used
-    as they are: nothing is conjugated here, and no torch tensor is lazily conjugated or wants a gradient.
-    Calls come from several threads at once, and from processes forked after a call. Where an operand that is
-    not finite meets padding, the outcome is the backend's: padding counts as absent, and as zero.
+    as they are: nothing is conjugated here, and no torch tensor is lazily conjugated or requires a gradient.
+    Calls come from several threads at once, and from processes forked after a call. Where a non-finite
+    operand meets padding, the outcome is up to the backend: padding may count as absent or as zero.
 
     On CUDA all operands lie on one device, which need not be the current one. The caller's stream on it is
-    the current one of the library that was asked for, also where the arrays are the other library's
+    the current one of the requested library, even if the arrays come from the other library
     (`convhub.arrays.cuda_exchange`).
 
 What a backend promises
     It returns a new array of ``problem.result_shape`` and ``problem.dtype`` on the same device, C
-    contiguous, sharing no memory with what came in, and never writes to it again. It leaves its inputs, and
-    what lies around them, as they were, and keeps none of their numbers: the next call may bring others in
-    the same place. float16 and bfloat16 accumulate in float32 at least; subnormal operands count; integers
-    wrap around, as NumPy's do. A complex product is ``(ac − bd) + (ad + bc)i``, each part a sum by
-    itself: one that overflows is infinite, and makes no NaN of the other. The same call gives the same
-    bits every time and for any number of threads, or the declaration says ``deterministic=False``. It
-    imports heavy libraries when first called, not when its plugin is imported. A primitive that cannot go
-    on raises an error, which reaches the caller with the names of backend, plugin and distribution.
+    contiguous, sharing no memory with its operands, and never writes to it again. It does not change its
+    operands or the memory around them, and keeps none of their values: the next call may have others in the
+    same memory. float16 and bfloat16 accumulate in float32 at least; subnormal operands count; integers
+    wrap around, as NumPy's do. A complex product is ``(ac − bd) + (ad + bc)i``, each part a separate sum:
+    if one overflows, it is infinite, and does not make the other NaN. The same call gives the same bits
+    every time and for any number of threads, or the declaration says ``deterministic=False``. It imports
+    heavy libraries when first called, not when its plugin is imported. A primitive that cannot continue
+    raises an error, which reaches the caller with the names of backend, plugin and distribution.
 
     On CUDA it works on the operands' device and the current stream there, and waits for neither. A problem
-    that it has run once it runs again while the stream is captured into a graph: by then all is compiled. A
-    process that was forked after CUDA had started cannot use it, and is to be told so.
+    that it has run once, it can run again while the stream is captured into a graph: by then everything is
+    compiled. A process that was forked after CUDA had started cannot use it, and must get an error that says
+    so.
 
-``convhub_contract = 1`` stands beside the hooks, as a plain number: a plugin for another version of this
-text than `CONTRACT` is refused, with a message that says so. ``docs/plugin-contract.md`` tells what may
-change within a version, and what becomes of a plugin that breaks a promise.
+``convhub_contract = 1`` is set beside the hooks, as a plain number: a plugin for another version of this
+text than `CONTRACT` is refused, with a message that says so. ``docs/plugin-contract.md`` says what may
+change within a version, and what happens to a plugin that breaks a promise.
 
-A plan that is worth keeping between calls can be kept by `bounded_cache`, within a limit in bytes.
+`bounded_cache` can keep plans between calls, within a limit in bytes.
 
-``convhub conformance mine`` tells whether the promises are kept; ``docs/conformance.md`` says how.
+``convhub conformance mine`` checks whether the promises are kept; ``docs/conformance.md`` says how.
 """
 
 from __future__ import annotations
@@ -127,16 +128,16 @@ normwise
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """How a primitive is to be run: the user's settings that concern the arithmetic.
+    """The user's settings that concern the arithmetic of a primitive.
 
     Parameters
     ----------
     threads : int
-        How many threads may work at once, the calling one included.
+        How many threads may work at once, including the calling one.
     workspace_limit : int
         The most memory, in bytes, to hold beyond operands and result.
     accuracy : {"standard", "strict"}
-        With ``"strict"`` only algorithms of the componentwise class may run.
+        With ``"strict"``, only algorithms of the componentwise class may run.
     allow_tf32 : bool
         Whether float32 products may be rounded to TF32 on a GPU.
     backend : object
@@ -152,26 +153,26 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a backend can do. Dispatch, `explain`, the documentation and the suite's skips read this.
+    """What a backend can do, as read by dispatch, `explain`, the documentation and the suite's skips.
 
     Parameters
     ----------
     dtypes : tuple of str, or mapping of primitive to tuple of str
-        By NumPy's names; for all primitives alike, or for each its own.
+        By NumPy's names; the same for all primitives, or separately for each.
     devices : tuple of str
         Device types: ``"cpu"``, ``"cuda"``.
     arrays : {"numpy", "torch", "cupy"}
-        The library whose arrays the functions take. convhub hands over the others' without a copy where
-        memory can be shared.
+        The library whose arrays the functions take. convhub passes those of other libraries without a copy
+        where memory can be shared.
     groups, stride, dilation, padding, asymmetric_padding : bool
-        Whether values other than 1 (0 for padding; equal on both sides) are taken.
+        Whether values other than 1 (0 for padding; equal on both sides) are supported.
     accuracy : {"componentwise", "normwise"}
-        See `Accuracy`; the lowest that any of its algorithms has. `Backend.accuracy` can say it finer.
+        See `Accuracy`; the lowest class of any of its algorithms. `Backend.accuracy` can be more specific.
     deterministic : bool
         Whether equal calls give equal bits.
     long_sums : bool
-        Whether sums of 32768 terms and more keep the bound too, even where all numbers are alike. False for a
-        library that may add them one after another: they are held to what is certain in any order instead.
+        Whether sums of 32768 or more terms keep the bound too, even if all numbers are equal. False for a
+        library that may add them sequentially: their bound is then the certain one for any order.
 
     Examples
     --------
@@ -193,7 +194,7 @@ class Capabilities:
     long_sums: bool = True
 
     def dtypes_of(self, primitive: Primitive) -> tuple[str, ...]:
-        """Return the dtypes that `primitive` takes.
+        """Return the dtypes that `primitive` supports.
 
         Parameters
         ----------
@@ -205,12 +206,12 @@ class Capabilities:
         return self.dtypes
 
     def refusal(self, problem: Problem) -> str | None:
-        """Return in one line what about `problem` is not covered, or None if all is.
+        """Return in one line what in `problem` is not supported, or None.
 
         Parameters
         ----------
         problem : Problem
-            What a backend of these capabilities would run.
+            A problem for a backend with these capabilities.
         """
         (top, bottom), (left, right) = problem.padding
         dtypes = self.dtypes_of(problem.primitive)
@@ -232,7 +233,7 @@ class Capabilities:
 
 
 def always(*_: object) -> Answer:
-    """Answer a question that a backend does not ask itself."""
+    """Answer True, for a backend that does not define the function."""
     return True
 
 
@@ -243,30 +244,30 @@ class Backend:
     Parameters
     ----------
     name : str
-        By which users choose it.
+        The name by which users choose it.
     capabilities : Capabilities
         What it can do.
     forward, grad_input, grad_weight : callable, optional
-        The primitives, as the module's text describes them; one that is None is not offered.
+        The primitives, as the module's docstring describes them; None for one that is not offered.
     availability : callable, optional
         ``availability()`` returns True, or one line saying what is missing on this machine ("CUDA driver
-        not found"). Asked late and once, in a separate thread, and given 30 seconds. Being importable is
-        not being available.
+        not found"). It is called late and once, in a separate thread, and has 30 seconds. That a backend can
+        be imported does not make it available.
     supports : callable, optional
         ``supports(problem)`` returns True, or one line saying why not; for what `Capabilities` cannot say.
     algorithm : callable, optional
-        ``algorithm(problem, options)`` names what would run, for `explain` and the verbose log; after a comma
-        it may say more, which tables leave out.
+        ``algorithm(problem, options)`` names the algorithm that would run, for `explain` and the verbose log;
+        after a comma it may add details, which tables leave out.
     accuracy : callable, optional
-        ``accuracy(problem, options)`` returns the accuracy class of what would run, where not all algorithms
-        have that of the capabilities; with ``options.accuracy == "strict"`` it may answer "componentwise"
+        ``accuracy(problem, options)`` returns the accuracy class of the algorithm that would run, if not all
+        have that of the capabilities; with ``options.accuracy == "strict"`` it may return "componentwise"
         because another algorithm runs.
     options : type, optional
         A dataclass with the backend's own settings, each with a default, from ``[options.NAME]`` in a
-        configuration file; handed over as ``options.backend``.
+        configuration file; passed as ``options.backend``.
     preference : mapping of device type to int, optional
-        The rank of the backend when none is named: of those that can run a problem, the highest does.
-        On a device that is not listed it runs only when it is named, by a call or by configuration; so
+        The backend's rank when none is named: of those that can run a problem, the highest does.
+        On a device that is not listed it runs only when named, by a call or by configuration; so
         installing a package changes no result.
     summary : str
         One line for tables.
@@ -296,13 +297,13 @@ class Backend:
         return tuple(name for name in PRIMITIVES if getattr(self, name) is not None)
 
     def accuracy_of(self, problem: Problem, options: RunOptions) -> Accuracy:
-        """Return the accuracy class to which the result of `problem` is held.
+        """Return the accuracy class that the result of `problem` must keep.
 
         Parameters
         ----------
         problem : Problem
-            One that this backend takes.
+            One that this backend supports.
         options : RunOptions
-            Under which it would run.
+            The options under which it would run.
         """
         return self.capabilities.accuracy if self.accuracy is None else self.accuracy(problem, options)

@@ -1,4 +1,4 @@
-"""Caches what a function returned, bounded in bytes: a value may be a table of any size."""
+"""Caches a function's results within a limit in bytes, since a value may be a table of any size."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ __all__ = ["bounded_cache"]
 R = TypeVar("R")
 P = ParamSpec("P")
 
-#: What many values refer to and none owns.
+#: Types of objects that many values refer to and none owns.
 _SHARED = (type, FunctionType, ModuleType)
 
 
 def bounded_cache(
     most_bytes: int = 2**24, most_entries: int = 1024, clear: Callable[[], None] | None = None
 ) -> Callable[[Callable[P, R]], _lru_cache_wrapper[R]]:
-    """Let a function remember what it returned, as `functools.lru_cache` does, but within a limit in bytes.
+    """Cache a function's results, as `functools.lru_cache` does, but within a limit in bytes.
 
-    All is forgotten when what was remembered since the last time exceeds the limit. A value that is there is
-    found as quickly as by `functools.lru_cache`; no lock is held, which a forked child might inherit.
+    The cache is cleared when the values added since the last time exceed the limit. Hits are as fast as those
+    of `functools.lru_cache`; no lock is held that a forked child might inherit.
 
     Parameters
     ----------
     most_bytes : int
-        How much memory all arguments and values may take together; the last value may be larger.
+        The most memory of all arguments and values together; the last value may exceed it.
     most_entries : int
-        How many there may be.
+        The most entries.
     clear : callable, optional
-        Called when all is forgotten, to clear what else holds the values.
+        Called when the cache is cleared, to clear other places that hold the values.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def bounded_cache(
             value = function(*args, **kwargs)
             size = held_bytes((args, kwargs, value))
             sizes.append(size)
-            # What the cache itself has dropped, as too many, still counts: sizes may be more than entries.
+            # Entries that the cache itself has evicted still count: there may be more sizes than entries.
             if sum(sizes) > most_bytes or len(sizes) > 4 * most_entries:
                 sizes[:] = [size]
                 cached.cache_clear()
@@ -79,7 +79,7 @@ def bounded_cache(
 
 
 def held_bytes(value: Any) -> int:
-    """Return the memory of a value and all that it refers to, arrays of NumPy included.
+    """Return the memory of a value and everything that it refers to, including NumPy arrays.
 
     Examples
     --------

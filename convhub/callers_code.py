@@ -1,8 +1,8 @@
-"""Tells what the caller's own code raised from what a backend raised.
+"""Distinguishes errors of the caller's own code from errors of a backend.
 
-Python runs a signal handler between any two instructions of whatever the main thread is doing, a backend's
-included. What the handler raises (a `TimeoutError` to end a call that takes too long, `SystemExit`) is meant
-for the caller, and must not arrive as the backend's failure. The same holds for what NumPy and `warnings`
+Python runs a signal handler between any two instructions of the main thread, including those of a backend.
+The handler's error (a `TimeoutError` to end a call that takes too long, `SystemExit`) is meant for the
+caller, and must not arrive as the backend's failure. The same holds for functions that NumPy and `warnings`
 call on the caller's behalf, and for functions that trace a program.
 """
 
@@ -23,23 +23,23 @@ __all__ = ["raised_by_caller"]
 
 
 def raised_by_caller(error: BaseException) -> bool:
-    """Return whether an error came out of code of the caller's that ran in the middle of something else.
+    """Return whether an error came from the caller's own code, run in the middle of something else.
 
-    That is a signal handler, what `numpy.seterrcall` or ``warnings.showwarning`` was set to, or a function
-    that traces or profiles. It is asked where an error is about to be attributed to a backend, so it costs
-    nothing where none is raised.
+    That is a signal handler, a function set by `numpy.seterrcall` or as ``warnings.showwarning``, or one that
+    traces or profiles. This is called only before an error is attributed to a backend, so it costs nothing
+    if none is raised.
 
     Parameters
     ----------
     error : BaseException
-        As it was caught, with its traceback.
+        The caught error, with its traceback.
 
     Notes
     -----
-    A handler is known by its code, or, since one may have put another in its place before it raised, by
-    what Python gives to it: the very frame that it interrupted. A handler written in C has no frame. What
-    Python's own one raises, `KeyboardInterrupt`, always counts as the caller's in the main thread, the only
-    one that handlers run in.
+    A handler is recognized by its code, or, since it may have installed another one before it raised, by
+    the argument that Python passes to it: the very frame that it interrupted. A handler written in C has no
+    frame. `KeyboardInterrupt`, which Python's own handler raises, always counts as the caller's in the main
+    thread, the only one that handlers run in.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def raised_by_caller(error: BaseException) -> bool:
 
 
 def _frames(error: BaseException) -> Iterator[FrameType]:
-    """Walk through the frames that an error passed, the innermost one last."""
+    """Yield the frames that an error passed through, innermost last."""
     trace = error.__traceback__
     while trace is not None:
         yield trace.tb_frame
@@ -61,7 +61,7 @@ def _frames(error: BaseException) -> Iterator[FrameType]:
 
 
 def _interrupted(frame: FrameType) -> bool:
-    """Return whether a frame was given the one that it interrupted, as handlers of signals are.
+    """Return whether a frame got the one that it interrupted as an argument, as signal handlers do.
 
     A handler takes ``(number, frame)``, by whatever names, or as ``*_``.
     """
@@ -83,7 +83,7 @@ def _interrupted(frame: FrameType) -> bool:
 
 
 def _codes() -> Iterator[CodeType]:
-    """Walk through the code of what may run in the middle of something else."""
+    """Yield the code of functions that may run in the middle of something else."""
     for number in signal.valid_signals():
         yield from _code_of(signal.getsignal(number))
     for hook in (np.geterrcall(), warnings.showwarning, sys.gettrace(), sys.getprofile()):
@@ -91,10 +91,10 @@ def _codes() -> Iterator[CodeType]:
 
 
 def _code_of(function: Any) -> Iterator[CodeType]:
-    """Yield the code that runs where `function` is called; nothing where that is none of Python's."""
+    """Yield the code that runs when `function` is called; nothing if that is not Python code."""
     while isinstance(function, functools.partial | MethodType):
         function = function.func if isinstance(function, functools.partial) else function.__func__
-    names = ("__call__", "write")  # NumPy calls the latter of an object that `numpy.seterrcall` was given
+    names = ("__call__", "write")  # NumPy calls `write` of an object passed to `numpy.seterrcall`
     for candidate in (function, *(getattr(type(function), name, None) for name in names)):
         code = getattr(getattr(candidate, "__func__", candidate), "__code__", None)
         if isinstance(code, CodeType):

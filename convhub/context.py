@@ -1,4 +1,4 @@
-"""Sets something for a block, a function or a task: `settings` and `use_backend`."""
+"""Applies settings or a backend to a block, a function or a task: `settings` and `use_backend`."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ F = TypeVar("F", bound=Callable[..., Any])
 class settings:  # noqa: N801 - used as a function is, like `contextlib.suppress`
     """Set any settings for the calls in a ``with`` block, or in a decorated function.
 
-    Only the current thread and task are concerned, and tasks that start from there. Blocks nest: what an
-    inner one does not set stays as it is outside. They stand above the environment and files; ``backend=``
-    of a call stands above them. The gradients of a torch tensor are computed under the settings of the block
-    around the call that made it, in whatever thread; if there was none, under those where they are computed.
+    They apply only to the current thread and task, and to tasks started from there. Blocks nest: settings
+    that an inner one does not set stay as outside. They override the environment and files; ``backend=`` of
+    a call overrides them. The gradients of a torch tensor are computed under the settings of the block around
+    the call that made it, in any thread; if there was none, under those where they are computed.
 
     Parameters
     ----------
     **values : settings
         Each by its name: ``threads=1``, ``accuracy="strict"``, ``options={"numba": {"winograd": "never"}}``.
-        ``backend="numpy"`` does what `convhub.use_backend` does. Tables of options are united with those
-        outside, anything else is replaced.
+        ``backend="numpy"`` does what `convhub.use_backend` does. Tables of options are merged with those
+        outside; anything else is replaced.
 
     Raises
     ------
     ConfigurationError
         At once, if there is no such setting or it may not have that value; when the block is entered, if
-        it names options or plugins that there are not.
+        it names options or plugins that do not exist.
     UnknownBackendError
-        When the block is entered, if there is no backend of a name in `backend` or `priority`.
+        When the block is entered, if no backend has a name given in `backend` or `priority`.
 
     Examples
     --------
@@ -61,7 +61,7 @@ or "strict". Did you mean 'strict'?
     """
 
     def __init__(self, **values: Unpack[Values]) -> None:
-        # One object may be entered again, and by several threads at once, so that it keeps nothing else.
+        # An object may be entered again, and by several threads at once, so it keeps nothing else.
         self._frame = Frame(checked_values(values))
 
     def __enter__(self) -> None:
@@ -79,16 +79,16 @@ or "strict". Did you mean 'strict'?
         leave(self._frame)
 
     def __call__(self, function: F) -> F:
-        """Return `function`, or coroutine function, that runs under these settings."""
+        """Return the function or coroutine function, wrapped to run under these settings."""
         return _inside(self, function)
 
 
-#: The settings whose values are names of backends, options or plugins, of which there may be none.
+#: The settings whose values are names of backends, options or plugins, which may not exist.
 _NAMING = {"backend", "priority", "disable_plugins", "options"}
 
 
 def _check_names(frame: Frame, dispatcher: Dispatcher) -> None:
-    """Refuse names of what there is not, in what a block sets."""
+    """Refuse names in a block's settings that do not exist."""
     values, backends = frame.values, dispatcher.registry.backends
     backend = values.get("backend", {})
     for name in [backend] if isinstance(backend, str) else backend.values():
@@ -107,18 +107,18 @@ def _check_names(frame: Frame, dispatcher: Dispatcher) -> None:
 class use_backend:  # noqa: N801 - as above
     """Name the backend of every call in a ``with`` block, or in a decorated function.
 
-    Only the current thread and task are concerned, and tasks that start from there. An argument
-    ``backend=`` of a call is stronger; configuration is weaker. `convhub.settings` sets this and more.
+    It applies only to the current thread and task, and to tasks started from there. The argument
+    ``backend=`` of a call overrides it; it overrides configuration. `convhub.settings` sets this and more.
 
     Parameters
     ----------
     name : str
-        The backend, which is used or refused, as if each call had named it; or ``"auto"``.
+        The backend, used or refused as if each call had named it; or ``"auto"``.
 
     Raises
     ------
     ArgumentTypeError
-        If `name` is no text.
+        If `name` is not a text.
     UnknownBackendError
         When the block is entered, if there is no such backend.
 
@@ -136,7 +136,7 @@ class use_backend:  # noqa: N801 - as above
     def __init__(self, name: str) -> None:
         if not issubclass(type(name), str):
             raise ArgumentTypeError(f"name is {describe(name)}; it must be the name of a backend")
-        self.name = str.__str__(name)  # a plain one, whatever a subclass makes of comparing names
+        self.name = str.__str__(name)  # a plain str, since a subclass may redefine comparison
         self._frame = Frame({"backend": self.name})
 
     def __enter__(self) -> None:
@@ -149,7 +149,7 @@ class use_backend:  # noqa: N801 - as above
         leave(self._frame)
 
     def __call__(self, function: F) -> F:
-        """Return `function`, or coroutine function, that runs inside this context."""
+        """Return the function or coroutine function, wrapped to run inside this context."""
         return _inside(self, function)
 
 

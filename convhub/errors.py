@@ -87,7 +87,7 @@ class BackendError(ConvhubError, RuntimeError):
 
 
 class UnknownBackendError(BackendError, ValueError):
-    """No installed backend has the name that was asked for."""
+    """No installed backend has the requested name."""
 
 
 class BackendUnavailableError(BackendError):
@@ -115,7 +115,7 @@ class BackendContractError(BackendError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``" Did you mean 'numba'?"`` for the known word nearest to `word`, or nothing.
+    """Return ``" Did you mean 'numba'?"`` for the known word nearest to `word`, or an empty text.
 
     The nearest word is the one with the fewest slips (`slips`); one word that begins with the other counts as
     one slip. If several are equally near, up to three are named.

@@ -26,17 +26,17 @@ class Part(NamedTuple):
     Parameters
     ----------
     problem : Problem
-        What is to be computed.
+        The problem to compute.
     backend : str
-        The name of the backend that would run it; empty where it would be refused, or must be measured first.
+        The name of the backend that would run it; empty if it would be refused, or must be measured first.
     algorithm : str
-        What that backend calls its way of doing it; may be empty.
+        That backend's name for its algorithm; may be empty.
     source : str
-        Where the choice of the backend comes from; empty where there is none.
+        Where the choice of the backend comes from; empty if there is none.
     verdicts : tuple of Verdict
-        What each backend says.
+        Each backend's verdict.
     refusal : str
-        The message of the error, where it would be refused; else empty.
+        The error message if it would be refused; else empty.
     to_measure : tuple of str
         The backends that a call would measure first, since ``tune`` is on and the problem is new.
     """
@@ -68,11 +68,11 @@ class Explanation(NamedTuple):
 
     @property
     def backend(self) -> str:
-        """The backend of the first part; empty where it would be refused, measured first, or nothing runs."""
+        """The backend of the first part; empty if it would be refused, measured first, or nothing runs."""
         return self.parts[0].backend if self.parts else ""
 
     def __repr__(self) -> str:
-        """Return the table, which is what one wants to see at a prompt."""
+        """Return the table, for use at a prompt."""
         return str(self)
 
     def __str__(self) -> str:
@@ -90,10 +90,10 @@ class Explanation(NamedTuple):
 
 
 def explain(what: Problem | str | Callable[..., Any], /, *args: Any, **kwargs: Any) -> Explanation:
-    """Tell which backend (and algorithm) would run a call, and why each other one would not.
+    """Return which backend (and algorithm) would run a call, and why each other one would not.
 
-    Nothing is computed or measured: where ``tune`` is on and the problem is new, this tells which backends
-    would be measured.
+    Nothing is computed or measured: if ``tune`` is on and the problem is new, this says which backends would
+    be measured.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ the padded input (8, 8) with padding ((0, 0), (0, 0)) has only 8, and must have 
 
 
 def _problems(what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Problem]:
-    """Return the problems that the arguments of `explain` stand for."""
+    """Return the problems that the arguments of `explain` describe."""
     for function, problems_of in _PROBLEMS.items():
         if what is function:
             try:
@@ -162,12 +162,12 @@ def outcome_of(part: Part) -> str:
         return f"would run on {part.backend}{algorithm}, by {part.source}"
     if part.to_measure:
         return f"would be measured first, since tune is on, on {', '.join(part.to_measure)}"
-    # What follows the first line is the reason of each backend.
+    # The lines after the first have the reason of each backend.
     return f"would be refused: {part.refusal.splitlines()[0].removesuffix(':')}"
 
 
 def what_each_says(part: Part) -> list[tuple[str, str]]:
-    """Return each backend with what it says to a problem, or what becomes of it."""
+    """Return each backend with its reason against a problem, or its part in running it."""
     rows = []
     for name, reason in part.verdicts:
         if name == part.backend:
@@ -179,7 +179,7 @@ def what_each_says(part: Part) -> list[tuple[str, str]]:
 
 
 def why_not_chosen(name: str, problem: Problem) -> str:
-    """Return why a backend that can run `problem` does not."""
+    """Return why a backend that can run `problem` was not chosen."""
     tried = automatic(problem.device, current_dispatcher())
     return "could run it, but is not chosen" if name in tried else "could run it, but only when it is named"
 

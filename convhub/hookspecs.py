@@ -1,8 +1,8 @@
-"""Declares the hooks that a plugin may implement, by pluggy.
+"""Declares the hooks that a plugin may implement, using pluggy.
 
 A plugin is a module (or any object) named in the entry-point group ``convhub``; it implements any of
-these with ``@convhub.backend.hookimpl``. They are asked when plugins are loaded and when a choice is made;
-only `convhub_called` at each primitive, and only where a plugin has it: see `convhub.plugins`.
+these with ``@convhub.backend.hookimpl``. They are called when plugins are loaded and when a choice is made;
+only `convhub_called` is called at each primitive, if a plugin has it: see `convhub.plugins`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class CallEvent(NamedTuple):
     Parameters
     ----------
     problem : Problem
-        What ran.
+        The problem that ran.
     backend : str
         The name of the backend that ran it.
     algorithm : str
-        What the backend calls its way of doing it; may be empty.
+        The backend's name for its algorithm; may be empty.
     milliseconds : float
         The caller's time; work queued on a GPU is not awaited.
     source : str
@@ -46,18 +46,18 @@ class CallEvent(NamedTuple):
 
 @hookspec
 def convhub_backends() -> Sequence[Backend]:
-    """Return the backends that this plugin brings."""
+    """Return the backends that this plugin provides."""
     raise NotImplementedError
 
 
 @hookspec(firstresult=True)
 def convhub_choose(problem: Problem, candidates: Sequence[str]) -> str | None:
-    """Return the one of `candidates`, all able to run `problem`, that is to run it, or None to pass.
+    """Choose one of `candidates`, which can all run `problem`, to run it, or return None to pass.
 
     Parameters
     ----------
     problem : Problem
-        What is to be run.
+        The problem to run.
     candidates : sequence of str
         Names of backends, in the order in which they would be tried.
     """

@@ -1,13 +1,13 @@
 """Keeps `torch.compile` from tracing convhub, without importing torch.
 
-torch's compiler, Dynamo, follows Python code and compiles a version of it for each new number that it meets:
-for convhub's checks of arguments that is once per layer, until its limit is reached. What convhub does is no
-graph of torch's, so Dynamo is to call it as it is. That takes three things, two of which cannot be done
-before Dynamo is there, and it may be imported at any time:
+torch's compiler, Dynamo, traces Python code and compiles a version of it for each new number that it meets:
+for convhub's checks of arguments that is once per layer, until its limit is reached. convhub's work is no
+torch graph, so Dynamo should call it untraced. That takes three measures, two of which are possible only once
+Dynamo has been imported, which may happen at any time:
 
-- public functions carry a mark, with which Dynamo calls them from a compiled function and does not follow;
-- files of this package are on Dynamo's list of those to skip, since it looks at each frame when that runs;
-- what runs below `hidden`, which is code of backends, runs with Dynamo turned off.
+- public functions carry a mark that makes Dynamo call them from a compiled function without tracing;
+- this package's files are on Dynamo's skip list, since Dynamo looks at each frame when it runs;
+- functions marked by `hidden`, and the backends' code below them, run with Dynamo turned off.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["hidden", "hide_from_dynamo", "is_hidden", "opaque"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: Whether Dynamo has been seen, and told.
+#: Whether Dynamo has been found and configured.
 is_hidden = False
 
 _lock = threading.Lock()
@@ -29,7 +29,7 @@ _hidden: list[Any] = []
 
 
 def opaque(function: F) -> F:
-    """Mark a function as one that Dynamo calls and does not trace: what `torch.compiler.disable` does."""
+    """Mark a function as one that Dynamo calls but does not trace, as `torch.compiler.disable` does."""
     marked: Any = function
     marked._torchdynamo_disable = True
     marked._torchdynamo_disable_msg = "convhub chooses a backend and calls it; that is no graph of torch's"
@@ -37,9 +37,10 @@ def opaque(function: F) -> F:
 
 
 def hidden(function: F) -> F:
-    """Let a function, and all that it calls, run with Dynamo turned off, as soon as there is one.
+    """Run a function, and everything that it calls, with Dynamo turned off once Dynamo is imported.
 
-    Until then it is the function itself, which costs nothing; then its name stands for another in its module.
+    Until then it is the function itself, which costs nothing; then its name in its module is rebound to a
+    wrapper.
     """
     _hidden.append(function)
     return function
@@ -47,11 +48,11 @@ def hidden(function: F) -> F:
 
 @opaque
 def hide_from_dynamo() -> None:
-    """Tell Dynamo what it is not to trace, if it is there. Public functions begin with this."""
+    """Tell Dynamo what not to trace, if it is imported. Public functions begin with this call."""
     global is_hidden
     torch = sys.modules.get("torch")
-    # The attribute is set when the import has ended, the entry in `sys.modules` when it begins; and asking
-    # torch for an attribute that is not there would import it.
+    # The attribute is set at the end of the import, the entry in `sys.modules` at its start; and asking torch
+    # for an attribute that is missing would import it.
     dynamo: Any = None if torch is None else vars(torch).get("_dynamo")
     if dynamo is None:
         return

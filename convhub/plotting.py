@@ -1,4 +1,4 @@
-"""Sets the style of figures, which Agg draws, whatever backend matplotlib is set to."""
+"""Sets the style of figures, and draws them with Agg, whichever backend matplotlib is set to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["ACCENT", "INK", "MUTED", "SECOND", "canvas", "heading", "picture"]
 
 INK, MUTED, ACCENT, SECOND = "#1c2430", "#6b7480", "#1f6fb2", "#d1603d"
 
-STYLE: Any = {  # its keys are a type of matplotlib's own in some releases, and plain texts in others
+STYLE: Any = {  # some releases of matplotlib have their own type for its keys, others plain texts
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "text.color": INK,
@@ -36,15 +36,15 @@ STYLE: Any = {  # its keys are a type of matplotlib's own in some releases, and 
 
 @contextmanager
 def canvas(path: Path, width: float, height: float) -> Iterator[Figure]:
-    """Give an empty figure of that many inches, and save it to `path` at 150 dots an inch.
+    """Yield an empty figure of that size in inches, and save it to `path` at 150 dots per inch.
 
-    Neither pyplot nor the process's choice of backend is touched.
+    This affects neither pyplot nor the process's choice of backend.
     """
     with rc_context(STYLE):
         figure = Figure(figsize=(width, height), dpi=150)
         FigureCanvasAgg(figure)
         yield figure
-        # Without the date, which SVG has by default, equal figures are equal files.
+        # Without the date, which SVG has by default, equal figures give equal files.
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 

@@ -1,8 +1,8 @@
 """Defines types for checkers such as mypy: arrays of any library, and the parameters of the four functions.
 
-An array is whatever has the attributes that arrays of NumPy, torch and CuPy have in common, so that none of
-these needs to be installed for types to be checked. A function returns arrays of the type that it is given:
-a `torch.Tensor` for tensors.
+An array is any object with the attributes that arrays of NumPy, torch and CuPy have in common, so that none
+of these needs to be installed to check types. A function returns arrays of the type that it gets: a
+`torch.Tensor` for tensors.
 
 Examples
 --------
@@ -24,7 +24,7 @@ __all__ = ["Array", "ArrayT", "Mask", "Padding", "Steps"]
 
 
 class Array(Protocol):
-    """An array of NumPy, torch or CuPy; lists and NumPy's scalars are none."""
+    """An array of NumPy, torch or CuPy, but not a list or a NumPy scalar."""
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -32,11 +32,11 @@ def read_json(path: Path, kind: type[T], *, key: str, version: int, argument: st
     path : Path
         The file.
     kind : type
-        The dataclass that it holds.
+        The dataclass of the report.
     key, version
         The name of the field with the format's version, and which version can be read.
     argument : str
-        What messages call the file.
+        The name of the file in messages.
     command : str
         The command that writes such files.
 

@@ -1,4 +1,4 @@
-"""Takes arrays of NumPy, torch and CuPy: what they are, and how one library's become another's."""
+"""Describes arrays of NumPy, torch and CuPy, and converts one library's into another's."""
 
 from .convert import conjugate, converter, to_numpy
 from .dtypes import numpy_dtype, numpy_lacks

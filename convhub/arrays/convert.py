@@ -1,4 +1,4 @@
-"""Makes one library's array of another's without a copy, where memory can be shared."""
+"""Converts one library's arrays into another's, without a copy where memory can be shared."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = ["conjugate", "converter", "to_numpy"]
 def converter(source: str, target: str) -> Callable[[Array], Array] | None:
     """Return the function that makes an array of library `target` from one of `source`, sharing memory.
 
-    Only where memory cannot be shared (torch knows no negative strides) is there a copy, on the same
-    device. None where nothing is to be done; a tensor becomes one without gradient or lazy conjugate.
-    Between torch and CuPy it orders no streams: see `convhub.arrays.cuda_exchange.one_stream`.
+    It copies, on the same device, only where memory cannot be shared (torch has no negative strides). None
+    means that no conversion is needed; a tensor becomes one without gradient or lazy conjugate. Between torch
+    and CuPy it orders no streams: see `convhub.arrays.cuda_exchange.one_stream`.
 
     Raises
     ------
     ArgumentTypeError
-        If one of the libraries lives on the CPU only, and the other on GPUs only.
+        If one of the libraries works on the CPU only, and the other on GPUs only.
     """
     if source == target != "torch":
         return None
@@ -51,17 +51,17 @@ def _torch_to_numpy(tensor: Array) -> Array:
         return _plain_tensor(tensor).view(torch.int16).numpy().view(numpy_dtype("bfloat16"))
     try:
         return tensor.numpy()
-    except RuntimeError:  # it wants a gradient, or is lazily conjugated, negated or zero
+    except RuntimeError:  # It requires a gradient, or is lazily conjugated, negated or zero.
         return _plain_tensor(tensor).numpy()
 
 
 def _check_memory(tensor: Array) -> None:
-    """Refuse a tensor whose storage does not hold it: reading would end the process, or give what lies there.
+    """Refuse a tensor that exceeds its storage: reading it would crash the process or return other data.
 
     Raises
     ------
     ArgumentError
-        Where a storage was freed or made smaller under its tensor, as FSDP does between passes.
+        If a storage was freed or made smaller under its tensor, as FSDP does between passes.
     """
     needed, storage = tensor.nbytes, tensor.untyped_storage()
     if storage.nbytes() >= needed and tensor.is_contiguous() and not tensor.storage_offset():
@@ -75,7 +75,7 @@ def _check_memory(tensor: Array) -> None:
 
 @functools.cache
 def _imported_torch() -> ModuleType:
-    """Import torch, which cannot be imported again where Ctrl-C has ended that half way."""
+    """Import torch, which cannot be imported again after Ctrl-C has interrupted its import."""
     from ..system.apart import apart
 
     return apart(importlib.import_module, "torch")
@@ -84,11 +84,11 @@ def _imported_torch() -> ModuleType:
 def _numpy_to_torch(array: Array) -> Array:
     torch: Any = _imported_torch()
     narrow = (NUMPY_NAMES.get(array.dtype) or array.dtype.name) == "bfloat16"
-    if narrow:  # which torch does not take from NumPy
+    if narrow:  # torch does not take it from NumPy
         array = array.view(np.int16)
     flags, steps, itemsize = array.flags, array.strides, array.itemsize
     if not flags.aligned or min(steps, default=0) < 0 or math.gcd(itemsize, *steps) != itemsize:
-        array = np.array(array, order="C")  # strides that torch cannot express
+        array = np.array(array, order="C")  # Copy strides that torch cannot express.
     elif not flags.writeable:
         array = np.asarray(_Writable(array))
     tensor = torch.from_numpy(array)
@@ -96,10 +96,10 @@ def _numpy_to_torch(array: Array) -> Array:
 
 
 class _Writable:
-    """The memory of a read-only array, for torch, which warns at every array that is read-only."""
+    """Presents a read-only array's memory to torch as writable, since torch warns of read-only arrays."""
 
     def __init__(self, array: Array) -> None:
-        self.array = array  # kept alive as long as the view is
+        self.array = array  # keeps it alive as long as the view
         interface = dict(array.__array_interface__)
         self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
 
@@ -122,20 +122,20 @@ _CONVERTERS: dict[tuple[str, str], Callable[[Array], Array]] = {
 
 
 def to_numpy(array: Array) -> np.ndarray[Any, np.dtype[Any]]:
-    """Return an array of any library as a NumPy array; it waits for a GPU, and copies from there."""
+    """Return an array of any library as a NumPy array; from a GPU it waits and copies."""
     if isinstance(array, np.ndarray):
         return array
-    if hasattr(array, "get"):  # of CuPy
+    if hasattr(array, "get"):  # a CuPy array
         return np.asarray(array.get())
     return np.asarray(_torch_to_numpy(array.detach().cpu()))
 
 
 def conjugate(array: Array) -> Array:
-    """Return the complex conjugate; the array itself where it is real."""
+    """Return the complex conjugate, or the array itself if it is real."""
     fact = array_info("array", array)
     if not fact.dtype.startswith("complex"):
         return array
     if fact.library == "cupy":
-        with array.device:  # which need not be the current one
+        with array.device:  # it need not be the current one
             return array.conj()
     return array.conj()

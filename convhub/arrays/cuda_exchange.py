@@ -1,19 +1,19 @@
-"""Hands CUDA arrays of torch to CuPy's backends, and the reverse, in one memory, stream and device.
+"""Passes CUDA arrays of torch to CuPy's backends, and the reverse, sharing memory, stream and device.
 
-While such a call runs, both libraries work on one device, the operands', and on one stream: the one that is
-current in the caller's library. So the work is ordered like any other of the caller's, nothing waits, and no
-event ties the stream to another, which would end a capture into a graph.
+While such a call runs, both libraries work on the operands' device, and on the current stream of the caller's
+library. So the work is ordered like any other of the caller's, nothing waits, and no event ties the stream to
+another, which would end a graph capture.
 
-Memory that is allocated during the call comes from torch, whichever library asks for it:
+Memory allocated during the call comes from torch, whichever library asks for it:
 
-- A tensor that comes out is torch's own: ``record_stream``, memory statistics and the private pools of
+- A returned tensor is torch's own: ``record_stream``, memory statistics and the private pools of
   ``torch.cuda.graph`` know it, and the two libraries do not each keep a pool of unused memory.
-- A CuPy array that comes out of a backend of torch's holds torch's memory. When it is deleted, torch gives
-  the memory to new work on the stream that was current at the call. Who uses the array on other streams
-  keeps it until they are done, as with an array from CuPy's pool.
+- A CuPy array returned by a torch backend holds torch's memory. When it is deleted, torch reuses the memory
+  for new work on the stream that was current at the call. Callers that use the array on other streams must
+  keep it until these are done, as with an array from CuPy's pool.
 
-What came in is kept until the work is enqueued, not until it is done. That is enough where it was made on the
-same stream, or is kept by the caller: the rule of both libraries.
+Operands are kept until the work is enqueued, not until it is done. That is enough if they were made on the
+same stream, or if the caller keeps them: the rule of both libraries.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from .info import Array, array_info
 
 __all__ = ["cupy_to_torch", "one_stream", "torch_to_cupy"]
 
-#: The name of CUDA's default stream; zero means another one where CuPy gives a default stream to each thread.
+#: The handle of CUDA's default stream; zero means another one where CuPy gives each thread a default stream.
 LEGACY_STREAM = 1
 
 
 def one_stream(library: str, operand: Array) -> AbstractContextManager[None]:
     """Return a context in which the other library works where `library`, ``"torch"`` or ``"cupy"``, does.
 
-    Its device is that of `operand`, and its stream the one that is current in `library` on that device.
+    The device is that of `operand`, and the stream the current one of `library` on that device.
     """
     return _cupy_beside_torch(operand) if library == "torch" else _torch_beside_cupy(operand)
 
@@ -61,7 +61,7 @@ def _torch_beside_cupy(array: Array) -> Iterator[None]:
     cuda: Any = torch.cuda
     device = array.device.id
     pointer = cupy.cuda.get_current_stream(device).ptr
-    # torch would take the address 0 for a wish for any stream.
+    # torch would read the address 0 as a request for any stream.
     default = pointer in (0, LEGACY_STREAM)
     stream = cuda.default_stream(device) if default else cuda.ExternalStream(pointer, device=device)
     with cuda.device(device), cuda.stream(stream):
@@ -69,7 +69,7 @@ def _torch_beside_cupy(array: Array) -> Iterator[None]:
 
 
 class _TorchStream:
-    """Presents a stream of torch's to CuPy, which older versions of torch do not do themselves."""
+    """Presents a torch stream to CuPy, which older versions of torch do not do themselves."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
@@ -80,21 +80,21 @@ class _TorchStream:
 
 
 def _lend(device: Any, size: int) -> Any:
-    """Allocate by torch, in place of CuPy's pool."""
+    """Allocate by torch instead of from CuPy's pool."""
     import cupy
     import torch
 
     try:
         memory = torch.empty(size, dtype=torch.uint8, device=device)
     except torch.cuda.OutOfMemoryError as error:
-        # torch's is a RuntimeError; an allocator of CuPy's raises a MemoryError.
+        # torch raises a RuntimeError; CuPy expects a MemoryError of its allocator.
         raise MemoryError(str(error)) from error
     return cupy.cuda.MemoryPointer(_torch_memory()(memory.untyped_storage(), device.index), 0)
 
 
 @functools.cache
 def _torch_memory() -> Any:
-    """Return the class of CuPy's that stands for memory of torch's; made late, since it needs CuPy."""
+    """Return the CuPy class that wraps torch's memory; defined late, since it needs CuPy."""
     import cupy
 
     class TorchMemory(cupy.cuda.UnownedMemory):  # type: ignore[misc]  # of a library without types
@@ -125,7 +125,7 @@ def _cupy_view(tensor: Array, device: int) -> Array:
 
     shape, dtype = tuple(tensor.shape), numpy_dtype(array_info("tensor", tensor).dtype)
     memory = _torch_memory()(tensor.untyped_storage(), device)
-    # An empty tensor may lie any way into no memory.
+    # An empty tensor may have any offset.
     offset = tensor.storage_offset() * dtype.itemsize if tensor.numel() else 0
     strides = tuple(step * dtype.itemsize for step in tensor.stride())
     return cupy.ndarray(shape, dtype, cupy.cuda.MemoryPointer(memory, offset), strides)
@@ -134,7 +134,7 @@ def _cupy_view(tensor: Array, device: int) -> Array:
 def cupy_to_torch(array: Array) -> Array:
     """Return a tensor over the memory of a CuPy array, which lives as long as the tensor does.
 
-    Only where torch cannot express the strides is it a copy, on CuPy's current stream. As in
+    It is a copy, on CuPy's current stream, only where torch cannot express the strides. As in
     `torch_to_cupy`, nothing orders the streams.
     """
     import torch
@@ -147,7 +147,7 @@ def cupy_to_torch(array: Array) -> Array:
         array = _contiguous(array)
     if isinstance(array.data.mem, _torch_memory()):
         return _torch_view(array, dtype)
-    # Stream -1 asks for no event: both libraries work on one stream.
+    # Stream -1 requests no event: both libraries work on one stream.
     return torch.utils.dlpack.from_dlpack(array.__dlpack__(stream=-1))
 
 
@@ -159,7 +159,7 @@ def _contiguous(array: Array) -> Array:
 
 
 def _torch_view(array: Array, dtype: Any) -> Array:
-    """Return a tensor in the storage of torch's that a CuPy array lies in."""
+    """Return a tensor in the torch storage that holds a CuPy array."""
     import torch
 
     storage, itemsize = array.data.mem.storage, array.itemsize

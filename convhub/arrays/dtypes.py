@@ -1,4 +1,4 @@
-"""Finds NumPy's dtype of a name, bfloat16 included, or says what it lacks."""
+"""Finds NumPy's dtype of a name, bfloat16 included, or says why there is none."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
 
 
 def numpy_lacks(name: str) -> str | None:
-    """Return in one line why NumPy has no dtype of that name here, and what helps; None where it has one.
+    """Return in one line why NumPy has no dtype of that name here, and what helps; None if it has one.
 
     Examples
     --------

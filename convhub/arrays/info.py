@@ -1,7 +1,7 @@
-"""Tells what an array of NumPy, torch or CuPy is: its library, shape, dtype and device.
+"""Describes an array of NumPy, torch or CuPy: its library, shape, dtype and device.
 
-No array library but NumPy is ever imported here before the caller has imported it: an array of torch can
-only exist where torch has been imported, so `sys.modules` answers.
+No array library but NumPy is imported here before the caller has imported it: a torch array exists only if
+torch has been imported, so a look-up in `sys.modules` is enough.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Array = Any
 
 
 class ArrayInfo(NamedTuple):
-    """What convhub needs to know of an array.
+    """What convhub needs to know about an array.
 
     `device` is ``"cpu"`` or ``"cuda:0"``; `dtype` is NumPy's name of it, or ``"bfloat16"``.
     """
@@ -34,12 +34,12 @@ class ArrayInfo(NamedTuple):
 
 
 _TORCH_NAMES: dict[Any, str] = {}
-#: torch's own classes of tensors, as soon as one has been seen.
+#: torch's own tensor classes, set when the first tensor is seen.
 _PLAIN_TENSORS: tuple[type, ...] = ()
 
 
 def describe(array: Array) -> str:
-    """Return a short text for an error message: what the thing is, with its shape if it has one."""
+    """Describe an object for an error message, with its shape if it has one."""
     if _is_numpy(array) or _is_torch(array) or _is_cupy(array):
         kind = type(array)
         return f"a {kind.__module__.split('.')[0]}.{kind.__name__} of shape {tuple(array.shape)}"
@@ -47,7 +47,7 @@ def describe(array: Array) -> str:
 
 
 def array_info(name: str, array: Array) -> ArrayInfo:
-    """Return what convhub needs to know of `array`, the argument called `name`.
+    """Return what convhub needs to know about `array`, the argument called `name`.
 
     Raises
     ------
@@ -64,10 +64,10 @@ def array_info(name: str, array: Array) -> ArrayInfo:
 
 
 def fingerprint(array: Array) -> tuple[Any, ...] | None:
-    """Return what decides the `array_info` of an array; None where only `array_info` itself can tell.
+    """Return a key that determines an array's `array_info`; None where only `array_info` itself can tell.
 
-    It costs a tenth of a microsecond, for a tensor four. Tensors without their own memory are
-    left to `array_info`: those that torch wraps refuse to give an address, or give none.
+    It costs a tenth of a microsecond, four for a tensor. Tensors without their own memory are left to
+    `array_info`: those that torch wraps refuse to give an address, or give none.
     """
     kind = type(array)
     if kind is np.ndarray:
@@ -91,7 +91,7 @@ def common_info(arrays: Mapping[str, Array | None]) -> tuple[ArrayInfo, ...]:
     Raises
     ------
     MixedArraysError
-        Naming both sides, if two arrays differ in library, dtype or device.
+        If two arrays differ in library, dtype or device; the message names both sides.
     """
     found: list[ArrayInfo] = []
     first_name = ""
@@ -136,7 +136,7 @@ def _facts_with_checks(name: str, array: Array) -> ArrayInfo:
 def _numpy_dtype_name(name: str, array: Array) -> str:
     dtype: np.dtype[Any] = array.dtype
     known = NUMPY_NAMES.get(dtype)
-    if known is None and dtype.name == "bfloat16":  # of ml_dtypes, which need not be imported
+    if known is None and dtype.name == "bfloat16":  # the type of ml_dtypes, which need not be imported
         known = NUMPY_NAMES[dtype] = "bfloat16"
     if known is not None:
         return known
@@ -159,7 +159,7 @@ def _torch() -> ModuleType | None:
     return sys.modules.get("torch")
 
 
-# Of `type(array)`, since the ``__class__`` that `isinstance` asks too may say and raise anything.
+# These use `type(array)`, since `isinstance` also reads ``__class__``, which may return or raise anything.
 def _is_numpy(array: Array) -> bool:
     return issubclass(type(array), np.ndarray)
 

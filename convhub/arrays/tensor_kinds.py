@@ -1,4 +1,4 @@
-"""Tells tensors that hold numbers from those that stand for others while torch transforms or records.
+"""Distinguishes tensors that hold numbers from those that represent others while torch transforms or records.
 
 Only a plain tensor may be read: one of torch's own classes, dense, with its own memory. Others look like
 it and have none (a tensor that `torch.func` wraps, a fake one, one whose storage was freed), or mean
@@ -20,7 +20,7 @@ Tensor = torch.Tensor
 _C: Any = torch._C
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 
-# Bound once, since they are asked at each call.
+# Bound once, since every call needs them.
 _modes = _C._len_torch_dispatch_stack
 _included = _C._dispatch_tls_is_dispatch_key_included
 _FUNCTORCH = _C.DispatchKey.FuncTorchDynamicLayerFrontMode
@@ -30,8 +30,8 @@ _PRE_DISPATCH = _C.DispatchKey.PreDispatch
 def is_recorded(*operands: Tensor | None) -> bool:
     """Return whether torch must see a primitive on these tensors as a single operator.
 
-    So it is where `torch.func` transforms, where something records (`make_fx`, `torch.export`) or watches
-    operators (a `TorchDispatchMode`), and where a tensor has no memory that could be read here.
+    This is so where `torch.func` transforms, where something records operators (`make_fx`, `torch.export`) or
+    intercepts them (a `TorchDispatchMode`), and where a tensor has no memory that could be read here.
     """
     if _modes() or _included(_FUNCTORCH) or _included(_PRE_DISPATCH):
         return True
@@ -42,7 +42,7 @@ def is_recorded(*operands: Tensor | None) -> bool:
 
 
 def has_address(tensor: Tensor) -> bool:
-    """Return whether a tensor tells where it lies: those that torch wraps refuse to, or tell nothing."""
+    """Return whether a tensor gives its address: those that torch wraps refuse to, or give none."""
     try:
         return bool(tensor.data_ptr()) or not tensor.numel()
     except RuntimeError:
@@ -50,7 +50,7 @@ def has_address(tensor: Tensor) -> bool:
 
 
 def missing_memory(tensor: Tensor) -> str | None:
-    """Return what memory a tensor lacks, or None if all of its elements lie within its storage.
+    """Describe the memory that a tensor lacks; None if all of its elements lie within its storage.
 
     A storage can be freed or made smaller under its tensors, as FSDP does between passes.
     """
@@ -66,7 +66,7 @@ def missing_memory(tensor: Tensor) -> str | None:
 
 
 def check(name: str, tensor: Tensor) -> None:
-    """Refuse the argument called `name` unless it is a plain tensor, or one that torch wraps around such.
+    """Refuse the argument called `name` unless it is a plain tensor, or torch's wrapper around one.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def check(name: str, tensor: Tensor) -> None:
 
 
 def _check_memory(name: str, tensor: Tensor) -> None:
-    if tensor._is_zerotensor():  # which stands for zeros without holding them, and can be computed
+    if tensor._is_zerotensor():  # zeros without memory, which can be computed
         return
     if torch._is_functional_tensor(tensor):
         raise ArgumentError(
@@ -129,7 +129,7 @@ def _check_memory(name: str, tensor: Tensor) -> None:
 
 
 def _is_like_parameter(kind: type) -> bool:
-    """Return whether a class is a parameter of some kind, which adds attributes and changes no meaning."""
+    """Return whether a class is some kind of parameter, which adds attributes but changes no meaning."""
     return (
         issubclass(kind, torch.nn.Parameter)
         and kind.__torch_function__ is torch.nn.Parameter.__torch_function__
@@ -138,7 +138,7 @@ def _is_like_parameter(kind: type) -> bool:
 
 
 def _is_torchs_wrapper(kind: type) -> bool:
-    """Return whether a class is one by which torch itself records or infers shapes."""
+    """Return whether torch itself uses a class to record or to infer shapes."""
     return (kind.__module__, kind.__qualname__) in (
         ("torch._subclasses.fake_tensor", "FakeTensor"),
         ("torch._subclasses.functional_tensor", "FunctionalTensor"),
@@ -146,7 +146,7 @@ def _is_torchs_wrapper(kind: type) -> bool:
 
 
 def _way_out(name: str, tensor: Any) -> str:
-    for method in ("full_tensor", "to_tensor", "dequantize"):  # of DTensor, MaskedTensor, quantized weights
+    for method in ("full_tensor", "to_tensor", "dequantize"):  # DTensor, MaskedTensor, quantized weights
         if hasattr(type(tensor), method) and not hasattr(torch.Tensor, method):
             argument = "0.0" if method == "to_tensor" else ""
             return f", as {name}.{method}({argument}) gives"

@@ -1,8 +1,8 @@
-"""``convhub bench``: a backend against torch, or against another backend, on layers of published networks.
+"""Compares a backend with torch or another backend, on layers of published networks: ``convhub bench``.
 
-Read in this order: `layers` (what is timed), `classes` and `selection` (how it is sorted and chosen),
-`sides` (the two calls that are compared), `timing` and `memory` (how; on a GPU `device` and `cuda`),
-`worker` and `run` (in which process), `results` (what comes out), `machine` and `gpu` (of what), `summary`
-(means), `formatting`, `markdown` and `plot` (how it is shown), `archive` (under which name it is kept).
+Read in this order: `layers` (what is timed), `classes` and `selection` (how layers are sorted and chosen),
+`sides` (the two calls compared), `timing` and `memory` (how they are timed; on a GPU `device` and `cuda`),
+`worker` and `run` (in which process), `results` (the data), `machine` and `gpu` (the hardware), `summary`
+(means), `formatting`, `markdown` and `plot` (output), `archive` (file names).
 Nothing here is imported by ``import convhub``.
 """

@@ -1,8 +1,8 @@
-"""Tells whether two results agree: a time of a wrong result is worth nothing.
+"""Checks that two results agree: the time of a wrong result is worthless.
 
-This is no proof of correctness, which the conformance suite gives; it finds a side that computes something
-else. So it is fast, takes neither side for the right one, and allows the errors of every algorithm that
-is in use, transforms and sums in 16 bits included.
+This does not test correctness, which the conformance suite does; it finds a side that computes something
+else. So it is fast, assumes neither side to be right, and allows the errors of every algorithm in use,
+including transforms and sums in 16 bits.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..reference.bounds import probable_growth, storage_epsilon
 
 __all__ = ["DisagreementError", "allowed_difference", "check_agreement", "difference"]
 
-#: No result may be farther off than this, however coarse its type.
+#: The largest allowed difference, however coarse the type.
 MOST = 0.5
 
 
@@ -48,7 +48,7 @@ def difference(one: NDArray[Any], other: NDArray[Any]) -> float:
 
 
 def allowed_difference(problem: Problem, allow_tf32: bool = False) -> float:
-    """Return how large `difference` may be: as sums of rounded products differ, with a wide margin.
+    """Return the largest allowed `difference`: what rounding explains, with a wide margin.
 
     Zero for integers, whose sums are exact. TF32 has as many bits as float16.
     """
@@ -75,7 +75,7 @@ def check_agreement(
         If they differ in shape, or by more than rounding explains.
     """
     found, allowed = difference(result, other), allowed_difference(problem, allow_tf32)
-    if not found <= allowed:  # NaN is no agreement
+    if not found <= allowed:  # NaN never agrees
         shapes = f" (shapes {result.shape} and {other.shape})" if result.shape != other.shape else ""
         raise DisagreementError(
             f"{name} and {other_name} do not agree on {problem}{shapes}: the largest difference is "

@@ -1,4 +1,4 @@
-"""Keeps results beside each other as files named by the date, the chip and the dtype."""
+"""Keeps results as files named by date, chip and dtype."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["check_free", "name_of", "save", "slug"]
 
 
 def slug(chip: str) -> str:
-    """Return the name of a chip as file names have it.
+    """Return a chip's name for use in file names.
 
     Examples
     --------
@@ -41,14 +41,14 @@ def name_of(date: str, chip: str, dtypes: Iterable[str], allow_tf32: bool = Fals
 
 
 def check_free(folder: Path, name: str, command: str) -> None:
-    """Refuse to write where the report of another command lies.
+    """Refuse to overwrite the report of another command.
 
-    That of the same command, of earlier on the same day, is replaced.
+    An earlier report of the same command on the same day is replaced.
 
     Raises
     ------
     ArgumentError
-        Naming the file and what it is of.
+        If there is one; the message names the file and its command.
     """
     path = folder / f"{name}.json"
     if path.exists():
@@ -61,7 +61,7 @@ def check_free(folder: Path, name: str, command: str) -> None:
 
 
 def save(report: Report, folder: Path, name: str) -> tuple[Path, Path]:
-    """Write a report as JSON and as Markdown, in a folder that is made if need be; return both paths."""
+    """Write a report as JSON and as Markdown, make the folder if needed, and return both paths."""
     folder.mkdir(parents=True, exist_ok=True)
     data, text = folder / f"{name}.json", folder / f"{name}.md"
     write_json(report, data)

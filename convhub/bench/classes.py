@@ -1,6 +1,6 @@
-"""Sorts layers into classes, so that a mean is one of kinds and not of how often a list has each.
+"""Sorts layers into classes, so that a mean does not depend on how often a list has each kind.
 
-The first rule that holds decides:
+The first matching rule decides:
 
 ==================  ======================================================================================
 transposed          the layer is a transposed convolution, whatever its sizes
@@ -26,7 +26,7 @@ from .layers import Layer
 
 __all__ = ["CLASSES", "LARGE_KERNEL", "class_of", "parse_classes"]
 
-#: In the order of tables.
+#: The classes, in the order of tables.
 CLASSES = (
     "3x3",
     "1x1",
@@ -48,7 +48,7 @@ _STEM_CHANNELS = 4
 
 
 def class_of(layer: Layer) -> str:
-    """Return the class of a layer, by the rules in this module's text.
+    """Return the class of a layer, by the rules in this module's docstring.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def class_of(layer: Layer) -> str:
 
 
 def parse_classes(texts: Iterable[str]) -> tuple[str, ...]:
-    """Return the classes that are named, each text one name or several with commas; none: all of them.
+    """Return the named classes; each text is one name or several with commas, and no text means all classes.
 
     Raises
     ------

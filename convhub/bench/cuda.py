@@ -1,8 +1,8 @@
-"""Times CUDA through the library whose arrays a side gets: which device, events, giving memory back.
+"""Times CUDA through the library whose arrays a side gets: selects devices, records events, frees memory.
 
-An event is a mark in the work of a stream, and the device notes the time when it reaches it. Two of them
-around many calls tell how long the device was busy with these, whatever the host did at the same time. Each
-side is timed by events of its own library, on that library's current stream, where its work is too.
+An event is a mark in a stream's work; the device notes the time when it reaches the mark. Two events around
+many calls give the time that the device took for these, whatever the host did meanwhile. Each side is timed
+by events of its own library, on that library's current stream, where its work runs.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from .timing import Call, Clock
 
 __all__ = ["Cuda", "cuda", "event_clock", "issue_seconds", "prepare_torch"]
 
-#: Calls whose issuing is timed: far fewer than wait in a stream before the host has to.
+#: The calls whose issuing is timed: far fewer than fill a stream's queue, which would make the host wait.
 ISSUED = 20
 
 
 class Cuda(Protocol):
-    """What a benchmark needs of a library that has arrays on CUDA devices."""
+    """The interface that a benchmark needs to a library with arrays on CUDA devices."""
 
     def devices(self) -> int:
         """Return how many devices the library can use."""
 
     def use(self, index: int) -> None:
-        """Make a device the current one of this thread."""
+        """Make a device current in this thread."""
 
     def record(self) -> Any:
-        """Return an event that is put into the current stream now."""
+        """Record an event in the current stream, and return it."""
 
     def milliseconds(self, start: Any, stop: Any) -> float:
-        """Wait for `stop`, and return the time that the device took from `start` on."""
+        """Wait for `stop`, and return the device's time since `start`."""
 
     def release(self) -> None:
-        """Give back to the driver what the library's pool of memory does not use."""
+        """Return unused memory of the library's pool to the driver."""
 
     def versions(self) -> dict[str, str]:
-        """Return what belongs to the library, and was not installed under its own name."""
+        """Return the versions of components that come with the library but are no distributions."""
 
 
 class _CupyCuda:
@@ -102,7 +102,7 @@ class _TorchCuda:
 
 
 def _cudnn_version(number: int | None) -> str:
-    """Return the text of a number that has the parts of the version in it, since 9 with one digit more.
+    """Return the text of a version encoded in a number, which has one more digit since version 9.
 
     Examples
     --------
@@ -120,7 +120,7 @@ _LIBRARIES: dict[str, type[_CupyCuda | _TorchCuda]] = {"cupy": _CupyCuda, "torch
 
 @functools.cache
 def cuda(library: str) -> Cuda:
-    """Return CUDA as ``"cupy"`` or ``"torch"`` sees it; this imports the library.
+    """Return the interface to CUDA of ``"cupy"`` or ``"torch"``; this imports the library.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def cuda(library: str) -> Cuda:
 
 
 def event_clock(device: Cuda) -> Clock:
-    """Return the clock that times calls by events: seconds of one call, over several one after the other."""
+    """Return a clock that times calls by events: the seconds of one call, averaged over consecutive calls."""
 
     def seconds(call: Call, count: int) -> float:
         start = device.record()
@@ -145,7 +145,7 @@ def event_clock(device: Cuda) -> Clock:
 
 
 def issue_seconds(device: Cuda, call: Call) -> float:
-    """Return how long the host takes to issue a call, while the device has little to do but wait for it."""
+    """Return how long the host takes to issue a call, while the device is mostly idle."""
     idle = device.record()
     device.milliseconds(idle, device.record())
     start = time.perf_counter()
@@ -158,7 +158,7 @@ def issue_seconds(device: Cuda, call: Call) -> float:
 
 
 def prepare_torch(allow_tf32: bool) -> None:
-    """Let torch take the fastest of cuDNN's algorithms, measured, with or without TF32."""
+    """Let torch measure and take cuDNN's fastest algorithms, with or without TF32."""
     import torch
 
     torch.backends.cudnn.benchmark = True

@@ -1,4 +1,4 @@
-"""Finds the device that a benchmark runs on, and tells whether both sides run there."""
+"""Finds the device that a benchmark runs on, and checks that both sides run there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Device", "backend_on", "check_other", "library_of", "parse_device"]
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A type of device, and which of them."""
+    """A device type, and the index of the device."""
 
     type: str
     index: int = 0
@@ -28,7 +28,7 @@ class Device:
 
 
 def parse_device(text: str) -> Device:
-    """Return the device of a text.
+    """Parse a device from a text.
 
     Raises
     ------
@@ -47,17 +47,17 @@ def parse_device(text: str) -> Device:
 
 
 def backend_on(device: Device, name: str | None, against: str) -> str:
-    """Return the backend that is timed on a GPU: the one that is named, or the first that can run there.
+    """Return the backend to time on a GPU: the named one, or the first that can run there.
 
-    Where none is named, the one that is called as the other side is passed over: a benchmark of torch against
-    itself tells nothing.
+    If none is named, the one with the other side's name is skipped: a benchmark of torch against itself says
+    nothing.
 
     Raises
     ------
     ArgumentError
-        If the backend that is named does not run on such a device, or there is no device of that number.
+        If the named backend does not run on such a device, or there is no device of that number.
     BackendUnavailableError
-        If none can run on this machine, with the reason of each.
+        If none can run on this machine; the message has the reason of each.
     """
     dispatcher = current_dispatcher()
     backends = dispatcher.registry.backends
@@ -93,7 +93,7 @@ def check_other(device: Device, against: str) -> None:
 
 
 def library_of(backend: str) -> str:
-    """Return the library whose arrays a backend is given on a GPU."""
+    """Return the library whose arrays a backend gets on a GPU."""
     arrays = current_dispatcher().registry.backends[backend].backend.capabilities.arrays
     return "cupy" if arrays == "numpy" else arrays
 
@@ -113,7 +113,7 @@ def _check_device_type(backend: Backend, device: Device) -> None:
 
 
 def _probe(backend: Backend) -> Problem:
-    """Return a problem that a backend declines for one reason only: that it cannot run here."""
+    """Return a problem that a backend can only decline because it cannot run here."""
     primitive = backend.primitives[0]
     dtype = backend.capabilities.dtypes_of(primitive)[0]
     return Problem(primitive, 1, 1, 1, (1, 1), (1, 1), dtype=dtype, device="cuda")

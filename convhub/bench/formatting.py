@@ -1,4 +1,4 @@
-"""Formats what tables, Markdown and figures share: numbers as texts, who is compared with whom."""
+"""Formats the texts that tables, Markdown and figures share: numbers, names of the sides, settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
     "totals",
 ]
 
-#: What the modes of memory are, in a line.
+#: A line that describes each mode of memory.
 MEMORY = {
     "keep": "freed memory stays with the process; least of all rounds",
     "system": "malloc as it is by default; median of all rounds",
@@ -33,15 +33,15 @@ MEMORY = {
 CLASS_HEADERS = ("Class", "Layers", "Ratio", "Worst", "At 1x or better", "GF/s", "GF/s of {}")
 LAYER_HEADERS = ("Class", "Problem", "Call", "Ran on", "ms", "GF/s", "Ratio")
 
-#: The part of a call's time that it takes to issue it, from which on the time is the host's.
+#: If issuing takes at least this fraction of a call's time, the time is the host's.
 HOST_BOUND = 0.8
 
-#: Stands where there is no number.
+#: Shown in place of a missing number.
 NONE = "–"
 
 
 def ours(settings: Settings) -> str:
-    """Return the name of the side that is timed."""
+    """Return the name of the side under test."""
     return f"convhub, backend {settings.backend}" if settings.backend else "convhub"
 
 
@@ -65,7 +65,7 @@ def class_cells(found: ClassSummary) -> tuple[str, ...]:
 
 
 def layer_cells(row: Row) -> tuple[str, ...]:
-    """Return the row of a layer, below `LAYER_HEADERS`; what was not run says so in place of its time."""
+    """Return the row of a layer, below `LAYER_HEADERS`; a side that did not run has a note for its time."""
     name = row.algorithm.partition(",")[0]
     algorithm = f" ({name})" if name else ""
     return (
@@ -92,7 +92,7 @@ def totals(found: Summary, settings: Settings) -> list[str]:
 
 
 def not_compared(rows: Sequence[Row]) -> list[str]:
-    """Return a line for each reason why layers were not compared, with how many there are and the first."""
+    """Return a line for each reason why layers were not compared, with their number and the first one."""
     reasons: dict[str, list[Row]] = {}
     for row in rows:
         if row.declined:
@@ -106,7 +106,7 @@ def not_compared(rows: Sequence[Row]) -> list[str]:
 
 
 def host_bound(rows: Sequence[Row]) -> list[str]:
-    """Return a line where GPU calls took as long to issue as to run, so that the times are the host's."""
+    """Return a line if GPU calls took as long to issue as to run, so that the times are the host's."""
     sides = [
         ("convhub", [_is_bound(row.issue_milliseconds, row.milliseconds) for row in rows]),
         (
@@ -136,7 +136,7 @@ def setting(settings: Settings) -> str:
 
 
 def facts(report: Report) -> list[str]:
-    """Return the lines that say where and how the times were made."""
+    """Return lines that say where and how the times were measured."""
     versions = ", ".join(f"{name} {version}" for name, version in report.machine.versions.items())
     settings = report.settings
     return [
@@ -150,15 +150,15 @@ def facts(report: Report) -> list[str]:
 
 
 def ratio(value: float | None) -> str:
-    """Return a ratio as a text."""
+    """Format a ratio."""
     return NONE if value is None else f"{value:.2f}x"
 
 
 def share(value: float | None) -> str:
-    """Return a share as a text, rounded down: 100 % is all of them."""
+    """Format a share, rounded down: 100 % means all."""
     return NONE if value is None else f"{int(100 * value + 1e-9)} %"
 
 
 def number(value: float | None, digits: int = 1) -> str:
-    """Return a number as a text."""
+    """Format a number."""
     return NONE if value is None else f"{value:.{digits}f}"

@@ -1,10 +1,10 @@
-"""Reads the layers that are timed: published lists in ``shapes/``, users' files, problems as texts.
+"""Reads the layers to time: published lists in ``shapes/``, users' files, problems as texts.
 
 A layer is a convolution or a transposed convolution with its sizes. In the lists it has no primitive and no
-dtype; it becomes one problem for each primitive that is timed. For a transposed layer convhub's primitives
-change places: ``conv_transpose2d`` itself is the primitive grad_input of the convolution that it is the
-adjoint of. It is timed under that name, as is its gradient for the weight under grad_weight; its gradient
-for the input is a plain convolution again, such as the other classes time, and is left out.
+dtype; it becomes one problem for each primitive to time. For a transposed layer convhub's primitives change
+roles: ``conv_transpose2d`` itself is the primitive grad_input of the convolution whose adjoint it is. It is
+timed under that name, and its gradient for the weight under grad_weight; its gradient for the input is a
+plain convolution, such as the other classes time, and is left out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["LISTS", "Layer", "Wanted", "built_in", "of_problem", "problems_of", 
 #: The lists that come with convhub; see ``shapes/README.md``.
 LISTS = ("conv.csv", "deconv.csv", "extra.csv")
 
-#: What ``--primitive`` takes; "forward" is what a layer does in inference, transposed or not.
+#: A value of ``--primitive``; "forward" is a layer's operation in inference, transposed or not.
 Wanted = str
 _OF_CONVOLUTION: Mapping[Wanted, tuple[Primitive, ...]] = {
     "forward": ("forward",),
@@ -51,14 +51,15 @@ _DEFAULTS = {
     "out_pad_h": 0,
     "out_pad_w": 0,
 }
-_TEXTS = ("source", "name", "macs")  # the count of macs is for readers; a problem counts its own
+_TEXTS = ("source", "name", "macs")  # macs is for readers; a problem computes its own
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One problem to time, and where it is from.
+    """One problem to time, and its source.
 
-    `transposed` says that it is called as ``conv_transpose2d`` or its gradient, not as ``conv2d`` or its.
+    If `transposed`, it is called as ``conv_transpose2d`` or its gradient, otherwise as ``conv2d`` or its
+    gradient.
     """
 
     name: str
@@ -67,7 +68,7 @@ class Layer:
 
     @property
     def operation(self) -> str:
-        """The call that is timed, in words."""
+        """The timed call, in words."""
         function = "conv_transpose2d" if self.transposed else "conv2d"
         if self.problem.primitive == "grad_weight":
             return f"{function}, gradient for weight"
@@ -77,7 +78,7 @@ class Layer:
 
     @property
     def output_padding(self) -> Pair:
-        """What `conv_transpose2d` adds to its result; zero where the layer is no such call."""
+        """The `output_padding` of `conv_transpose2d`; zero if the layer is no such call."""
         if not self.transposed:
             return (0, 0)
         problem = self.problem
@@ -96,12 +97,12 @@ class Layer:
         return height, width
 
     def on(self, device: str) -> Layer:
-        """Return the same layer on a type of device.
+        """Return the same layer on a device type.
 
         Raises
         ------
         ArgumentError
-            If its problem is for another one than the CPU, which every problem is for that does not say.
+            If its problem names another device; a problem that names none is for the CPU.
         """
         if self.problem.device not in ("cpu", device):
             raise ArgumentError(
@@ -111,12 +112,12 @@ class Layer:
         return replace(self, problem=self.problem.replace(device=device))
 
     def with_batch(self, batch: int) -> Layer:
-        """Return the same layer on another number of images."""
+        """Return the same layer with another number of images."""
         return replace(self, problem=self.problem.replace(batch=batch))
 
 
 def problems_of(layers: Sequence[Layer], wanted: Wanted, dtype: str) -> list[Layer]:
-    """Return each layer once for each primitive that is wanted of it, in `dtype`.
+    """Return each layer once for each of its wanted primitives, in `dtype`.
 
     Examples
     --------
@@ -132,10 +133,10 @@ def problems_of(layers: Sequence[Layer], wanted: Wanted, dtype: str) -> list[Lay
 
 
 def of_problem(problem: Problem) -> Layer:
-    """Return the layer that `problem` is a call of.
+    """Return the layer of which `problem` is a call.
 
-    It is one of ``conv2d``, or, where its output is smaller than what fits, of ``conv_transpose2d``: only
-    with an ``output_padding`` does that happen.
+    The call is one of ``conv2d``, or of ``conv_transpose2d`` if the output is smaller than what fits, which
+    happens only with an ``output_padding``.
 
     Raises
     ------
@@ -157,7 +158,7 @@ def of_problem(problem: Problem) -> Layer:
 
 
 def built_in() -> list[Layer]:
-    """Return every layer of the lists that come with convhub; each problem has the primitive of inference."""
+    """Return every layer of convhub's own lists; each problem has the primitive of inference."""
     folder = resources.files(__package__) / "shapes"
     return [
         layer
@@ -167,11 +168,11 @@ def built_in() -> list[Layer]:
 
 
 def read_file(path: Path) -> tuple[list[Layer], bool]:
-    """Return the layers of a file, and whether these are texts, which say their primitive and dtype.
+    """Return the layers of a file, and whether these are texts, which give their own primitive and dtype.
 
     A file whose first line has the columns n, c, h, w, k, r and s is a table like those in ``shapes/``; with
-    a column ``out_pad_h`` its layers are transposed. Any other has a problem's text in each line; empty
-    lines, and what follows a ``#``, are left out.
+    a column ``out_pad_h`` its layers are transposed. Any other file has a problem's text in each line; empty
+    lines and comments after a ``#`` are skipped.
 
     Raises
     ------
@@ -259,7 +260,7 @@ def _problem(sizes: Mapping[str, int]) -> Problem:
 
 
 def _transposed_problem(sizes: Mapping[str, int]) -> Problem:
-    """Return the convolution whose adjoint the layer is: its output is what the layer takes in."""
+    """Return the convolution whose adjoint the layer is: its output has the size of the layer's input."""
     size, kernel = (sizes["h"], sizes["w"]), (sizes["r"], sizes["s"])
     stride, padding, dilation = (_pair(sizes, name) for name in ("stride", "pad", "dil"))
     extra = _pair(sizes, "out_pad")

@@ -23,7 +23,7 @@ __all__ = ["to_markdown"]
 
 
 def to_markdown(report: Report) -> str:
-    """Return a table of classes for each primitive and mode of memory, then all layers, then the machine."""
+    """Return a table of classes for each primitive and mode of memory, all layers, and the machine."""
     found = summaries(report.rows)
     lines: list[str] = []
     for summary in found:
@@ -55,13 +55,13 @@ def _classes(summary: Summary, report: Report) -> list[str]:
 
 
 def _table(headers: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> list[str]:
-    """Return the lines of a table whose first `left` columns are texts, and the others numbers."""
+    """Return the lines of a table whose first `left` columns are texts and whose others are numbers."""
     rule = ["---" if column < left else "---:" for column in range(len(headers))]
     return [f"| {' | '.join(map(_escaped, cells))} |" for cells in (headers, rule, *rows)]
 
 
 def _escaped(text: str) -> str:
-    r"""Return a text that Markdown shows as it is.
+    r"""Escape a text so that Markdown shows it unchanged.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Lets a process keep the memory that it frees, so that the arithmetic is timed and not the system.
+"""Lets a process keep the memory that it frees, so that timings show the arithmetic and not the system.
 
-By default glibc gives a large array back to the system when it is freed, and the next one of its size is new
-pages, each zeroed by the system when it is first touched: much of the time of a layer that waits for memory.
-Both ways count, so both are timed; they cannot be had in one process, since mallopt has no way back.
+By default glibc returns a large freed array to the system, and the next one of its size gets new pages, each
+zeroed by the system when it is first touched: much of the time of a memory-bound layer. Both modes matter, so
+both are timed, in separate processes, since mallopt cannot be undone.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from ..errors import ConvhubError
 
 __all__ = ["KeepError", "can_keep", "keep"]
 
-# From malloc.h of glibc. A limit on the size above which mmap serves (M_MMAP_THRESHOLD) would end at 32 MiB,
-# so that mmap is forbidden altogether; and the end of the heap is never given back.
+# From malloc.h of glibc. The size above which mmap is used (M_MMAP_THRESHOLD) can be at most 32 MiB, so mmap
+# is disabled entirely; and the end of the heap is never returned.
 _M_MMAP_MAX, _M_TRIM_THRESHOLD = -4, -1
 
 _PAGE = 4096
 
 
 class KeepError(ConvhubError):
-    """Freed memory goes back to the system, although it was told to stay."""
+    """Freed memory is returned to the system, although it should be kept."""
 
 
 def can_keep() -> bool:
-    """Return whether this is glibc, the only library that is known to be told."""
+    """Return whether this is glibc, the only library known to have the settings."""
     return platform.libc_ver()[0] == "glibc"
 
 
@@ -38,7 +38,7 @@ def keep() -> None:
     Raises
     ------
     KeepError
-        If the settings are refused, or new arrays are new pages all the same.
+        If the settings are refused, or new arrays still get new pages.
     """
     mallopt = ctypes.CDLL(None).mallopt
     if not (mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, -1)):
@@ -53,7 +53,7 @@ def keep() -> None:
 
 
 def new_pages(megabytes: int) -> int:
-    """Return how many pages the system had to bring for one array of that size, which is freed again."""
+    """Return how many new pages the system provides for one array of that size, which is freed again."""
     import resource
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

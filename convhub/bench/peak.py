@@ -1,7 +1,7 @@
-"""Measures how fast this machine is at best, as NumPy shows it: the roof of the roofline.
+"""Measures this machine's peak rates with NumPy: the roof of the roofline.
 
-convhub knows no engine by name, so the measure is one that every installation has: NumPy's matrix product,
-by the BLAS that NumPy came with, and a copy of a large array.
+convhub knows no engine by name, so it measures what every installation has: NumPy's matrix product, by the
+BLAS that NumPy comes with, and a copy of a large array.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 __all__ = ["Peak", "measure_peak"]
 
-#: Rows of the square matrices; bytes of the array that is copied, beyond the caches of most processors.
+#: Rows of the square matrices; bytes of the copied array, beyond the caches of most processors.
 SIZE, COPIED = 1536, 256 * 2**20
 
 
@@ -42,9 +42,9 @@ def measure_peak(dtype: str, threads: int, *, size: int = SIZE, copied: int = CO
     Parameters
     ----------
     dtype : {"float32", "float64"}
-        Of the matrices.
+        The type of the matrices.
     threads : int
-        That copy. Those of BLAS are set in the environment of the process before NumPy is imported.
+        How many threads copy. Those of BLAS are set in the process's environment before NumPy is imported.
     size, copied : int
         Rows of the matrices, and bytes of the array.
     """
@@ -58,7 +58,7 @@ def measure_peak(dtype: str, threads: int, *, size: int = SIZE, copied: int = CO
 
 
 def _least(function: Callable[[], object], rounds: int = 6) -> float:
-    """Return the least time of a call in seconds; the first, which touches new memory, does not count."""
+    """Return the least time of a call in seconds, without the first, which touches new memory."""
     function()
     seconds = []
     for _ in range(rounds):

@@ -23,10 +23,10 @@ WIDTH, HEIGHT, TOP, BOTTOM = 12.5, 3.9, 0.95, 0.35
 
 
 def draw(report: Report, path: Path) -> None:
-    """Save the figure, as the suffix says: PNG, SVG or another that matplotlib knows.
+    """Save the figure in the format of the suffix: PNG, SVG or another that matplotlib supports.
 
-    A row of axes for each primitive: on the left the ratios, in both modes of memory, on the right the rates
-    in the first of the modes.
+    Each primitive has a row of axes: on the left the ratios in both modes of memory, on the right the rates
+    in the first mode.
     """
     found = summaries(report.rows)
     primitives = list(dict.fromkeys(summary.primitive for summary in found))
@@ -59,7 +59,7 @@ def _subtitle(report: Report) -> str:
 
 
 def _ratios(axes: Axes, chosen: Sequence[Summary]) -> None:
-    """Draw a dot for each layer, a bar at the mean of each class, and the mean of classes in the heading."""
+    """Draw a dot for each layer and a bar at each class's mean, with the mean of classes in the heading."""
     names = [name for name in CLASSES if any(c.name == name for s in chosen for c in s.classes)]
     width = 0.8 / len(chosen)
     ratios = [row.ratio for summary in chosen for row in summary.rows if row.ratio is not None]
@@ -86,7 +86,7 @@ def _ratios(axes: Axes, chosen: Sequence[Summary]) -> None:
 
 
 def _legend(axes: Axes) -> None:
-    """Put the legend above the axes, at the right, where no layer can be."""
+    """Put the legend above the axes at the right, where no layer can be."""
     axes.legend(
         loc="lower right",
         bbox_to_anchor=(1.01, 0.99),
@@ -99,7 +99,7 @@ def _legend(axes: Axes) -> None:
 
 
 def _spread(count: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Return places from −½ to ½ for dots side by side, in the order of the layers."""
+    """Return positions from −½ to ½ for dots side by side, in the order of the layers."""
     return np.linspace(-0.5, 0.5, count) if count > 1 else np.zeros(count)
 
 
@@ -123,7 +123,7 @@ def _log_ratio_axis(axes: Axes, ratios: Sequence[float]) -> None:
 
 
 def _roofline(axes: Axes, rows: Sequence[Row], peak: Peak | None, settings: Settings) -> None:
-    """Draw rates over arithmetic intensity; in caches a layer may be above the roof that memory sets."""
+    """Draw rates over arithmetic intensity; in cache a layer may exceed the roof that memory sets."""
     sides = (
         (theirs(settings), SECOND, [(row.intensity, row.against_gflops) for row in rows]),
         ("convhub", ACCENT, [(row.intensity, row.gflops) for row in rows]),

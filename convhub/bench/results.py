@@ -1,4 +1,4 @@
-"""Defines what a benchmark gives, as data that JSON holds and reads back."""
+"""Defines the results of a benchmark, as data that can be written to JSON and read back."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .peak import Peak
 
 __all__ = ["FORMAT", "Memory", "Report", "Row", "Settings", "read_report"]
 
-#: Of the JSON file; one that is read must have the same.
+#: The version of the JSON file's format; a file that is read must have the same.
 FORMAT = 1
 
 #: keep
-#:     Freed memory stays with the process and is used again: the arithmetic, without the system's part.
+#:     Freed memory stays with the process and is reused: times show the arithmetic without the system's part.
 #: system
-#:     As malloc is by default: what a program sees that does nothing about it.
+#:     malloc's default: times are those of an ordinary program.
 #: pool
-#:     On a GPU, the only mode: the libraries keep what is freed in pools, as they do by default.
+#:     The only mode on a GPU: the libraries keep freed memory in pools, as they do by default.
 Memory = Literal["keep", "system", "pool"]
 
 
@@ -29,8 +29,9 @@ class Settings:
     """How the layers were timed.
 
     `backend` is None where convhub chose, layer by layer. `against` is ``"torch"`` for torch itself, or one
-    of convhub's backends. `seconds` is what a layer may take, all rounds of both sides together. `device` is
-    ``"cpu"`` or, with its number, ``"cuda:0"``, where `threads` have no meaning and `allow_tf32` has one.
+    of convhub's backends. `seconds` is how long a layer may take, all rounds of both sides together. `device`
+    is ``"cpu"`` or, with its number, ``"cuda:0"``; `threads` matters only on the former, `allow_tf32` only on
+    the latter.
     """
 
     backend: str | None = None
@@ -58,17 +59,17 @@ class Row:
     memory : {"keep", "system", "pool"}
         See `Memory`.
     backend, algorithm : str
-        What convhub ran; empty where it ran nothing.
+        What convhub ran; empty if it ran nothing.
     against : str
         What the other side ran.
     milliseconds, against_milliseconds : float or None
-        Of one call: the least of all rounds with `memory` keep, else their median.
+        The time of one call: the least of all rounds with `memory` keep, else their median.
     rounds : int
-        How many there were.
+        The number of rounds.
     declined, against_declined : str
-        Why a side did not run the problem; empty where it did.
+        Why a side did not run the problem; empty if it did.
     issue_milliseconds, against_issue_milliseconds : float or None
-        On a GPU, what the host took to issue a call.
+        On a GPU, how long the host took to issue a call.
     """
 
     layer_class: str
@@ -98,7 +99,7 @@ class Row:
 
     @property
     def primitive(self) -> str:
-        """The primitive with which the problem's text begins."""
+        """The primitive that the problem's text begins with."""
         from ..problem import Problem
 
         return Problem.parse(self.problem).primitive
@@ -110,7 +111,7 @@ class Row:
 
     @property
     def against_gflops(self) -> float | None:
-        """… by the other side."""
+        """The same rate of the other side."""
         return _rate(self.macs, self.against_milliseconds)
 
     @property
@@ -125,7 +126,7 @@ def _rate(macs: int, milliseconds: float | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A whole benchmark: the machine, the command that repeats it, how fast it could be, and the rows."""
+    """A whole benchmark: the machine, the command that repeats it, the machine's peak, and the rows."""
 
     machine: Machine
     command: str

@@ -21,7 +21,7 @@ from .worker import Step, Task, Work, environment
 
 __all__ = ["BenchmarkError", "possible_memory", "run"]
 
-#: How much of what a worker that died has written to stderr is shown.
+#: The most characters shown of a dead worker's stderr.
 TAIL = 2000
 
 
@@ -30,7 +30,7 @@ class BenchmarkError(ConvhubError):
 
 
 def possible_memory() -> tuple[Memory, ...]:
-    """Return the modes of memory that can be had on this system."""
+    """Return the modes of memory that this system supports."""
     return ("keep", "system") if can_keep() else ("system",)
 
 
@@ -42,9 +42,9 @@ def run(
     Parameters
     ----------
     layers : sequence of Layer
-        Their problems have the primitive and the dtype that are to be timed.
+        The layers, whose problems have the primitive and the dtype to time.
     peak_dtype : str
-        Of the matrix product that the machine's peak is measured with; empty: it is not measured.
+        The dtype of the matrix product that measures the machine's peak; empty to skip this.
     advance : callable
         Called with a description after each layer in each mode.
 
@@ -55,7 +55,7 @@ def run(
     Raises
     ------
     BenchmarkError
-        If the two sides do not agree on a layer, or a worker dies; the message has its own.
+        If the two sides disagree on a layer, or a worker dies; the message quotes the worker's own.
     """
     rows: list[Row] = []
     peak: Peak | None = None
@@ -74,7 +74,7 @@ def run(
 
 
 def _steps(given: Work) -> Iterator[Step]:
-    """Start a worker and give what it writes; end it when no more is asked for."""
+    """Start a worker and yield what it writes; end it when the generator is closed."""
     done = 0
     with tempfile.TemporaryFile() as messages:
         process = subprocess.Popen(
@@ -87,7 +87,7 @@ def _steps(given: Work) -> Iterator[Step]:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            with contextlib.suppress(BrokenPipeError), process.stdin:  # it died; its exit code says so below
+            with contextlib.suppress(BrokenPipeError), process.stdin:  # It died; its exit code says so below.
                 process.stdin.write(msgspec.json.encode(given))
             for line in process.stdout:
                 step = msgspec.json.decode(line, type=Step)

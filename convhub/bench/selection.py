@@ -1,6 +1,6 @@
-"""Selects the layers that are timed: batches fitted to the device, duplicates merged, a few of a class.
+"""Selects the layers to time: fits batches to the device, merges duplicates, and takes a few of each class.
 
-Nothing here is random, and nothing is measured: equal lists give equal choices on every machine.
+Nothing here is random or measured: equal lists give equal choices on every machine.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ __all__ = ["CPU", "GPU", "Limits", "by_class", "evenly", "fitted", "merged", "us
 
 
 class Limits(NamedTuple):
-    """What is timed on a type of device.
+    """The limits on layers that are timed on a device type.
 
     Parameters
     ----------
     macs, depthwise_macs : int
-        Multiply-accumulates of a layer up to which it has images; of depthwise ones, which wait for memory.
+        The multiply-accumulates up to which images are added; for depthwise layers, which are memory-bound.
     least_macs : int
-        Below this many, the call itself is what is measured: such a layer is left out.
+        A layer with fewer is left out, since its time would be that of the call itself.
     images : int or None
-        The most images; None: as many as the list has.
+        The most images; None means as many as the list has.
     bytes : int or None
-        Of input and output in float32, likewise; None: any number.
+        The most bytes of input and output in float32; None means no limit.
     """
 
     macs: int
@@ -42,7 +42,7 @@ class Limits(NamedTuple):
 #: Tens of milliseconds on one core.
 CPU = Limits(150_000_000, 40_000_000, 2_000_000)
 
-#: A millisecond of float32 on a large GPU, far above what it takes to issue a call; beyond its caches.
+#: A millisecond of float32 on a large GPU, far longer than issuing a call; beyond its caches.
 GPU = Limits(10_000_000_000, 2_000_000_000, 50_000_000, images=256, bytes=128 * 2**20)
 
 #: A single image of more than this many times the limit is left out.
@@ -54,7 +54,7 @@ def _most(layer: Layer, limits: Limits) -> int:
 
 
 def fitted(layer: Layer, limits: Limits = CPU) -> Layer:
-    """Return the layer with as many images as the limits allow, and one at least."""
+    """Return the layer with as many images as the limits allow, but at least one."""
     one = layer.with_batch(1).problem
     most = [_most(layer, limits) // max(1, one.macs), limits.images or layer.problem.batch]
     if limits.bytes is not None:
@@ -63,12 +63,12 @@ def fitted(layer: Layer, limits: Limits = CPU) -> Layer:
 
 
 def usual_size(layer: Layer, limits: Limits = CPU) -> bool:
-    """Return whether a layer, its batch fitted, is neither so small nor so large that it is left out."""
+    """Return whether a layer, with its batch fitted, is neither too small nor too large to time."""
     return limits.least_macs <= layer.problem.macs <= TOO_LARGE * _most(layer, limits)
 
 
 def merged(layers: Iterable[Layer]) -> list[Layer]:
-    """Return each problem once, with the name of the first layer that has it, and how many more do."""
+    """Return each problem once, with the name of its first layer and the number of further ones."""
     found: dict[Layer, list[str]] = {}
     for layer in layers:
         found.setdefault(replace(layer, name=""), []).append(layer.name)
@@ -79,10 +79,10 @@ def merged(layers: Iterable[Layer]) -> list[Layer]:
 
 
 def by_class(layers: Iterable[Layer], classes: Sequence[str], most: int | None) -> list[Layer]:
-    """Return the layers of `classes`, class by class, at most `most` of each (None: all).
+    """Return the layers of `classes`, class by class, at most `most` of each (all if None).
 
-    Within a class they go from large images of few channels to small ones of many, and the choice is spread
-    evenly over that order.
+    Within a class they are ordered from large images with few channels to small ones with many, and the
+    choice is spread evenly over that order.
     """
     found: dict[str, list[Layer]] = {name: [] for name in classes}
     for layer in layers:
@@ -102,7 +102,7 @@ def _order(layer: Layer) -> tuple[int, int, str]:
 
 
 def evenly(items: Sequence[T], most: int) -> list[T]:
-    """Return at most `most` of the items: the middle one of each of as many equal parts.
+    """Return at most `most` of the items: the middle one of each of `most` equal parts.
 
     Examples
     --------

@@ -1,13 +1,13 @@
 """Makes the two sides of a comparison: the same layer as a call of convhub, and as a call of torch.
 
-Both are called as users call them. convhub by its public functions, which check their arguments, choose the
-backend and look at what it returns; torch by ``torch.conv2d``, ``torch.conv_transpose2d`` and
-``torch.ops.aten.convolution_backward``, the operator that its autograd calls, with a mask that asks for one
-gradient. Neither side is given a bias, and neither records anything for autograd.
+Both are called as users call them: convhub by its public functions, which check their arguments, choose the
+backend and check its result; torch by ``torch.conv2d``, ``torch.conv_transpose2d`` and
+``torch.ops.aten.convolution_backward``, the operator that its autograd calls, with a mask that requests one
+gradient. Neither side gets a bias, and neither records anything for autograd.
 
-On a GPU convhub gets arrays of the library that the backend itself works with, as on the CPU it gets NumPy's:
-what is timed is the engine, and not the way from one library to another. The other side has operands of its
-own, with the same numbers in them.
+On a GPU convhub gets arrays of the library that the backend itself works with, and on the CPU NumPy's: the
+time is that of the engine, without conversions between libraries. The other side has separate operands with
+the same values.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from .layers import Layer
 
 __all__ = ["TORCH", "Operands", "Side", "make_side", "operands"]
 
-#: The name of torch itself, as the other side; convhub's backend of that name is the side that is timed.
+#: The name of torch itself as the other side; as the side under test it is convhub's backend of that name.
 TORCH = "torch"
 
 
 class Operands(NamedTuple):
-    """Arrays of the shapes of a problem's input, weight and output; each call takes those that it needs."""
+    """Arrays of the shapes of a problem's input, weight and output; each call takes those it needs."""
 
     x: Any
     w: Any
@@ -43,7 +43,7 @@ class Operands(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side: who it is, and the call on arrays of which library; or why there is none."""
+    """One side: its name, its call and the library of its arrays; or why there is no call."""
 
     name: str
     algorithm: str = ""
@@ -52,13 +52,13 @@ class Side:
     library: str = "numpy"
 
     def result(self) -> NDArray[Any]:
-        """Call it once, and return what it computes as a NumPy array."""
+        """Call it once, and return its result as a NumPy array."""
         assert self.call is not None
         return to_numpy(self.call())
 
 
 def operands(problem: Problem) -> Operands:
-    """Return random operands in NumPy arrays: standard normal, or small integers; of the problem alone."""
+    """Return random NumPy operands that depend on the problem only: standard normal, or small integers."""
     kind: Fill = "exact" if "int" in problem.dtype else "normal"
     random = generator(problem, 0)
     shapes = (problem.input_shape, problem.weight_shape, problem.output_shape)
@@ -115,13 +115,13 @@ def _convhub_call(layer: Layer, given: Operands, backend: str | None) -> Callabl
 
 
 def _mask(layer: Layer) -> tuple[bool, bool, bool]:
-    """Return which gradient the layer's problem is: for input, weight or bias."""
+    """Return the mask of the gradient that the layer's problem is: for input, weight or bias."""
     for_weight = layer.problem.primitive == "grad_weight"
     return (not for_weight, for_weight, False)
 
 
 def _plain_padding(problem: Problem) -> tuple[int, int]:
-    """Return the padding of each axis, where both sides have the same."""
+    """Return the padding of each axis, which must be equal on both sides."""
     return problem.padding[0][0], problem.padding[1][0]
 
 
@@ -135,13 +135,13 @@ def _torch(layer: Layer, given: Operands) -> Side:
     try:
         call = _torch_call(layer, *(_tensor(array, problem.device) for array in given))
         call()
-    except (RuntimeError, TypeError) as error:  # so it says what it lacks for a dtype or an operator
+    except (RuntimeError, TypeError) as error:  # torch lacks a dtype or an operator
         return Side(TORCH, declined=str(error).splitlines()[0])
     return Side(TORCH, call=call, library="torch")
 
 
 def _tensor(array: NDArray[Any], device: str) -> Any:
-    """Return a tensor: on the CPU of the same memory, elsewhere a copy."""
+    """Return a tensor: on the CPU with the same memory, elsewhere a copy."""
     if device == "cpu":
         convert = arrays.converter("numpy", "torch")
         assert convert is not None
@@ -161,7 +161,7 @@ def _torch_call(layer: Layer, x: Any, w: Any, dy: Any) -> Callable[[], Any]:
     if not layer.transposed and problem.primitive == "forward":
         return lambda: torch.conv2d(x, w, None, stride, padding, dilation, groups)
     rest = (w, None, stride, padding, dilation, layer.transposed, extra, groups, _mask(layer))
-    # What one function takes in, the other gives out.
+    # The input of one function is the output of the other.
     operands_ = (x, dy) if layer.transposed else (dy, x)
     which = _mask(layer).index(True)
     return lambda: backward(*operands_, *rest)[which]

@@ -1,6 +1,6 @@
-"""Measures a first call, in a process that has to compile and in one that need not; and a tiny call.
+"""Measures a first call, in a process that must compile and in one that need not, and a tiny call.
 
-Each is measured in new processes, since a process starts only once. What libraries compile goes to a
+Each is measured in new processes, since a process starts only once. Libraries keep compiled code in a
 temporary folder, which is empty at first.
 """
 
@@ -21,13 +21,13 @@ __all__ = ["TINY", "Start", "StartError", "measure_start"]
 
 TINY = "forward_float32_n1c1h4w4_k1r3s3"
 
-#: Where libraries are told to keep what they compile.
+#: The variables that say where libraries keep compiled code.
 CACHES = ("CUPY_CACHE_DIR", "NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 
-#: Processes of each kind but the first, of which the fastest counts.
+#: How many processes of each kind but the first are run; the fastest counts.
 REPEATED = 3
 
-# It gets the backend, the problem, and modules that are to be imported before the first call.
+# Its arguments are the backend, the problem, and modules to import before the first call.
 _CHILD = """
 import time
 begin = time.perf_counter()
@@ -78,15 +78,15 @@ print(json.dumps({
 
 
 class StartError(ConvhubError):
-    """A process whose start was to be timed did not do its work."""
+    """A process whose start was timed failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Times in seconds; `modules` are the libraries that the first call imports, in part or whole.
+    """Times in seconds; `modules` are the libraries that the first call imports, in part or in whole.
 
-    `cold` and `warm` are first calls with what they import: `cold` where nothing is compiled yet, `warm` in a
-    later process. `bare` is a first call of a later process that has imported the libraries already.
+    `cold` and `warm` are first calls including their imports: `cold` where nothing is compiled yet, `warm` in
+    a later process. `bare` is the first call of a later process that has already imported the libraries.
     """
 
     backend: str
@@ -108,14 +108,14 @@ def measure_start(backend: str | None, problem: str = TINY) -> Start:
     Parameters
     ----------
     backend : str or None
-        None lets convhub choose.
+        The backend; None lets convhub choose.
     problem : str
-        Of the first call, as a text. The tiny call is always one image of 4 by 4 pixels with a 3 by 3 kernel.
+        The first call's problem. The tiny call is always one image of 4 by 4 pixels with a 3 by 3 kernel.
 
     Raises
     ------
     StartError
-        If a process fails; with what it wrote.
+        If a process fails; the message has its output.
     """
     with tempfile.TemporaryDirectory() as folder:
         cold = _child(folder, backend, problem, [])
@@ -143,7 +143,7 @@ def measure_start(backend: str | None, problem: str = TINY) -> Start:
 
 def _child(folder: str, backend: str | None, problem: str, modules: list[str]) -> dict[str, Any]:
     environment = os.environ | {name: str(Path(folder, name)) for name in CACHES}
-    # Python's own compiling is part of installing a package, and not of what is asked here.
+    # Compiling to bytecode is part of installing a package, and not measured here.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     environment["CONVHUB_CHECK"] = "off"
     done = subprocess.run(

@@ -1,7 +1,7 @@
-"""Takes means of ratios: of each class over its layers, and of all over the classes, never over rows.
+"""Averages ratios: over the layers of each class, and over the classes, never over all rows.
 
-Lists have many layers of one kind and few of another; a mean over rows would tell of the lists. Ratios are
-averaged geometrically, so that twice as fast and half as fast make one.
+Lists have many layers of one kind and few of another; a mean over all rows would describe the lists. Means
+are geometric, so that twice as fast and half as fast average to one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .results import Row
 
 __all__ = ["TITLES", "ClassSummary", "Summary", "geometric_mean", "summaries"]
 
-#: What the rows of a primitive are called together: `conv_transpose2d` is the primitive grad_input.
+#: The title of each primitive's rows: `conv_transpose2d` is the primitive grad_input.
 TITLES = {
     "forward": "forward",
     "grad_input": "grad_input and conv_transpose2d",
@@ -29,7 +29,7 @@ class ClassSummary:
     """The layers of one class.
 
     `ratio`, `gflops` and `against_gflops` are geometric means over the layers that both sides ran; `share` is
-    that of these with a ratio of one or more. Where there is none, all of these are None.
+    the fraction of these with a ratio of one or more. All are None if there is no such layer.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Summary:
 
     @property
     def title(self) -> str:
-        """What it is of, in words."""
+        """The operation, in words."""
         return TITLES[self.primitive]
 
     @property
@@ -72,7 +72,7 @@ class Summary:
 
 
 def summaries(rows: Sequence[Row]) -> list[Summary]:
-    """Return a summary for each mode of memory and each primitive that there are rows of."""
+    """Return a summary for each mode of memory and each primitive that has rows."""
     found = []
     for memory in dict.fromkeys(row.memory for row in rows):
         for primitive in PRIMITIVES:
@@ -113,7 +113,7 @@ def _share(rows: Sequence[Row]) -> float | None:
 
 
 def geometric_mean(values: Iterable[float]) -> float | None:
-    """Return the geometric mean of positive numbers, or None where there is none.
+    """Return the geometric mean of positive numbers, or None if there are none.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Times two calls in turns, so that what disturbs one disturbs the other."""
+"""Times two calls in turns, so that disturbances affect both."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .results import Memory, Settings
 
 __all__ = ["Call", "Clock", "Times", "interleaved", "milliseconds", "on_host"]
 
-#: Seconds of one turn, as far as one call is not longer: beyond what a clock or a short pause matters.
+#: The seconds of one turn, unless one call takes longer: enough that clocks and short pauses do not matter.
 TURN = 0.03
 
 Call = Callable[[], object]
 
-#: Returns the seconds of one call, measured over the given number of calls, one after the other.
+#: Returns the seconds of one call, averaged over the given number of consecutive calls.
 Clock = Callable[[Call, int], float]
 
 
 class Times(NamedTuple):
-    """Seconds of one call, for each of the rounds, in the order in which the calls were given."""
+    """Seconds of one call in each round, in the order in which the calls were given."""
 
     rounds: list[tuple[float, ...]]
 
@@ -34,7 +34,7 @@ class Times(NamedTuple):
 
 
 def on_host(call: Call, count: int) -> float:
-    """Return the seconds of one call by the clock of the host: the `Clock` of what runs there."""
+    """Return the seconds of one call by the host's clock: the `Clock` of calls that run there."""
     start = time.perf_counter()
     for _ in itertools.repeat(None, count):
         call()
@@ -42,12 +42,12 @@ def on_host(call: Call, count: int) -> float:
 
 
 def interleaved(calls: Sequence[Call], settings: Settings, clocks: Sequence[Clock] | None = None) -> Times:
-    """Time the calls in rounds: in each, every call has its turn, and the order is reversed each time.
+    """Time the calls in rounds: in each, every call has one turn, and the order alternates.
 
-    A turn begins with a call that does not count, which brings the caches back from the other side; then as
-    many calls as fill `TURN` are timed together. There are at least ``settings.least_rounds``, and more, up
-    to ``most_rounds``, while the layer has taken less than ``seconds``. Every call must have run before.
-    Each is measured by its own of the `clocks`; by default, by that of the host.
+    A turn begins with an untimed call, which refills the caches after the other side's turn; then as many
+    calls as fill `TURN` are timed together. There are at least ``settings.least_rounds``, and more, up to
+    ``most_rounds``, while the layer has taken less than ``seconds``. Every call must have run before. Each
+    has its own clock in `clocks`; by default the host's.
     """
     clocks = clocks or [on_host] * len(calls)
     rounds: list[tuple[float, ...]] = []
@@ -67,7 +67,7 @@ def interleaved(calls: Sequence[Call], settings: Settings, clocks: Sequence[Cloc
 
 
 def _count(call: Call, clock: Clock) -> int:
-    """Return how many calls fill a turn, found in steps: alone, a call may take longer than among others."""
+    """Return how many calls fill a turn, found in steps: a single call may take longer than one of many."""
     count = 1
     while (seconds := max(clock(call, count), 1e-7)) * count < TURN / 8:
         count *= 4
@@ -87,11 +87,11 @@ def _no_collection() -> Iterator[None]:
 
 
 def milliseconds(seconds: Sequence[float], memory: Memory) -> float:
-    """Return what stands for all rounds.
+    """Return the time that represents all rounds.
 
-    Where memory is kept nothing makes a call faster than it is, so that the least is the least disturbed.
-    Where it is not, the system's work is part of what is timed, and varies: the median is what one sees. So
-    it is on a GPU, whose clock goes up and down with heat and power.
+    If memory is kept, disturbances can only make a call slower, so the minimum is the least disturbed. If
+    not, the system's work is part of the time, and varies: the median is typical. The same holds for a GPU,
+    whose clock varies with heat and power.
 
     Examples
     --------

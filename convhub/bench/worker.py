@@ -1,7 +1,7 @@
-"""Times layers in a separate process, from a `Work` on stdin to a line of JSON for each step on stdout.
+"""Times layers in a separate process, which reads a `Work` from stdin and writes each step to stdout as JSON.
 
-Each mode of memory has its own process, since malloc cannot be set back (`memory`), and since the
-number of threads of some libraries is fixed when they are loaded.
+Each mode of memory has its own process, since malloc cannot be reset (`memory`), and since the number of
+threads of some libraries is fixed when they are loaded.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["Step", "Task", "Work", "environment", "time_layer", "work"]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A layer, with its problem as a text."""
+    """A layer with its problem as a text."""
 
     name: str
     problem: str
@@ -45,7 +45,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one process is to do; `peak_dtype` is empty where the peak is not wanted."""
+    """The work of one process; `peak_dtype` is empty if the peak is not wanted."""
 
     tasks: list[Task]
     settings: Settings
@@ -55,7 +55,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a worker writes: one of a row, the peak, or the error that ended its work."""
+    """One message of a worker: a row, the peak, or the error that ended its work."""
 
     row: Row | None = None
     peak: Peak | None = None
@@ -63,7 +63,7 @@ class Step:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Return the variables that a worker must be started with."""
+    """Return the environment variables that a worker must be started with."""
     blas = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
     variables = {
         "CONVHUB_ACCURACY": settings.accuracy,
@@ -76,7 +76,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def work(given: Work, write: Callable[[Step], None]) -> None:
-    """Time every layer, and write each row when it is there."""
+    """Time every layer, and write each row as soon as it is ready."""
     if given.memory == "keep":
         keep()
     if given.settings.device == "cpu":
@@ -87,7 +87,7 @@ def work(given: Work, write: Callable[[Step], None]) -> None:
         write(Step(peak=measure_peak(given.peak_dtype, given.settings.threads)))
     for task in given.tasks:
         write(Step(row=time_layer(task.layer, given.settings, given.memory)))
-        if given.settings.device != "cpu":  # one library's pool would keep from the other what it holds
+        if given.settings.device != "cpu":  # one library's pool would withhold memory from the other
             for library in _libraries(given.settings):
                 cuda(library).release()
 
@@ -100,7 +100,7 @@ def _prepare_cpu(settings: Settings) -> None:
 
 
 def _prepare_gpu(settings: Settings) -> None:
-    """Choose the device in each library, and let torch measure which of its algorithms is the fastest."""
+    """Choose the device in each library, and let torch measure its fastest algorithms."""
     for library in _libraries(settings):
         cuda(library).use(parse_device(settings.device).index)
     if settings.against == TORCH:
@@ -108,14 +108,14 @@ def _prepare_gpu(settings: Settings) -> None:
 
 
 def _libraries(settings: Settings) -> set[str]:
-    """Return the libraries whose arrays the sides have on a GPU."""
+    """Return the libraries whose arrays the sides use on a GPU."""
     assert settings.backend is not None  # on a GPU it is always named
     other = TORCH if settings.against == TORCH else library_of(settings.against)
     return {library_of(settings.backend), other}
 
 
 def time_layer(layer: Layer, settings: Settings, memory: Memory) -> Row:
-    """Time both sides on one layer, after a look at whether they agree.
+    """Time both sides on one layer, after checking that they agree.
 
     Raises
     ------
@@ -176,7 +176,7 @@ def _full_name(name: str, is_other: bool) -> str:
 
 
 def _main() -> None:
-    # What libraries print must not come between the lines: it goes where errors go.
+    # Output of libraries must not get between the lines: it goes to stderr.
     with os.fdopen(os.dup(1), "wb") as output:
         os.dup2(2, 1)
 

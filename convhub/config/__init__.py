@@ -1,11 +1,11 @@
-"""Layered settings: environment, project file, user file, defaults; each value knows where it came from.
+"""Layers settings from the environment, project file, user file and defaults, and records each one's source.
 
 Strongest first: blocks of `convhub.settings`; the environment (``CONVHUB_`` and the key in capitals);
 ``convhub.toml``, or ``[tool.convhub]`` in pyproject.toml, in the working directory or the nearest folder
 above it that has one; ``convhub.toml`` in the user's configuration folder; the defaults. An argument of a
-call stands above all of them (`convhub.dispatch.choose`).
+call overrides all of them (`convhub.dispatch.choose`).
 
-The environment is looked at again at every call, so a change counts from the next call on. Files are read
+The environment is read again at every call, so a change takes effect at the next call. Files are read
 once, and again after `reload_settings`. Configuration holds names and values only: nothing here loads code.
 """
 

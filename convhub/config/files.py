@@ -1,7 +1,7 @@
-"""Looks for configuration files, and reads them.
+"""Finds configuration files, and reads them.
 
 A file that cannot be looked for (a home that this user may not enter, a working folder that is gone) is
-absent, and a note says so. What is there under the name of ours, and cannot be read, is an error.
+absent, and a note says so. A file with convhub's own name that is there but cannot be read is an error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["FolderError", "Found", "find_project_file", "find_user_file", "user_
 NAME = "convhub.toml"
 SHARED = "pyproject.toml"
 
-#: More bytes than this are no configuration. It keeps a file of another kind from being read whole.
+#: The largest configuration file, in bytes. The limit keeps a file of another kind from being read whole.
 MOST_BYTES = 2**20
 
 
@@ -35,16 +35,16 @@ class Found(NamedTuple):
 
 
 class FolderError(OSError):
-    """A folder of the user's cannot be told: there is no home, or a variable is no absolute path."""
+    """A user folder cannot be determined: there is no home, or a variable is no absolute path."""
 
 
 def user_folder(kind: Literal["config", "cache"]) -> Path:
-    """Return convhub's folder among the user's configurations or caches; it need not exist.
+    """Return convhub's configuration or cache folder of this user; it need not exist.
 
     Raises
     ------
     FolderError
-        If there is no such place for this user.
+        If this user has no such folder.
     """
     import platformdirs
 
@@ -52,19 +52,19 @@ def user_folder(kind: Literal["config", "cache"]) -> Path:
     variable = f"XDG_{kind.upper()}_HOME"
     try:
         path = find("convhub", appauthor=False)
-    except (OSError, RuntimeError, KeyError) as error:  # no HOME, and nobody of this number in /etc/passwd
+    except (OSError, RuntimeError, KeyError) as error:  # no HOME, and no such user id in /etc/passwd
         if raised_by_caller(error):
             raise
         raise FolderError(
             f"the user has no {kind} folder, since no home is known: {safe_str(error)}"
         ) from error
-    if not path.is_absolute():  # or it would be one below the folder that one happens to stand in
+    if not path.is_absolute():  # it would be relative to the working folder
         raise FolderError(f"the user's {kind} folder is {str(path)!r}; {variable} must be an absolute path")
     return path
 
 
 def find_user_file(note: Callable[[str], None]) -> Found | None:
-    """Return convhub.toml of the user's configuration folder; None if there is none."""
+    """Return convhub.toml in the user's configuration folder, or None."""
     try:
         folder = user_folder("config")
     except FolderError as error:
@@ -75,10 +75,10 @@ def find_user_file(note: Callable[[str], None]) -> Found | None:
 
 
 def find_project_file(note: Callable[[str], None]) -> Found | None:
-    """Return the nearest convhub.toml, or pyproject.toml with [tool.convhub], from here upward."""
+    """Return the nearest convhub.toml, or pyproject.toml with [tool.convhub], from this folder upward."""
     try:
         here = Path.cwd()
-    except OSError as error:  # removed since, or below a folder that may not be read
+    except OSError as error:  # removed meanwhile, or below an unreadable folder
         if raised_by_caller(error):
             raise
         note(f"{NAME} and {SHARED} of a project are not looked for: the working folder: {error.strerror}")
@@ -94,7 +94,7 @@ def find_project_file(note: Callable[[str], None]) -> Found | None:
 
 
 def _is_there(path: Path, note: Callable[[str], None]) -> bool:
-    """Return whether a file of our own name is there; what else has that name is an error."""
+    """Return whether a file with our own name is there; anything else with that name is an error."""
     try:
         mode = path.stat().st_mode
     except OSError as error:
@@ -117,7 +117,7 @@ def _is_there(path: Path, note: Callable[[str], None]) -> bool:
 def _is_link(path: Path) -> bool:
     try:
         return stat.S_ISLNK(path.lstat().st_mode)
-    except OSError as error:  # it cannot be seen at all
+    except OSError as error:  # not even its status can be read
         if raised_by_caller(error):
             raise
         return False
@@ -135,7 +135,7 @@ def _read_own(path: Path) -> Found:
 
 
 def _read_shared(path: Path, note: Callable[[str], None]) -> Found | None:
-    """Return a pyproject.toml that has settings of ours; one of others' alone may be as it likes."""
+    """Return a pyproject.toml that has our settings; others are ignored, even if they are invalid."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return None
@@ -177,16 +177,16 @@ def _parsed(path: Path, raw: bytes) -> tuple[str, dict[str, Any]]:
         raise ConfigurationError(f"{path} is not valid TOML: line {line} is not UTF-8") from error
     except RecursionError as error:
         raise ConfigurationError(f"{path} is not valid TOML: its values are nested too deeply") from error
-    except ValueError as error:  # that of tomllib, and of a number that has too many digits for Python
+    except ValueError as error:  # from tomllib, or from a number that has too many digits for Python
         if raised_by_caller(error):
             raise
         raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
 
 
 def _speaks_of_us(raw: bytes) -> bool:
-    """Return whether text that is no TOML was to hold settings of ours.
+    """Return whether a text that is no TOML was meant to hold our settings.
 
-    It may be of any encoding: in UTF-16, which an editor or a shell may have written, each letter has a zero
+    It may have any encoding: in UTF-16, which an editor or a shell may write, each letter has a zero byte
     beside it.
     """
     plain = raw.replace(b"\0", b"")

@@ -1,4 +1,4 @@
-"""Options of backends in one line of text: ``mine.mode=never, mine.tile=128``."""
+"""Reads and writes backends' options in one line of text: ``mine.mode=never, mine.tile=128``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["options_from_text", "text_of_options"]
 
 _KEY = r"[A-Za-z0-9_-]+"
 _QUOTED = r'"(?:[^"\\]|\\.)*"' + r"|'[^']*'"
-#: One option, and the comma, semicolon or blank behind it.
+#: One option, and the comma, semicolon or blank after it.
 _ITEM = re.compile(
     rf"""
     \s* (?P<keys> {_KEY} (?: \s*\.\s* {_KEY} )+ ) \s*=\s*
@@ -21,15 +21,15 @@ _ITEM = re.compile(
 
 
 def options_from_text(text: str) -> Any:
-    """Return tables of options from a text; where it is none, the text itself.
+    """Return tables of options from a text, or the text itself if it has no options.
 
-    What stands between the braces of a TOML table is understood, and so is the same without quotes, divided
-    by commas, semicolons or blanks: what is no number, boolean, date or list is a text.
+    It accepts the content of a TOML inline table, also without quotes and separated by commas, semicolons or
+    blanks: a value that is no number, boolean, date or list is a text.
 
     Parameters
     ----------
     text : str
-        Of the environment or the command line.
+        From the environment or the command line.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def options_from_text(text: str) -> Any:
     text = text.strip()
     try:
         return tomllib.loads(f"options = {{{text.rstrip(',;')}}}")["options"]
-    except (ValueError, RecursionError):  # the same without quotes
+    except (ValueError, RecursionError):  # no TOML: read it without quotes
         pass
     options: dict[str, Any] = {}
     position = 0
@@ -58,7 +58,7 @@ def options_from_text(text: str) -> Any:
 
 
 def text_of_options(options: dict[str, dict[str, Any]]) -> str:
-    """Return tables of options as the shortest text that `options_from_text` reads so, without blanks.
+    """Return the shortest text without blanks from which `options_from_text` reads these tables of options.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def _value(text: str) -> Any:
 
 
 def _put(options: dict[str, Any], keys: list[str], value: Any) -> bool:
-    """Put a value where its keys lead; return False where something is there already."""
+    """Put a value where its keys lead; return False if that place is taken."""
     table = options
     for key in keys[:-1]:
         table = table.setdefault(key, {})

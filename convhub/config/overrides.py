@@ -1,4 +1,4 @@
-"""Settings that hold for a block of the program, in one thread and task: those of `convhub.settings`."""
+"""Keeps the settings of `convhub.settings`, which hold for a block of the program in one thread and task."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CONTEXT = "settings(...) context"
 
 
 class Values(TypedDict, total=False):
-    """The settings by their names, as type checkers know them; `KEYS` says what each does."""
+    """The settings by name, for type checkers; `KEYS` says what each does."""
 
     backend: str | dict[str, str]
     priority: list[str] | dict[str, list[str]]
@@ -48,16 +48,16 @@ class Values(TypedDict, total=False):
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """What one block sets; it is left by its identity, since blocks of generators may end in any order."""
+    """One block's settings; frames are removed by identity, as blocks of generators may end in any order."""
 
     values: Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Overrides:
-    """What all blocks around a piece of code set together.
+    """The settings of all blocks around a piece of code, combined.
 
-    `text` is equal for equal values, and stands for them as a key: values may be tables.
+    `text` is equal for equal values, and serves as their key, since values may be unhashable tables.
     """
 
     frames: tuple[Frame, ...]
@@ -71,18 +71,18 @@ in_context: contextvars.ContextVar[Overrides | None] = contextvars.ContextVar(
 )
 
 
-#: Returns what the blocks around a piece of code set, or None; bound once, since every call asks twice.
+#: Returns the settings of the blocks around a piece of code, or None; bound once: every call asks twice.
 overrides_here = in_context.get
 
 
 def enter(frame: Frame) -> None:
-    """Let what a block sets hold from here on, above what blocks around it set."""
+    """Put a block's settings in force from here on, above those of the blocks around it."""
     outer = in_context.get()
     in_context.set(_together((frame,) if outer is None else (*outer.frames, frame)))
 
 
 def leave(frame: Frame) -> None:
-    """Take back the innermost `enter` of that frame."""
+    """Undo the innermost `enter` of that frame."""
     inner = in_context.get()
     assert inner is not None
     frames = list(inner.frames)
@@ -101,17 +101,17 @@ def _together(frames: tuple[Frame, ...]) -> Overrides:
 
 
 def united(weaker: Mapping[str, Any], stronger: Mapping[str, Any]) -> dict[str, Any]:
-    """Return two sets of tables of options as one."""
+    """Merge two sets of tables of options."""
     return dict(weaker) | {name: weaker.get(name, {}) | table for name, table in stronger.items()}
 
 
 def checked_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings that a program gives, each as the type that it is declared with, and as a copy.
+    """Return copies of settings that a program gives, each in its declared type.
 
     Raises
     ------
     ConfigurationError
-        If one is no setting, or may not have that value.
+        If there is no such setting, or it may not have that value.
     """
     found = {}
     for key, value in values.items():
@@ -129,7 +129,7 @@ _PLAIN = (str, bool, int, float, datetime.datetime, datetime.date, datetime.time
 
 
 def _plain(value: Any, place: str, path: str) -> Any:
-    """Return a copy of what a configuration file could hold too."""
+    """Return a copy of a value in types that a configuration file could hold too."""
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {key: _plain(item, place, f"{path}.{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -15,7 +15,7 @@ from .schema import KEYS, VARIABLES, Layer, Settings, parse_bytes
 
 __all__ = ["MOST_BLOCKS", "Config", "current", "outside_blocks", "reload", "reload_settings"]
 
-#: How many different sets of values of blocks are kept.
+#: The most sets of values of blocks that are kept.
 MOST_BLOCKS = 32
 
 #: The setting, and the keys and indices that lead to a part of its value.
@@ -26,9 +26,9 @@ Place = tuple[str | int, ...]
 class Config:
     """The settings in force, and where each came from.
 
-    A changed setting makes a new one of these, and with it a new `convhub.dispatch.dispatcher.Dispatcher`,
-    which remembers what was decided under it. `environment` has the variables that were read, `places` says
-    where each part of a value stands, and `notes` what could not be looked for.
+    A changed setting makes a new `Config`, and with it a new `convhub.dispatch.dispatcher.Dispatcher`, which
+    remembers the decisions made under it. `environment` has the variables that were read, `places` says where
+    each part of a value was set, and `notes` which files could not be looked for.
     """
 
     settings: Settings
@@ -40,13 +40,13 @@ class Config:
     notes: tuple[str, ...]
 
     def backend_for(self, device: str) -> str | None:
-        """Return the backend that is configured for a device type, or None for automatic choice."""
+        """Return the backend configured for a device type, or None for automatic choice."""
         configured = self.settings.backend
         name = configured if isinstance(configured, str) else configured.get(device, "auto")
         return None if name == "auto" else name
 
     def place_of(self, *path: str | int) -> str:
-        """Return where a part of a setting stands: the file and line, the variable, or "default".
+        """Return where a part of a setting was set: the file and line, the variable, or "default".
 
         Parameters
         ----------
@@ -58,14 +58,14 @@ class Config:
         return self.places.get(path, "default")
 
     def priority_for(self, device: str) -> list[str]:
-        """Return the configured order for a device type; empty where there is none."""
+        """Return the configured order for a device type; empty if there is none."""
         configured = self.settings.priority
         return configured if isinstance(configured, list) else configured.get(device, [])
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class _InForce:
-    """The settings outside of all blocks, and those inside of some, by the text of what these set."""
+    """The settings outside of all blocks, and those inside of blocks, by the text of their overrides."""
 
     base: Config
     inside: dict[str, Config]
@@ -81,7 +81,7 @@ def current(overrides: Overrides | None = None) -> Config:
     Parameters
     ----------
     overrides : Overrides, optional
-        What blocks set that were around the code in question; by default those around this call.
+        The settings of the blocks around the code in question; by default those around this call.
 
     Raises
     ------
@@ -110,11 +110,11 @@ def outside_blocks() -> Config:
 
 
 def reload_settings() -> None:
-    """Forget the settings that were read, and what was decided under them.
+    """Forget the settings that were read, and the decisions made under them.
 
-    Files are read once in a process, when settings are first needed. After this they are read again at the
-    next call; so is the folder looked up in which they are searched, after `os.chdir` for instance. Variables
-    of the environment need nothing: they are looked at in every call.
+    Files are read once in a process, when settings are first needed. After this the next call reads them
+    again, and looks up again where to search for them, for instance after `os.chdir`. Environment variables
+    need no reload: every call reads them.
 
     Examples
     --------
@@ -125,13 +125,13 @@ def reload_settings() -> None:
     _in_force = None
 
 
-#: The same, as other modules of convhub call it.
+#: The name by which other modules of convhub call it.
 reload = reload_settings
 
 
 def _fresh_lock() -> None:
     global _lock
-    _lock = threading.Lock()  # its holder may be a thread that the child does not have
+    _lock = threading.Lock()  # its holder may be a thread that does not exist in the child
 
 
 if hasattr(os, "register_at_fork"):
@@ -139,8 +139,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def _environment() -> tuple[object, ...]:
-    # `os.environ.get` costs a microsecond for each missing name, and this runs at every call; the
-    # dictionary behind it (in CPython; elsewhere the mapping itself serves) costs a twentieth of that.
+    # `os.environ.get` costs a microsecond for each missing name, and this runs at every call; its underlying
+    # dictionary (in CPython; elsewhere the mapping itself serves) costs a twentieth of that.
     environ = os.environ
     data = getattr(environ, "_data", None)
     if data is None:
@@ -156,7 +156,7 @@ _NOTHING_SET = (None,) * len(VARIABLES)
 
 def _load() -> _InForce:
     global _in_force
-    from .sources import environment_layer, file_layers  # which `import convhub` need not wait for
+    from .sources import environment_layer, file_layers  # `import convhub` need not wait for it
 
     with _lock:
         environment = _environment()
@@ -173,7 +173,7 @@ def _load() -> _InForce:
 
 
 def _overlay(values: dict[str, Any], places: dict[Place, str], layer: Layer) -> None:
-    """Put the values of a stronger source over others; tables of options are united."""
+    """Replace values by those of a stronger source; tables of options are merged."""
     for key, value in layer.values.items():
         if key == "options":
             values[key] = united(values.get(key, {}), value)
@@ -203,7 +203,7 @@ def _make_config(
 
 
 def _inside(in_force: _InForce, overrides: Overrides) -> Config:
-    """Return the settings inside of blocks that set some; kept, so that entering one again costs nothing."""
+    """Return the settings inside of blocks, cached so that entering one again costs nothing."""
     base = in_force.base
     values = {key: getattr(base.settings, key) for key in KEYS}
     places = dict(base.places)
@@ -212,7 +212,7 @@ def _inside(in_force: _InForce, overrides: Overrides) -> Config:
         paths |= {("options", name): CONTEXT} | {("options", name, word): CONTEXT for word in table}
     _overlay(values, places, Layer(dict(overrides.values), paths))
     config = _make_config(values, places, base.environment, base.notes)
-    if len(in_force.inside) >= MOST_BLOCKS:  # values may vary without end
+    if len(in_force.inside) >= MOST_BLOCKS:  # Values may vary without end.
         in_force.inside.clear()
     in_force.inside[overrides.text] = config
     return config

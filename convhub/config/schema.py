@@ -1,4 +1,4 @@
-"""Declares every setting: its type, its default, what it means, and which values are allowed."""
+"""Declares every setting: its type, default, meaning and allowed values."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Settings:
 
 
 class Key(NamedTuple):
-    """What a setting does, and what may stand there."""
+    """What a setting does, and its allowed values."""
 
     description: str
     allowed: str
@@ -85,22 +85,22 @@ KEYS: dict[str, Key] = {
     ),
 }
 
-#: The environment variable of each setting, and the setting.
+#: Maps the environment variable of each setting to the setting.
 VARIABLES = {f"CONVHUB_{key.upper()}": key for key in KEYS}
 
 BOOLEANS = {field.name for field in dataclasses.fields(Settings) if field.type == "bool"}
 LISTS = {"priority", "disable_plugins"}
 DEVICES = ("cpu", "cuda")
-#: The words that may stand for settings that are no names.
+#: The allowed words of settings whose values are no names.
 WORDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(BOOLEANS, ("true", "false")),
     "accuracy": ("standard", "strict"),
     "threads": ("auto",),
 }
-#: Tables and lists in each other, in one value; more would be no configuration, and may be too deep to print.
+#: The deepest nesting of tables and lists in one value; deeper ones may be too deep to print.
 DEEPEST = 32
 
-#: Returns the place of a part of a value, as a message names it.
+#: Returns where a part of a value was set, as a message names it.
 Where = Callable[..., str]
 
 #: In bytes.
@@ -109,9 +109,9 @@ _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "m
 
 
 class Layer(NamedTuple):
-    """The values that one source gives, and the place of each and of its parts.
+    """The values that one source gives, and where each value and each of its parts was set.
 
-    A place has the keys and indices as its key that lead to the part: ``("options", "mine", "tile")``.
+    A place's key is the path of keys and indices to the part: ``("options", "mine", "tile")``.
     """
 
     values: dict[str, Any]
@@ -124,18 +124,18 @@ def checked(key: str, value: Any, where: Where, strict: bool = True) -> Any:
     Parameters
     ----------
     key : str
-        Of `KEYS`.
+        One of `KEYS`.
     value : object
-        What was written there.
+        The value as it was written.
     where : callable
-        Returns the place of a part of the value, which the keys and indices lead to that it is given.
+        Returns where the part at the given keys and indices was set.
     strict : bool
-        Whether the text ``"2"`` is no number.
+        Whether to refuse the text ``"2"`` as a number.
 
     Raises
     ------
     ConfigurationError
-        If the value may not stand there; the message names the place, the value and what would be right.
+        If the value is not allowed; the message names the place, the value and what would be right.
     """
     import msgspec
 
@@ -164,13 +164,13 @@ def checked(key: str, value: Any, where: Where, strict: bool = True) -> Any:
 
 
 def _is_deep(value: Any, left: int) -> bool:
-    """Return whether tables and lists stand in each other more than `left` times."""
+    """Return whether tables and lists are nested more than `left` times."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else None
     return inner is not None and (left == 0 or any(_is_deep(item, left - 1) for item in inner))
 
 
 def _first_wrong(key: str, value: Any) -> tuple[str | int, ...]:
-    """Return the keys and indices that lead to the first part of a value that may not stand there."""
+    """Return the keys and indices that lead to the first part of a value that is not allowed."""
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, part in parts:
         if key == "priority" and isinstance(value, dict) and isinstance(part, list):
@@ -183,7 +183,7 @@ def _first_wrong(key: str, value: Any) -> tuple[str | int, ...]:
 
 
 def _hint(key: str, value: Any) -> str:
-    """Return what was probably meant, as a sentence, or nothing."""
+    """Return a sentence that suggests what was probably meant, or an empty text."""
     if not isinstance(value, str):
         return ""
     bare = value.strip().lower()

@@ -16,10 +16,10 @@ _WORDS = {"on": True, "yes": True, "1": True, "off": False, "no": False, "0": Fa
 
 
 def environment_layer(errors: list[str]) -> Layer:
-    """Return what the environment sets; what is wrong there is added to `errors`."""
+    """Return the environment's settings, and add what is wrong with them to `errors`."""
     layer = Layer({}, {})
     for name in sorted(name for name in os.environ if name.startswith("CONVHUB_")):
-        text = os.environ.get(name)  # another thread may have taken it away since
+        text = os.environ.get(name)  # another thread may have removed it meanwhile
         if not text:
             continue
         key = VARIABLES.get(name)
@@ -39,7 +39,7 @@ def environment_layer(errors: list[str]) -> Layer:
 
 
 def _paths(path: tuple[str | int, ...], value: Any) -> Iterator[tuple[str | int, ...]]:
-    """Yield the way to a value, and to each part of it that is a value of a table."""
+    """Yield the path of a value, and of each part of it that is a value in a table."""
     yield path
     if isinstance(value, dict):
         for key, item in value.items():
@@ -47,7 +47,7 @@ def _paths(path: tuple[str | int, ...], value: Any) -> Iterator[tuple[str | int,
 
 
 def from_text(key: str, text: str) -> Any:
-    """Return the value that a text in the environment stands for; it may still be wrong for `key`."""
+    """Parse the text of an environment variable; the value may still be wrong for `key`."""
     if key in BOOLEANS:
         return _WORDS.get(text.strip().lower(), text.strip().lower())
     if key == "options":
@@ -63,14 +63,14 @@ def from_text(key: str, text: str) -> Any:
 
 
 def file_layers(errors: list[str], notes: list[str]) -> list[Layer]:
-    """Return what the user's file and the project's set, in this order.
+    """Return the settings of the user's file and the project's, in this order.
 
     Parameters
     ----------
     errors : list of str
-        What is wrong is added there.
+        Errors are added here.
     notes : list of str
-        What could not be looked for, or is passed over, is added there.
+        Notes on files that could not be looked for, or are passed over, are added here.
     """
     layers = []
     for find in (find_user_file, find_project_file):
@@ -85,7 +85,7 @@ def file_layers(errors: list[str], notes: list[str]) -> list[Layer]:
 
 
 def _file_layer(found: Found, errors: list[str]) -> Layer:
-    from .toml_lines import lines_of  # its patterns take a while to compile, and most processes have no file
+    from .toml_lines import lines_of  # its patterns are slow to compile, and most processes have no file
 
     layer = Layer({}, {})
     if not isinstance(found.table, dict):
@@ -113,7 +113,7 @@ def _file_layer(found: Found, errors: list[str]) -> Layer:
 
 
 def _nearest(layer: Layer, path: tuple[str | int, ...]) -> str:
-    """Return the place of a part, or of the least part around it that has one."""
+    """Return the place of a part, or of the smallest part around it that has one."""
     while path not in layer.places:
         path = path[:-1]
     return layer.places[path]

@@ -1,7 +1,7 @@
-"""Finds the line of each key and array element in a TOML file, which `tomllib` does not tell.
+"""Finds the line of each key and array element in a TOML file, which `tomllib` does not give.
 
-The text has been read by `tomllib` before, so it is known to be right, and whatever is not needed to follow
-keys and brackets is passed over.
+`tomllib` has parsed the text before, so it is known to be valid, and anything not needed to follow keys and
+brackets is skipped.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def lines_of(text: str) -> dict[Path, int]:
     Parameters
     ----------
     text : str
-        A TOML document without faults.
+        A valid TOML document.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def lines_of(text: str) -> dict[Path, int]:
 
 
 class _Scanner:
-    """A walk through the tokens of a document; `at` is the next one, and `lines` what has been found."""
+    """Walks through the tokens of a document; `at` is the index of the next, `lines` has the lines found."""
 
     def __init__(self, text: str) -> None:
         self.tokens = [*_tokens(text)]
@@ -61,7 +61,7 @@ class _Scanner:
 
     def document(self) -> None:
         table: Path = ()
-        tables: dict[Path, int] = {}  # of each array of tables, the index of the last one
+        tables: dict[Path, int] = {}  # the last index in each array of tables
         while self.at < len(self.tokens):
             if self._skip("\n"):
                 continue
@@ -127,7 +127,7 @@ class _Scanner:
                 if not (self._skip("\n") or self._skip(",")):
                     self._pair(path)
         else:
-            # A number may hold a point and a date a blank, so that one value may be several tokens.
+            # A number may hold a point and a date a blank, so one value may be several tokens.
             while self.at < len(self.tokens) and self.tokens[self.at].text not in (",", "]", "}", "\n"):
                 self.at += 1
 

@@ -1,4 +1,4 @@
-"""Runs the suite in an author's test folder, by three lines there."""
+"""Lets three lines in an author's test folder run the suite."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar, get_args
 
 __all__ = ["LEVELS", "MARKER", "Level", "Wanted", "conformance_cases"]
 
-#: How much is tried: full is everything; quick is what finds most faults in less than a minute.
+#: How much is tried: "full" is everything; "quick" finds most faults in less than a minute.
 Level: TypeAlias = Literal["quick", "full"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 
-#: The name of the mark by which the plugin knows the tests that are to be multiplied.
+#: The name of the mark by which the plugin recognizes the tests to parametrize.
 MARKER = "convhub_conformance"
 
 Test = TypeVar("Test", bound=Callable[..., Any])
 
 
 class Wanted(NamedTuple):
-    """What `conformance_cases` was given; None: what the options of pytest say."""
+    """The arguments of `conformance_cases`; None leaves one to the options of pytest."""
 
     backend: str | None
     level: Level | None
@@ -34,11 +34,11 @@ def conformance_cases(
     seed: int | None = None,
     xfails: str | Path | None = None,
 ) -> Callable[[Test], Test]:
-    """Run a test once for each problem of the suite, its argument `case` being the checks to call.
+    """Run a test once for each problem of the suite; its argument `case` runs the checks when called.
 
     The backend is looked up when pytest collects the test, not when this module is imported. Options of
-    pytest (``--convhub-level``, ``--convhub-seed``, ``--convhub-xfails``), where they are given, are stronger
-    than what stands here.
+    pytest (``--convhub-level``, ``--convhub-seed``, ``--convhub-xfails``), where they are given, override
+    these arguments.
 
     Parameters
     ----------
@@ -47,13 +47,13 @@ def conformance_cases(
     level : {"quick", "full"}, optional
         By default full.
     seed : int, optional
-        Of all random data; by default 0.
+        The seed of all random data; by default 0.
     xfails : path, optional
-        A file of expected failures (`convhub.conformance.report.xfails`), seen from the folder of the test.
+        A file of expected failures (`convhub.conformance.report.xfails`), relative to the test's folder.
 
     Examples
     --------
-    The whole of ``tests/test_conformance.py`` of a distribution that brings the backend *mine*:
+    The whole of ``tests/test_conformance.py`` in a distribution that provides the backend *mine*:
 
     >>> from convhub.conformance import conformance_cases
     >>> @conformance_cases("mine", level="quick")

@@ -1,4 +1,4 @@
-"""Calls a backend as users do, by name, so that no other can answer in its place."""
+"""Calls a backend as users do, by name, so that no other can answer instead."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = [
 
 
 def registered(name: str) -> RegisteredBackend:
-    """Return the backend of that name, and who brought it.
+    """Return the backend of that name, with its origin.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def registered(name: str) -> RegisteredBackend:
 def refused(backend: str, problem: Problem) -> str | None:
     """Return why `backend` does not run `problem`, by its own declaration, or None.
 
-    Operands and right results are NumPy's, so what NumPy has no type for is not tried on any backend.
+    Operands and expected results are NumPy's, so dtypes that NumPy does not have are tried on no backend.
     """
     registered(backend)
     reason = next(
@@ -60,7 +60,7 @@ def refused(backend: str, problem: Problem) -> str | None:
 
 
 def refuse_fallback() -> None:
-    """Raise `ConfigurationError` if another backend might answer in place of the one that is checked."""
+    """Raise `ConfigurationError` if another backend might answer instead of the one under test."""
     config = current()
     if config.settings.fallback:
         raise ConfigurationError(
@@ -71,7 +71,7 @@ def refuse_fallback() -> None:
 
 @contextlib.contextmanager
 def settings(**values: object) -> Iterator[None]:
-    """Set ``CONVHUB_*`` variables for a block; None takes one away. They hold for the whole process."""
+    """Set ``CONVHUB_*`` variables for a block; None removes one. They hold for the whole process."""
     names = {f"CONVHUB_{key.upper()}": value for key, value in values.items()}
     before = {name: os.environ.get(name) for name in names}
     try:
@@ -90,22 +90,22 @@ def _set_environment(values: dict[str, Any]) -> None:
 
 
 def compute(trial: Trial, operands: Operands, problem: Problem | None = None) -> Array:
-    """Return what the trial's backend makes of NumPy operands, as a NumPy array.
+    """Return the result of the trial's backend for NumPy operands, as a NumPy array.
 
     Parameters
     ----------
     problem : Problem, optional
-        By default that of the trial.
+        By default the trial's.
     """
     problem = problem or trial.problem
     library = caller_library(trial)
     given = tuple(None if o is None else deliver(o, library) for o in operands)
     if problem.primitive == "grad_weight":
         given = given[:2]
-    # Infinities and overflow are part of what is checked; NumPy's warnings of them concern the caller.
+    # Infinities and overflow are part of the checks; NumPy's warnings about them would only reach the caller.
     with np.errstate(all="ignore"):
         result = to_numpy(execute(problem, given, BackendRequest(trial.backend, "argument"), library))
-    if library != "numpy":  # what was delivered is known here alone
+    if library != "numpy":  # only this function knows the arrays delivered
         for name, before, after in zip(operands._fields, operands, given, strict=False):
             if before is not None and to_numpy(after).tobytes() != before.tobytes():
                 raise CheckFailure(trial, f"the operand {name!r} was changed by the call")
@@ -113,7 +113,7 @@ def compute(trial: Trial, operands: Operands, problem: Problem | None = None) ->
 
 
 def caller_library(trial: Trial) -> str:
-    """Return the library whose arrays a caller has on the device of the trial's problem."""
+    """Return the library whose arrays callers use on the device of the trial's problem."""
     if trial.problem.device == "cpu":
         return "numpy"
     wants = registered(trial.backend).backend.capabilities.arrays
@@ -121,7 +121,7 @@ def caller_library(trial: Trial) -> str:
 
 
 def deliver(array: Array, library: str) -> Any:
-    """Return a NumPy array as one of `library` on the library's own device, of the same strides if it can."""
+    """Return a NumPy array as one of `library` on that library's device, with equal strides if possible."""
     if library == "numpy":
         return array
     if library == "torch":
@@ -140,7 +140,7 @@ def deliver(array: Array, library: str) -> Any:
 
 
 def tensor(array: Array, device: str = "cpu") -> Any:
-    """Return a new torch tensor, of the same strides if these are positive."""
+    """Return a new torch tensor, with the same strides if these are positive."""
     torch = importlib.import_module("torch")
     plain = np.array(array, order="C")
     if plain.dtype.name == "bfloat16":

@@ -1,4 +1,4 @@
-"""Loads the suite's plugin where neither ``-p`` nor an entry point has."""
+"""Loads the suite's plugin if neither ``-p`` nor an entry point has."""
 
 from __future__ import annotations
 

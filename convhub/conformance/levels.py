@@ -1,10 +1,10 @@
-"""Defines how much of the suite runs: all, or in under a minute what finds every fault it is tested with.
+"""Defines the levels: full, and quick, which in under a minute finds every fault the suite is tested with.
 
-quick is `QUICK_EDGES`, `QUICK_LARGE` and `QUICK_TAPS` for each primitive, in float32 and float64 by turns,
-`EVERY_DTYPE` in each type, and long sums in float32, all changed to what the backend declares. full is
-whatever the suite has, declared or not; what is not, is skipped and counted.
+Level quick has `QUICK_EDGES`, `QUICK_LARGE` and `QUICK_TAPS` for each primitive, alternating float32 and
+float64, `EVERY_DTYPE` in each type, and long sums in float32, all adapted to what the backend declares. Level
+full has all problems of the suite, declared or not; undeclared ones are skipped and counted.
 
-Which faults these are, and what finds them, is in ``docs/conformance-faults.md``.
+``docs/conformance-faults.md`` lists these faults, and the checks that find them.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ __all__ = [
     "quick",
 ]
 
-#: Of `EDGES`, one for each way to be extreme: sizes, strides, paddings and numbers of channels over which
-#: tiles, vectors and special cases stumble.
+#: One of `EDGES` for each kind of extreme: sizes, strides, paddings and numbers of channels at which tiles,
+#: vectors and special cases go wrong.
 QUICK_EDGES = (
     "every parameter at once",
     "one pixel, one weight",
@@ -61,13 +61,13 @@ QUICK_EDGES = (
     "row of more than 512 pixels",
 )
 
-#: Of `LARGE`, those that exceed a million products and 65536 elements at the least expense.
+#: Those of `LARGE` that exceed a million products and 65536 elements at the lowest cost.
 QUICK_LARGE = ("square", "depthwise", "wide image")
 
-#: Of `TAPS`, the one whose transforms amplify errors most.
+#: The one of `TAPS` whose transforms amplify errors most.
 QUICK_TAPS = ("7x7 taps",)
 
-#: Of `EDGES`, which each primitive computes in every type: all parameters at once, and a long sum.
+#: Those of `EDGES` that each primitive computes in every type: all parameters at once, and a long sum.
 EVERY_DTYPE = {
     "forward": ("every parameter at once", "sum over many channels"),
     "grad_input": ("every parameter at once", "sum over many output channels"),
@@ -76,7 +76,7 @@ EVERY_DTYPE = {
 
 
 def problems(level: Level, subject: Subject) -> list[Problem]:
-    """Return what is tried at a level, the same problems every time.
+    """Return the problems of a level, the same ones every time.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def _full(subject: Subject) -> list[Problem]:
         *large(BOTH, subject.device),
         *taps(BOTH, subject.device),
     ]
-    # Crossed problems have few channels, for which an engine may have special kernels.
+    # The crossed problems have few channels, and an engine may have special kernels for these.
     found += [
         Problem.parse(f"{primitive}_{dtype}_{EDGES['pointwise']}_{subject.device}")
         for dtype in dtypes(subject)[len(BOTH) :]
@@ -125,14 +125,14 @@ def _full(subject: Subject) -> list[Problem]:
 
 
 def quick(backend: Backend, device: str) -> list[Problem]:
-    """Return what is tried at level quick of a backend, registered or not."""
+    """Return the problems of level quick for a backend, registered or not."""
     found: dict[Problem, None] = {}
     for primitive in backend.primitives:
         declared = backend.capabilities.dtypes_of(primitive)
         if not declared:
             continue
         by_turns = [dtype for dtype in BOTH if dtype in declared] or declared[:1]
-        # Primitives begin with another type each, so that each text is tried in both.
+        # The first type alternates between primitives, so that each text is tried in both.
         turn = PRIMITIVES.index(primitive)
         cases = [(EDGES[name], by_turns[(i + turn) % len(by_turns)]) for i, name in enumerate(QUICK_EDGES)]
         cases += [(LARGE[name], by_turns[0]) for name in QUICK_LARGE]
@@ -151,9 +151,9 @@ def quick(backend: Backend, device: str) -> list[Problem]:
 
 
 def narrowed(problem: Problem, capabilities: Capabilities) -> Problem:
-    """Return the problem without the parameters that a backend does not take.
+    """Return the problem without the parameters that a backend does not support.
 
-    The padded image stays as large.
+    The padded image keeps its size.
 
     Examples
     --------

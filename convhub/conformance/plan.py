@@ -12,12 +12,12 @@ from .verify import CHECKS
 
 __all__ = ["planned"]
 
-#: From this many multiply-accumulates on, only what size could break is checked.
+#: From this many multiply-accumulates on, only checks that size could break are run.
 LARGE = 10**6
 
-#: A fork for each problem takes long, and finds nothing that those of `cases.forked` do not.
+#: Forking for each problem is slow, and finds no more faults than the problems of `cases.forked` do.
 ORDINARY_CHECKS = tuple(name for name in CHECKS if name not in ("after fork", "long sums"))
-#: What long sums are for; nothing else depends on how long they are.
+#: The checks of problems with long sums; no other check depends on a sum's length.
 LONG_CHECKS = ("long sums",)
 LARGE_CHECKS = (
     "random data",
@@ -28,12 +28,12 @@ LARGE_CHECKS = (
     "any thread count",
     "many callers",
 )
-#: A fork matters most after threads have been at work.
+#: The fork comes last, since it matters most after threads have worked.
 FORK_CHECKS = ("any thread count", "many callers", "after fork")
 
 
 def planned(level: Level, subject: Subject) -> dict[Problem, tuple[str, ...]]:
-    """Return the names of the checks of each problem of a level."""
+    """Return the names of the checks for each problem of a level."""
     plan = {
         problem: LONG_CHECKS
         if problem.terms >= LONG

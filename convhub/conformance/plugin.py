@@ -1,7 +1,6 @@
 """Adds the suite to pytest: its options, its tests, its report, and the summary at the end.
 
-An installed convhub brings it into every run of pytest, so it imports nothing of the suite before the
-suite is wanted.
+An installed convhub adds it to every run of pytest, so it imports the suite only when that is requested.
 """
 
 from __future__ import annotations
@@ -75,7 +74,7 @@ def _seed(text: str) -> int:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known by which the suite's tests are found."""
+    """Register the mark of the suite's tests."""
     config.addinivalue_line("markers", f"{MARKER}(wanted): see convhub.conformance.conformance_cases")
     gatherer = Gatherer(config)
     config.stash[GATHERER] = gatherer
@@ -88,7 +87,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def option_texts(config: pytest.Config) -> dict[str, str]:
-    """Return the options under which backends are checked once more: the backend's name by the text."""
+    """Return the options under which backends are checked once more, as a map from text to backend name."""
     named = {}
     for text in config.getoption("convhub_options", None) or config.getini("convhub_options"):
         options = options_from_text(text)
@@ -98,14 +97,14 @@ def option_texts(config: pytest.Config) -> dict[str, str]:
                     f"{OPTIONS} is {text!r}, of {' and '.join(options)}; give one for each"
                 )
             named[text_of_options(options)] = next(iter(options))
-        else:  # which is refused as soon as it is to be in force
+        else:  # It is refused when it is put in force.
             named[text] = text.partition(".")[0].strip()
     asked = config.getoption("convhub_backend", None)
     return {text: name for text, name in named.items() if not asked or name in asked}
 
 
 def pytest_collection(session: pytest.Session) -> None:
-    """Refuse backends that are not registered, options and devices that they do not have, before all else."""
+    """Refuse unregistered backends, and options and devices that they do not have, before anything else."""
     asked = dict.fromkeys(session.config.getoption("convhub_backend") or (), OPTION)
     device = session.config.getoption("convhub_device")
     texts = option_texts(session.config)
@@ -147,7 +146,7 @@ def pytest_collection(session: pytest.Session) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Multiply a test that `conformance_cases` marked by the problems of the suite."""
+    """Parametrize a test that `conformance_cases` marked with the suite's problems."""
     mark = metafunc.definition.get_closest_marker(MARKER)
     if mark is None:
         return
@@ -185,7 +184,7 @@ def _cases(config: pytest.Config, wanted: Wanted, folder: Path) -> list[Case]:
     config.stash[GATHERER].used.append((subjects, xfails))
     cases = []
     for subject in subjects:
-        # Under options a backend is checked once more, so for what differs; quick finds that.
+        # A run under options checks only what differs from the first one; quick finds that.
         level = asked or ("quick" if subject.options else "full")
         cases += cases_of(subject, level, seed, xfails)
     return side_by_side(cases)
@@ -195,7 +194,7 @@ def _cases(config: pytest.Config, wanted: Wanted, folder: Path) -> list[Case]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Attach to the report of a test of the suite what it found, as plain data that can be sent."""
+    """Attach a test's findings to its report, as plain data that another process can receive."""
     report = yield
     if call.when == "call" and item.get_closest_marker(MARKER) is not None:
         import msgspec

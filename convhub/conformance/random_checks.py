@@ -1,4 +1,4 @@
-"""Checks random problems by hypothesis; of what fails it finds the smallest that still does."""
+"""Checks random problems by hypothesis, which finds the smallest problem that still fails."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def random_findings(
     Parameters
     ----------
     is_expected : callable
-        Says of a failure that it is known; the search then goes on for others.
+        Returns whether a failure is known; the search then goes on for others.
 
     Returns
     -------
     list of Finding
-        Where something fails that is not expected, the last ones are those of the smallest such problem.
+        If something fails unexpectedly, the last ones are those of the smallest such problem.
     """
     findings: list[Finding] = []
     smallest: list[Finding] = []
@@ -55,7 +55,7 @@ def random_findings(
         database=None,
         report_multiple_bugs=False,
         phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),
-        # A backend that takes few problems lets most of what is drawn go by.
+        # A backend that supports few problems rejects most draws.
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     @hypothesis.given(drawn, st.integers(0, 2**32 - 1))
@@ -72,7 +72,7 @@ def random_findings(
     try:
         check()
     except (CheckFailure, hypothesis.errors.Flaky):
-        # Flaky: what failed once, and not again. It did fail.
+        # Flaky: the problem failed once, but not again. It did fail.
         return findings + smallest
     except hypothesis.errors.Unsatisfiable:
         reason = "no random problem was drawn that the backend takes"

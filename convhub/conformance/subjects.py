@@ -1,4 +1,4 @@
-"""Selects what the suite runs over: backends on devices, and as many problems as their speed allows."""
+"""Selects the backends and devices to check, and reduces the problems of slow backends."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ __all__ = [
     "subjects_of",
 ]
 
-#: Multiply-accumulates a second under which a backend is slow; plain Python makes 10**6, NumPy 10**9.
+#: A backend under this many multiply-accumulates a second is slow; plain Python reaches 10**6, NumPy 10**9.
 SLOW = 1e7
 #: The largest problem that a slow backend is given, in multiply-accumulates.
 SLOW_LIMIT = 6000
-#: How often a long sum is computed, which altogether may take a slow backend a second.
+#: How often a long sum is computed; together the calls may take a slow backend a second.
 CALLS = 4
 
-#: Every backend is asked for both; what it declares beyond them is crossed with all parameters too.
+#: Every backend is tried in both; further dtypes that it declares are crossed with all parameters too.
 BOTH = ("float32", "float64")
 
 
@@ -58,7 +58,7 @@ class Subject(NamedTuple):
 
 
 def subjects_of(backend: str, options: Iterable[str] = ()) -> list[Subject]:
-    """Return a backend on each of its devices, plainly and under each of the texts of options.
+    """Return a backend on each of its devices, without options and under each text of options.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def dtypes(subject: Subject) -> tuple[str, ...]:
 
 
 def reduced(subject: Subject, problem: Problem) -> list[Finding]:
-    """Return the finding that a problem is left out since the backend is slow, or nothing if it is not."""
+    """Return the finding that a problem is left out because the backend is slow, or an empty list."""
     if problem.macs <= SLOW_LIMIT or not is_slow(subject):
         return []
     if problem.terms >= LONG and problem.macs * CALLS <= (speed(subject) or 0):
@@ -98,20 +98,20 @@ def reduced(subject: Subject, problem: Problem) -> list[Finding]:
 
 
 def is_slow(subject: Subject) -> bool:
-    """Return whether a backend is given small problems only."""
+    """Return whether a backend gets small problems only."""
     measured = speed(subject)
     return measured is not None and measured < SLOW
 
 
 @functools.cache
 def speed(subject: Subject) -> float | None:
-    """Return multiply-accumulates a second on a small problem; None if it runs none that is tried."""
+    """Return multiply-accumulates a second on a small problem; None if the backend runs none of them."""
     for problem in _probes(subject):
         if refused(subject.backend, problem) is not None:
             continue
-        _seconds(subject, problem)  # what is compiled or loaded at the first call
+        _seconds(subject, problem)  # The first call may compile or load something.
         best = max(problem.macs / _seconds(subject, problem) for _ in range(5))
-        # Waking threads on a busy machine may take longer than a small problem, but not than a large one.
+        # On a busy machine waking threads may take longer than a small problem, but not than a large one.
         large = problem.replace(in_channels=problem.in_channels * 4, out_channels=problem.out_channels * 4)
         if best >= SLOW or refused(subject.backend, large) is not None:
             return best
@@ -120,9 +120,9 @@ def speed(subject: Subject) -> float | None:
 
 
 def refuses_all(subject: Subject) -> str | None:
-    """Return the one reason for which the backend refuses whatever is tried on that device, or None.
+    """Return the one reason why the backend refuses every problem tried on that device, or None.
 
-    Of what it declares; beyond that it need not run anything.
+    Only problems that it declares are tried, since it need not run any others.
     """
     capabilities = registered(subject.backend).backend.capabilities
     found: str | None = None
@@ -137,7 +137,7 @@ def refuses_all(subject: Subject) -> str | None:
 
 
 def _probes(subject: Subject) -> Iterator[Problem]:
-    """Yield problems for each primitive and dtype: one that most backends take, then whatever there is."""
+    """Yield problems for each primitive and dtype: first one that most backends support, then all edges."""
     usual = Problem("forward", 1, 8, 8, (14, 14), (3, 3), device=subject.device)
     others = sorted(cases.edges(BOTH, subject.device), key=lambda problem: -problem.macs)
     for probe in (usual, *others):

@@ -1,4 +1,4 @@
-"""Defines the suite's tests: one for each problem with all its checks, and a few of the whole backend."""
+"""Defines the suite's tests: one for each problem with all its checks, and a few for the whole backend."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from .whole import WHOLE_CHECKS, check_whole
 
 __all__ = ["NAMES", "Case", "cases_of", "side_by_side"]
 
-#: The names of all checks, as entries of expected failures have them.
+#: The names of all checks, as entries of expected failures use them.
 NAMES = (*CHECKS, *WHOLE_CHECKS)
 
-#: What the test of random problems is called, and how many it draws at each level.
+#: The name of the test of random problems, and how many it draws at each level.
 RANDOM = "random problems"
 DRAWN: dict[Level, int] = {"quick": 20, "full": 60}
 
@@ -31,9 +31,8 @@ DRAWN: dict[Level, int] = {"quick": 20, "full": 60}
 class Case:
     """One test of the suite: call it to run the checks.
 
-    The call fails the test that makes it, skips it, or marks it as an expected failure, in pytest's way;
-    `done` is then what was found. `problem` is None where `checks` is one check of the backend as a whole, or
-    `RANDOM`.
+    The call fails or skips the calling test, or marks it as an expected failure, in pytest's way; `done` then
+    has the findings. `problem` is None if `checks` is one check of the backend as a whole, or `RANDOM`.
     """
 
     subject: Subject
@@ -59,7 +58,7 @@ class Case:
 
 @contextlib.contextmanager
 def _circumstances(subject: Subject) -> Iterator[None]:
-    """Have the subject's own options in force, and fallback off, whatever is configured."""
+    """Put the subject's own options in force, and switch fallback off, whatever is configured."""
     with contextlib.ExitStack() as stack:
         if subject.options:
             stack.enter_context(settings(options=subject.options))
@@ -89,7 +88,7 @@ def _findings(case: Case) -> list[Finding]:
 
 
 def _report(rows: list[Row]) -> None:
-    """Fail, skip or mark the test that runs."""
+    """Fail, skip or mark the running test."""
     import pytest
 
     wrong = [row for row in rows if row.outcome in ("failed", "xpassed")]
@@ -103,18 +102,18 @@ def _report(rows: list[Row]) -> None:
 
 
 def cases_of(subject: Subject, level: Level, seed: int, xfails: Xfails) -> list[Case]:
-    """Return the tests of a backend on a device; a single one, to be skipped, where it cannot run here."""
+    """Return the tests of a backend on a device; a single one, to be skipped, if it cannot run here."""
     if subject.missing is not None:
         return [Case(subject, None, ("availability",), level, seed, xfails)]
     found = [Case(subject, None, (name,), level, seed, xfails) for name in WHOLE_CHECKS]
     plan = planned(level, subject)
     found += [Case(subject, problem, plan[problem], level, seed, xfails) for problem in plan]
-    # Last, since a fault that ends the process is better met on a problem that the test's name tells.
+    # They come last: a fault that ends the process should first occur on a problem that a test's name shows.
     return [*found, Case(subject, None, (RANDOM,), level, seed, xfails)]
 
 
 def side_by_side(cases: Sequence[Case]) -> list[Case]:
-    """Return tests so ordered that those of one problem follow each other: what the oracle says is kept."""
+    """Order tests so that those of one problem are adjacent, and share the oracle's cached result."""
     order: dict[object, int] = {}
     for case in cases:
         order.setdefault(case.problem or case.checks, len(order))

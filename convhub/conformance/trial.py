@@ -1,4 +1,4 @@
-"""Defines what a check is given, and how it says what it found."""
+"""Defines the argument of a check, and the exceptions that report its outcome."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class CheckFailure(AssertionError):  # noqa: N818 - the name says what it is
     Attributes
     ----------
     what : str
-        In one line what was found, and what would be right.
+        The finding and what would be right, in one line.
     ratio : float or None
-        The worst error in units of its bound, where one was measured.
+        The worst error in units of its bound, if one was measured.
     """
 
     def __init__(self, trial: Trial, what: str, ratio: float | None = None) -> None:

@@ -1,6 +1,6 @@
-"""Runs every check on one problem and one backend, as data; and draws random problems to try.
+"""Runs every check on one problem and one backend, returns the findings as data, and draws random problems.
 
-This needs neither pytest nor hypothesis nor torch; without torch its checks are skipped, and say so.
+This needs neither pytest nor hypothesis nor torch; without torch the checks that use it are skipped.
 """
 
 from __future__ import annotations
@@ -66,24 +66,24 @@ CHECKS: dict[str, Callable[[Trial], float | None]] = {
 
 
 class Finding(NamedTuple):
-    """What one check found.
+    """The result of one check.
 
     Parameters
     ----------
     backend : str
         The name of the backend that was checked.
     problem : Problem or None
-        None where a check is of the backend as a whole.
+        None for a check of the backend as a whole.
     check : str
         The name of the check.
     outcome : {"passed", "failed", "skipped", "declined"}
-        What became of it.
+        The check's outcome.
     ratio : float or None
-        The worst error in units of its bound, or None where none was measured.
+        The worst error in units of its bound, or None if none was measured.
     detail : str
-        Why a check failed or was skipped; empty where it passed.
+        Why a check failed or was skipped; empty if it passed.
     seed : int
-        That of the data.
+        The seed of the data.
     """
 
     backend: str
@@ -111,11 +111,11 @@ def verify(problem: Problem, backend: str, seed: int = 0, *, checks: Iterable[st
     Parameters
     ----------
     problem : Problem
-        What is computed.
+        The problem to compute.
     backend : str
-        Name of a registered backend.
+        The name of a registered backend.
     seed : int
-        Of the random data.
+        The seed of the random data.
     checks : iterable of str, optional
         Names from `CHECKS`; by default all.
 
@@ -129,7 +129,7 @@ def verify(problem: Problem, backend: str, seed: int = 0, *, checks: Iterable[st
     UnknownBackendError
         If no such backend is registered.
     ConfigurationError
-        If ``fallback`` is on: another backend could answer in place of this one.
+        If ``fallback`` is on, since another backend could answer instead of this one.
 
     Examples
     --------
@@ -145,7 +145,7 @@ def verify(problem: Problem, backend: str, seed: int = 0, *, checks: Iterable[st
 
 
 def run_check(name: str, problem: Problem, backend: str, seed: int = 0) -> Finding:
-    """Run the check of that name; whatever the backend raises, or has another compute, is a failure."""
+    """Run the check of that name; it fails if the backend raises, or lets another backend compute."""
     refuse_fallback()
     with watching(backend) as others:
         finding = _found(Trial(backend, problem, seed, name))
@@ -163,7 +163,7 @@ def _found(trial: Trial) -> Finding:
         return passed._replace(outcome="skipped", detail=str(skip))
     except CheckFailure as failure:
         return passed._replace(outcome="failed", ratio=failure.ratio, detail=failure.what)
-    # This is a plugin's code: what it raises is what was found.
+    # This is a plugin's code: the error that it raises is the finding.
     except Exception as error:
         if raised_by_caller(error):
             raise
@@ -189,8 +189,8 @@ def random_problems(
     dtype : str, optional
         By default, float32 or float64.
     backend : str, optional
-        Yield only what this one takes, of the primitives and dtypes that it declares, on its device. They
-        are fewer than `count` if it takes few of very many; one that it declines, if it takes none.
+        Yield only problems that it supports, of the primitives and dtypes that it declares, on its device.
+        They are fewer than `count` if it supports few of very many; if none, one that it declines.
 
     Raises
     ------
@@ -212,7 +212,7 @@ def random_problems(
         yield random_problem(rng, primitive or chosen, dtype or chosen_dtype)
 
 
-#: How many problems are drawn for each one that a backend is to take: one in 25 has a kernel of 3x3.
+#: How many problems are drawn for each one that a backend must support: one in 25 has a kernel of 3x3.
 DRAWS = 400
 
 

@@ -1,4 +1,4 @@
-"""Notes who computed: a result of another backend says nothing about the one that is checked."""
+"""Notes which backend computed: another's result says nothing about the one under test."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["Others", "watching"]
 
 
 class Others:
-    """What backends other than one computed while it was watched.
+    """Collects what backends other than the watched one computed.
 
-    Fallback is the usual way: it may come on in the middle of a check, by a file or variable that
-    changes. Another is a backend that hands its problem to convhub once more.
+    The usual cause is fallback, which a changed file or variable may switch on in the middle of a check.
+    Another is a backend that passes its problem back to convhub.
     """
 
     def __init__(self, backend: str) -> None:
@@ -24,13 +24,13 @@ class Others:
 
     def __call__(self, event: CallEvent) -> None:
         """Note an event; called from any thread."""
-        # One is enough to tell.
+        # One event is enough.
         if event.backend != self._backend and not self._events:
             self._events.append(event)
 
     @property
     def complaint(self) -> str:
-        """What another backend computed, in one line; empty if none did."""
+        """What another backend computed, in one line; empty if nothing."""
         if not self._events:
             return ""
         event = self._events[0]
@@ -42,7 +42,7 @@ class Others:
 
 @contextlib.contextmanager
 def watching(backend: str) -> Iterator[Others]:
-    """Watch everything that convhub computes in a block, in any thread of this process."""
+    """Watch everything that convhub computes during a block, in any thread of this process."""
     others = Others(backend)
     execute.internal_observers.append(others)
     try:

@@ -24,7 +24,7 @@ from .watch import watching
 
 __all__ = ["WHOLE_CHECKS", "check_whole"]
 
-#: What a plugin may import when it is first called, not before.
+#: Libraries that a plugin may import only when it is first called.
 HEAVY = ("cupy", "jax", "numba", "pandas", "scipy", "tensorflow", "torch")
 
 _IMPORT_ONE_PLUGIN = """
@@ -59,7 +59,7 @@ def declaration(subject: Subject, seed: int) -> None:
 
 
 def answers(subject: Subject, seed: int) -> None:
-    """Check that `supports` and `algorithm` answer as the contract wants."""
+    """Check that `supports` and `algorithm` answer as the contract requires."""
     entry = registered(subject.backend)
     backend, options = entry.backend, run_options(entry, current())
     rng = np.random.default_rng(seed)
@@ -75,7 +75,7 @@ def answers(subject: Subject, seed: int) -> None:
 
 
 def light_import(subject: Subject, seed: int) -> None:
-    """Check that heavy libraries are left alone until the first call."""
+    """Check that heavy libraries are not imported before the first call."""
     origin = registered(subject.backend).origin
     if origin.distribution == "this process":
         raise Skip("registered by hand, so there is no plugin to import")
@@ -87,7 +87,7 @@ def light_import(subject: Subject, seed: int) -> None:
         raise Broken(f"{origin} imports {', '.join(sorted(heavy))}; it must wait until it is called")
 
 
-#: What gradients are taken of: every parameter but the usual one, and no axis like the other.
+#: The problem to differentiate: every parameter differs from its default, and each axis from the other.
 DIFFERENTIATED = "float64_n2c2h5w6_k4r3s2_stride2x1_pad1x2_dilation1x2_groups2"
 
 
@@ -124,12 +124,12 @@ def gradients(subject: Subject, seed: int) -> None:
         def of(*given: Any, function: Callable[..., Any] = function) -> Any:
             return function(*given, **parameters)
 
-        # Either raises where it finds a difference.
+        # Both raise if they find a difference.
         torch.autograd.gradcheck(of, operands, fast_mode=True)
         torch.autograd.gradgradcheck(of, operands, fast_mode=True)
 
 
-#: Each by its name: a function of a subject and a seed that raises where a promise is broken.
+#: Each check by its name: a function of a subject and a seed that raises if a promise is broken.
 WHOLE_CHECKS: dict[str, Callable[[Subject, int], None]] = {
     "declaration": declaration,
     "answers": answers,
@@ -139,7 +139,7 @@ WHOLE_CHECKS: dict[str, Callable[[Subject, int], None]] = {
 
 
 def check_whole(name: str, subject: Subject, seed: int = 0) -> Finding:
-    """Run the check of that name; whatever the backend raises, or has another compute, is a failure."""
+    """Run the check of that name; it fails if the backend raises, or lets another backend compute."""
     refuse_fallback()
     passed = Finding(subject.backend, None, name, "passed", None, "", seed)
     with watching(subject.backend) as others:
@@ -149,7 +149,7 @@ def check_whole(name: str, subject: Subject, seed: int = 0) -> Finding:
             finding = passed._replace(outcome="skipped", detail=str(skip))
         except Broken as broken:
             finding = passed._replace(outcome="failed", detail=str(broken))
-        # This is a plugin's code: what it raises is what was found.
+        # This is a plugin's code: the error that it raises is the finding.
         except Exception as error:
             if raised_by_caller(error):
                 raise

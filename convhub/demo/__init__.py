@@ -1,4 +1,4 @@
-"""``convhub demo``: the random layers, the photograph and the network, with figures to look at."""
+"""Runs ``convhub demo``: random layers, a photograph and a network, with figures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["DemoFailedError", "run"]
 
 
 class DemoFailedError(ConvhubError):
-    """Something in the demo came out wrong; everything was written all the same."""
+    """A result of the demo is wrong; all files were still written."""
 
 
 def run(output: pathlib.Path, console: rich.console.Console) -> None:
@@ -30,7 +30,7 @@ def run(output: pathlib.Path, console: rich.console.Console) -> None:
     Parameters
     ----------
     output : pathlib.Path
-        Folder for ``photo.png``, ``digits.png`` and ``summary.json``; made if missing.
+        Folder for ``photo.png``, ``digits.png`` and ``summary.json``; created if missing.
     console : rich.console.Console
         Where tables and progress are printed.
 
@@ -77,7 +77,7 @@ def run(output: pathlib.Path, console: rich.console.Console) -> None:
 
 
 def _summary(of_layers: layers.Report, of_photo: photo.Report, of_digits: digits.Report) -> dict[str, Any]:
-    """Return every figure, without the pictures."""
+    """Return all numbers, without the pictures."""
     numbers = ("drawn_by", "kept", "psnr", "sizes", "milliseconds", "fractions", "pixels_changed", "gigamacs")
     return {
         "layers": dataclasses.asdict(of_layers),

@@ -1,4 +1,4 @@
-"""Computes how far a result is from the right one, as a fraction of what rounding allows."""
+"""Computes the error of a result as a fraction of what rounding allows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Reference(NamedTuple):
 
 
 def reference(problem: Problem, first: Array, second: Array, bias: Array | None = None) -> Reference:
-    """Return the right result of `problem`, in float64; operands stand in the order of the primitive."""
+    """Return the right result of `problem` in float64; operands are in the primitive's order."""
     right = exact(problem, Operands(first, second, bias))
     return Reference(right, problem.terms + (bias is not None), problem)
 
@@ -43,11 +43,11 @@ def channel_sum(grad_output: Array) -> Reference:
 
 
 def greatest_growth(terms: int) -> float:
-    """Return how many eps a sum of `terms` products can err by at all, in whatever order it is made.
+    """Return by how many eps a sum of `terms` products can err at most, in any order.
 
-    Equation 3.5 of Higham, *Accuracy and Stability of Numerical Algorithms* (2002), to first order. Errors
-    are not independent in a clear sky, where one product is added up again and again, and rounded each time
-    to the same side.
+    This is equation 3.5 of Higham, *Accuracy and Stability of Numerical Algorithms* (2002), to first order.
+    Errors are not independent in a clear sky, where the same product is added repeatedly, and rounded to the
+    same side each time.
     """
     return max(terms, 2) / 2
 
@@ -60,14 +60,14 @@ def fraction_of_bound(
     Parameters
     ----------
     result : array
-        Of a floating-point dtype, whose eps counts.
+        Of a floating-point dtype, which determines eps.
     right : Reference
-        What `result` should be.
+        The right result.
     backend : str
-        Which made it. If it declares the normwise class of accuracy, every element is held to the largest
-        magnitude instead of its own: see `convhub.backend.Accuracy`.
+        The backend that computed it. If it declares the normwise accuracy class, every element's bound uses
+        the largest magnitude instead of its own: see `convhub.backend.Accuracy`.
     growth : callable
-        From how many products are summed to how many eps are allowed.
+        Maps the number of summed products to the number of eps allowed.
     """
     dispatcher = current_dispatcher()
     known = dispatcher.registry.backends.get(backend)

@@ -1,4 +1,4 @@
-"""Trains a small network, with a transposed layer, to read and to clean handwritten digits."""
+"""Trains a small network with a transposed layer to read and denoise handwritten digits."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from .network import OPTIONS, Adam, Answers, Parameters, apply, initial_paramete
 
 __all__ = ["LEAST_ACCURACY", "Data", "Epoch", "Report", "chosen_backends", "load", "run"]
 
-#: What the test accuracy must reach; the network ends well above it.
+#: The least test accuracy; the network ends well above it.
 LEAST_ACCURACY = 0.97
 
 #: Standard deviation of the noise, where ink is 1 and paper 0.
 NOISE = 0.15
 
-#: Of learning, at first; it falls to nothing along half a cosine.
+#: The initial learning rate; it falls to zero along half a cosine.
 RATE = 0.003
 
 Array = NDArray[Any]
 
 
 class Data(NamedTuple):
-    """Pictures (N, 1, 8, 8) from 0 to 1 and their digits, to learn from and to be tested on."""
+    """Pictures (N, 1, 8, 8) from 0 to 1 and their digits, for training and for the test."""
 
     pictures: Array
     digits: NDArray[np.intp]
@@ -48,7 +48,7 @@ class Epoch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How training went; `answers` are those for the test pictures with `noisy` noise on them."""
+    """The course of training; `answers` are those for `noisy`, the test pictures with noise."""
 
     data: Data
     epochs: list[Epoch]
@@ -71,7 +71,7 @@ class Report:
 
 
 def load(dtype: str = "float32") -> Data:
-    """Return scikit-learn's digits: four fifths to learn from, one fifth for the test, always the same."""
+    """Return scikit-learn's digits: four fifths for training, one fifth for the test, always the same."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -84,7 +84,7 @@ def load(dtype: str = "float32") -> Data:
 
 
 def run(console: Console, epochs: int = 20, batch: int = 32, seed: int = 0) -> Report:
-    """Train on the backend that convhub chooses, and test on pictures that were not trained on."""
+    """Train on the backend that convhub chooses, and test on pictures not used for training."""
     generator = np.random.default_rng(seed)
     data = load()
     parameters = initial_parameters(generator)
@@ -103,7 +103,7 @@ def run(console: Console, epochs: int = 20, batch: int = 32, seed: int = 0) -> R
 
 
 def chosen_backends(parameters: Parameters, pictures: Array) -> dict[str, tuple[Part, ...]]:
-    """Return for each layer what `convhub.explain` says: the forward problem, then those of its gradients."""
+    """Return each layer's parts of `convhub.explain`: the forward problem, then those of its gradients."""
     answers = apply(parameters, pictures)
     given = {
         "first": pictures,
@@ -133,7 +133,7 @@ def _epoch(
     for first in range(0, len(order), batch):
         chosen = order[first : first + batch]
         clean = _moved(data.pictures[chosen], generator)
-        # From none to full noise, for each picture its own.
+        # Each picture has its own noise level, from none to full.
         noisy = _with_noise(clean, generator, generator.random((len(chosen), 1, 1, 1)))
         losses, gradients = losses_and_gradients(parameters, noisy, clean, data.digits[chosen])
         optimizer.step(parameters, gradients)
@@ -144,7 +144,7 @@ def _epoch(
 
 
 def _moved(pictures: Array, generator: np.random.Generator) -> Array:
-    """Return each picture moved by at most a pixel each way, so that the network does not learn places."""
+    """Shift each picture by at most a pixel each way, so that the network does not learn positions."""
     padded = np.pad(pictures, ((0, 0), (0, 0), (1, 1), (1, 1)))
     windows = np.lib.stride_tricks.sliding_window_view(padded[:, 0], (8, 8), (1, 2))
     down, across = generator.integers(0, 3, (2, len(pictures)))

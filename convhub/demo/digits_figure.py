@@ -1,4 +1,4 @@
-"""Draws how the network learned, and what it makes of digits that it has never seen."""
+"""Draws the losses of training, and the network's answers for digits that it has never seen."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def draw(report: Report, path: Path) -> None:
             bottom = 0.285 - row * 0.125
             figure.text(0.0135, bottom + 0.058, name, fontsize=8.5, color=MUTED, va="center")
             for column, index in enumerate(_shown(report)):
-                # The hardest stand a little apart.
+                # The hardest digits are set a little apart.
                 left = 0.066 + column * 0.0572 + (0.0068 if column >= COLUMNS // 2 else 0)
                 axes = figure.add_axes((left, bottom, 0.0545, 0.116))
                 picture(axes, pictures[index, 0], cmap="gray_r", vmin=0, vmax=1, aspect="auto")
@@ -134,7 +134,7 @@ def _by_epoch(axes: Axes, count: int) -> None:
 
 
 def _shown(report: Report) -> list[int]:
-    """Return the first test pictures, and those where the right digit's score leads least, worst first."""
+    """Return the first test pictures, and those where the right digit's score leads by least, worst first."""
     scores, digits = report.answers.scorer[:, :, 0, 0], report.data.test_digits
     right = scores[np.arange(len(digits)), digits]
     others = scores.copy()

@@ -18,7 +18,7 @@ CAPTION = (
 
 
 def show(report: Report, console: Console) -> None:
-    """Print what `convhub.explain` says of each layer, and the losses by epoch."""
+    """Print what `convhub.explain` says about each layer, and the losses by epoch."""
     console.print(Text("What convhub.explain tells of the layers of the network", style="bold"))
     for name, parts in report.parts.items():
         line(console, f"  {name:<9} {parts[0].problem}")

@@ -7,21 +7,21 @@ from numpy.typing import NDArray
 
 __all__ = ["FRAME_SIZE", "FRAME_STRIDE", "cosine_frame", "gabor_bank"]
 
-#: Pixels along a side of each filter of the frame, and from one window to the next: half of it.
+#: The side of the frame's filters in pixels, and the step from one window to the next: half of it.
 FRAME_SIZE, FRAME_STRIDE = 8, 4
 
 Array32 = NDArray[np.float32]
 
 
 def cosine_frame() -> Array32:
-    """Return filters that take a colour picture apart, so that the transposed convolution rebuilds it.
+    """Return filters that decompose a colour picture such that the transposed convolution rebuilds it.
 
     Each is a product of three orthonormal cosine transforms: of the colours, of 8 rows and of 8 columns.
-    Windows overlap by half, so that each pixel lies under four; with each filter halved, the bank is a tight
+    Windows overlap by half, so that four cover each pixel; with each filter halved, the bank is a tight
     frame: with stride 4 and padding 4, ``conv_transpose2d(conv2d(x, w), w)`` is x, for any picture x with
-    sides that are multiples of 4. To keep only strong coefficients of such a frame is the cycle spinning of
-    Coifman and Donoho (1995), without the blocks of JPEG. The cosine transform of the colours comes close to
-    what Ohta, Kanade and Sakai (1980) found to be the principal axes of photographs.
+    sides that are multiples of 4. Keeping only strong coefficients of such a frame is the cycle spinning of
+    Coifman and Donoho (1995), without the blocks of JPEG. The cosine transform of the colours is close to
+    the principal axes of photographs that Ohta, Kanade and Sakai (1980) found.
 
     Returns
     -------
@@ -40,19 +40,19 @@ def cosine_frame() -> Array32:
 
 
 def gabor_bank(orientations: int = 8, size: int = 13, wavelength: float = 5.0, width: float = 2.2) -> Array32:
-    """Return pairs of waves under a Gaussian, in `orientations` directions, for a picture in grey.
+    """Return pairs of waves under a Gaussian, in `orientations` directions, for a grey picture.
 
     The two of a pair are a quarter of a wave apart, so that the root of the sum of their squares is the
-    strength of an edge or a line wherever it lies within the wave (Daugman, 1985).
+    strength of an edge or a line anywhere within the wave (Daugman, 1985).
 
     Parameters
     ----------
     orientations : int
-        Directions, evenly over half a turn.
+        The number of directions, evenly spaced over half a turn.
     size : int
         Pixels along a side.
     wavelength, width : float
-        Of the wave, and standard deviation of the Gaussian, in pixels.
+        The wavelength, and the standard deviation of the Gaussian, in pixels.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def gabor_bank(orientations: int = 8, size: int = 13, wavelength: float = 5.0, w
     envelope = np.exp(-(rows**2 + columns**2) / (2 * width**2))
     phase = 2 * np.pi * across / wavelength
     bank = np.concatenate([np.cos(phase), np.sin(phase)]) * envelope
-    # The cosine's mean is taken out with the envelope's shape, so that flat areas answer with nothing.
+    # The cosine's mean is removed in the envelope's shape, so that flat areas give zero.
     bank -= envelope * (bank.sum((1, 2), keepdims=True) / envelope.sum())
     bank /= np.sqrt((bank**2).sum((1, 2), keepdims=True))
     return np.asarray(bank[:, None], np.float32)

@@ -1,7 +1,7 @@
-"""Runs random layers, forward and all gradients, on every backend, against float64 and torch.
+"""Runs random layers, forward and all gradients, on every backend, and compares with float64 and torch.
 
-This is the experiment of the notebook that convhub grew out of, extended: it knew stride 1, no padding and
-square kernels, and compared with an absolute mean squared error only.
+This extends the experiment of the notebook that convhub grew out of, which had only stride 1, no padding and
+square kernels, and compared only by an absolute mean squared error.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ class Layer:
 
     @property
     def function(self) -> Callable[..., Array]:
-        """The function of convhub that runs it."""
+        """The convhub function that runs it."""
         return getattr(api, self.operation)  # type: ignore[no-any-return]
 
     @property
     def backward(self) -> Callable[..., api.Gradients[Any]]:
-        """The function of convhub that gives its gradients."""
+        """The convhub function that gives its gradients."""
         return getattr(api, f"{self.operation}_backward")  # type: ignore[no-any-return]
 
 
 class Arrays(NamedTuple):
-    """What a layer is run on."""
+    """The arrays that a layer is run on."""
 
     input: Array
     weight: Array
@@ -62,11 +62,11 @@ class Arrays(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came out, by backend, then operation, then quantity.
+    """The results, by backend, then operation, then quantity.
 
     `fractions` holds the worst error as a fraction of the bound, `mse` the least and the largest mean squared
-    difference from torch in float32 (empty without torch), `notebook` the fraction that the original
-    notebook's answers would have had.
+    difference from torch in float32 (empty without torch), `notebook` the fraction of the bound of the
+    original notebook's results.
     """
 
     layers: list[str]
@@ -88,10 +88,10 @@ class Report:
 
 
 def random_layer(operation: str, generator: np.random.Generator) -> Layer:
-    """Return a layer with sizes as the notebook drew them, and everything else that it left out.
+    """Return a layer with sizes drawn as in the notebook, and the parameters that it left out.
 
-    Channels and batch 1 to 10, kernel 1 to 5, images 5 to 10; besides, stride, padding, dilation, groups and
-    output padding, for each axis its own.
+    Channels and batch are 1 to 10, kernel 1 to 5, images 5 to 10; stride, padding, dilation, groups and
+    output padding are added, separately for each axis.
     """
 
     def pair(least: int, most: int) -> tuple[int, int]:
@@ -116,7 +116,7 @@ def random_layer(operation: str, generator: np.random.Generator) -> Layer:
 
 
 def draw(layer: Layer, generator: np.random.Generator) -> Arrays:
-    """Return random float32 arrays: as the notebook's, and a random gradient where it had only ones."""
+    """Return random float32 arrays like the notebook's, but with a random gradient instead of only ones."""
     fan = (layer.weight_shape[0] + layer.weight_shape[1]) * layer.weight_shape[2] * layer.weight_shape[3]
     image = generator.random(layer.input_shape, np.float32)
     # Xavier's initialization, as in the notebook.
@@ -173,7 +173,7 @@ def run(console: Console, layers: int = 10, seed: int = 0) -> Report:
 def measure(
     results: dict[str, Array], references: dict[str, Reference], backend: str = ""
 ) -> dict[str, float]:
-    """Return the fraction of the bound for each quantity."""
+    """Return the error of each quantity as a fraction of its bound."""
     return {q: fraction_of_bound(result, references[q], backend) for q, result in results.items()}
 
 

@@ -42,7 +42,7 @@ MSE_CAPTION = (
 
 
 def show(report: Report, console: Console) -> None:
-    """Print the tables, and what was left out."""
+    """Print the tables, and the backends or comparisons left out."""
     console.print(_bounds(report))
     if report.mse:
         console.print()

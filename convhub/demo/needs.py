@@ -1,4 +1,4 @@
-"""Names the packages that only the demo needs."""
+"""Checks for the packages that only the demo needs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ PACKAGES = {"matplotlib": "matplotlib", "PIL": "pillow", "sklearn": "scikit-lear
 
 
 def check_installed() -> None:
-    """Check that everything is there before anything is computed.
+    """Check that all packages are installed before anything is computed.
 
     Raises
     ------
     ModuleNotFoundError
-        If a package is missing; it names all that are, and the extra that brings them.
+        If a package is missing; the message names all missing ones, and the extra that installs them.
     """
     missing = [module for module in PACKAGES if importlib.util.find_spec(module) is None]
     if missing:

@@ -1,8 +1,7 @@
-"""Builds a small network on NumPy arrays, with every convolution and every gradient by convhub.
+"""Builds a small network on NumPy arrays, with all convolutions and gradients by convhub.
 
-It reads an 8 × 8 picture of a digit with noise on it, says which digit it is, and paints the picture again
-without the noise (a denoising autoencoder: Vincent et al., 2008). ``relu`` follows `first`, `second` and
-`painter`::
+It reads a noisy 8 × 8 picture of a digit, classifies the digit, and paints the picture without the noise (a
+denoising autoencoder: Vincent et al., 2008). ``relu`` follows `first`, `second` and `painter`::
 
     noisy    (1, 8, 8)
       first    conv 3 × 3            (32, 8, 8)
@@ -35,10 +34,10 @@ __all__ = [
 Array = NDArray[Any]
 Parameters = dict[str, Array]
 
-#: What the picture's loss counts beside that of the digit.
+#: The weight of the picture's loss relative to the digit's.
 PICTURE_SHARE = 2.0
 
-#: What each layer is called with, beside its input, weight and bias.
+#: The arguments of each layer besides its input, weight and bias.
 OPTIONS: dict[str, dict[str, int]] = {
     "first": {"padding": 1},
     "second": {"stride": 2, "padding": 1},
@@ -49,7 +48,7 @@ OPTIONS: dict[str, dict[str, int]] = {
 
 
 class Answers(NamedTuple):
-    """What the layers make of a batch of pictures."""
+    """The layers' outputs for a batch of pictures."""
 
     first: Array
     second: Array
@@ -72,12 +71,12 @@ class Losses(NamedTuple):
 
     @property
     def total(self) -> float:
-        """What training makes small."""
+        """The loss that training minimizes."""
         return self.digit + PICTURE_SHARE * self.picture
 
 
 def initial_parameters(generator: np.random.Generator, dtype: str = "float32") -> Parameters:
-    """Return random weights of the right size for rectified layers (He et al., 2015), and zero biases."""
+    """Return random weights, scaled for rectified layers (He et al., 2015), and zero biases."""
     shapes = {
         "first": (32, 1, 3, 3),
         "second": (64, 32, 3, 3),
@@ -88,7 +87,7 @@ def initial_parameters(generator: np.random.Generator, dtype: str = "float32") -
     parameters: Parameters = {}
     for name, shape in shapes.items():
         transposed = name == "painter"
-        # With stride 2, a pixel of the transposed layer collects a quarter of the kernel's taps.
+        # With stride 2, a pixel of the transposed layer sums a quarter of the kernel's taps.
         terms = shape[0] * shape[2] * shape[3] // 4 if transposed else int(np.prod(shape[1:]))
         parameters[f"{name} weight"] = (generator.standard_normal(shape) * np.sqrt(2 / terms)).astype(dtype)
         parameters[f"{name} bias"] = np.zeros(shape[1 if transposed else 0], dtype)
@@ -129,7 +128,7 @@ def losses_and_gradients(
     gradients: Parameters = {}
 
     def back(function: Callable[..., Gradients[Any]], name: str, grad_output: Array, given: Array) -> Array:
-        """Note the gradients of one layer's parameters; return that of its input."""
+        """Store the gradients of one layer's parameters, and return that of its input."""
         found: Any = function(grad_output, given, parameters[f"{name} weight"], **OPTIONS[name])
         gradients[f"{name} weight"], gradients[f"{name} bias"] = found.weight, found.bias
         grad_input: Array = found.input
@@ -145,7 +144,7 @@ def losses_and_gradients(
 
 
 class Adam:
-    """The optimizer of Kingma and Ba (2015), on the arrays of a dictionary."""
+    """The optimizer of Kingma and Ba (2015), for a dictionary of arrays."""
 
     def __init__(self, parameters: Parameters, rate: float) -> None:
         self.rate, self.steps = rate, 0
@@ -153,7 +152,7 @@ class Adam:
         self.squares = {name: np.zeros_like(value) for name, value in parameters.items()}
 
     def step(self, parameters: Parameters, gradients: Parameters) -> None:
-        """Change `parameters` in place."""
+        """Update `parameters` in place."""
         self.steps += 1
         for name, gradient in gradients.items():
             mean, square = self.means[name], self.squares[name]

@@ -1,4 +1,4 @@
-"""Takes a photograph apart by filters and puts it together again, on every backend."""
+"""Decomposes a photograph by filters and rebuilds it, on every backend."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Runs = dict[str, Callable[[], Array]]
 
 
 class Job(NamedTuple):
-    """One call, by the name of its function, for convhub and torch alike."""
+    """One call, by the name of its function, for both convhub and torch."""
 
     operation: str
     image: Array
@@ -40,23 +40,23 @@ class Job(NamedTuple):
     options: dict[str, Any]
 
     def run(self, backend: str) -> Array:
-        """Return what convhub computes."""
+        """Return convhub's result."""
         function = getattr(api, self.operation)
         return function(self.image, self.weight, **self.options, backend=backend)  # type: ignore[no-any-return]
 
     @property
     def problem(self) -> Problem:
-        """The problem that the call comes down to."""
+        """The problem that the call computes."""
         function = getattr(api, self.operation)
         return explain(function, self.image, self.weight, **self.options).parts[0].problem
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came out. Times are in milliseconds, by backend and job; fractions likewise, of the bound.
+    """The results: times in milliseconds and errors as fractions of the bound, by backend and job.
 
-    `sizes` tells on how many rows and columns each backend ran. `coefficients`, `edges`, `rebuilt` and `few`
-    are those of the backend `drawn_by`; `psnr` in dB tells how near the latter two are to the photograph.
+    `sizes` has the rows and columns on which each backend ran. `coefficients`, `edges`, `rebuilt` and `few`
+    are those of the backend `drawn_by`; `psnr`, in dB, compares the latter two with the photograph.
     """
 
     photograph: Array
@@ -77,7 +77,7 @@ class Report:
 
     @property
     def failures(self) -> list[str]:
-        """One line for each backend whose picture is not the right one."""
+        """One line for each backend whose picture is wrong."""
         lines = [
             f"{backend}: {job!r} of the photograph is {value:.3g} times the bound away from float64"
             for backend, jobs in self.fractions.items()
@@ -93,9 +93,9 @@ class Report:
 
 
 def photograph(name: str = "china.jpg") -> Array:
-    """Return a photograph that scikit-learn brings, (1, 3, H, W), float32 from 0 to 1.
+    """Return a photograph that comes with scikit-learn, (1, 3, H, W), float32 from 0 to 1.
 
-    Rows and columns are cut to a multiple of 8, so that every pixel lies under four windows.
+    Rows and columns are cropped to a multiple of 8, so that four windows cover every pixel.
     """
     from sklearn.datasets import load_sample_image
 
@@ -106,7 +106,7 @@ def photograph(name: str = "china.jpg") -> Array:
 
 
 def jobs_of(picture: Array, backend: str) -> dict[str, Job]:
-    """Return the three calls on one picture, (1, 3, H, W); what is rebuilt, `backend` takes apart."""
+    """Return the three calls on one picture, (1, 3, H, W); `backend` computes the coefficients to rebuild."""
     frame, options = cosine_frame(), {"stride": FRAME_STRIDE, "padding": FRAME_STRIDE}
     apart = Job("conv2d", picture, frame, options)
     gabor = gabor_bank()
@@ -139,14 +139,14 @@ def run(
     picture : array, shape (1, 3, H, W), optional
         By default scikit-learn's photograph of a Chinese temple.
     small : (int, int)
-        Rows and columns, from the middle, for backends that are too slow for the whole picture.
+        Rows and columns in the middle, for backends that are too slow for the whole picture.
     rounds : int
-        How often each job is timed; the least counts.
+        How often each job is timed; the least time counts.
     patience : float
-        Seconds that one round over the whole picture may take by a forecast, which is far above the truth for
-        those that are quick. A backend that has taken a sixth of that in fact is not timed again.
+        The seconds that one round over the whole picture may take by forecast, which is far too high for fast
+        backends. A backend that has actually taken a sixth of that is not timed again.
     share : float
-        Of the coefficients, how many to keep in the picture that is rebuilt from a few.
+        The fraction of the coefficients to keep in the picture that is rebuilt from a few.
 
     Raises
     ------
@@ -207,7 +207,7 @@ def run(
 
 
 def strongest(coefficients: Array, share: float) -> Array:
-    """Return `coefficients` with all but that share of them, the largest, set to 0."""
+    """Return `coefficients` with all but the largest, that share of them, set to 0."""
     sizes = np.abs(coefficients)
     count = max(1, round(share * coefficients.size))
     least = np.partition(sizes, -count, axis=None)[-count]
@@ -234,21 +234,21 @@ def _torch_runs(jobs: dict[str, Job]) -> Runs:
 
 
 def _forecast(backend: str, picture: Array) -> float:
-    """Return how many seconds one round would take at most, from pieces; the first run may compile."""
+    """Estimate from pieces how many seconds one round takes at most; the first run may compile."""
     seconds = 0.0
     for size in ((8, 8), (32, 48)):
         jobs = jobs_of(_middle(picture, size), backend)
         for job in jobs.values():
             job.run(backend)
         rounds: list[float] = []
-        # A quick backend may be disturbed; a slow one need not be asked twice.
+        # A fast backend may be disturbed; a slow one need not be timed twice.
         while len(rounds) < 5 and sum(rounds) < 0.3:
             start = time.perf_counter()
             for job in jobs.values():
                 job.run(backend)
             rounds.append(time.perf_counter() - start)
         seconds = min(rounds) * _windows(picture.shape[2:]) / _windows(size)
-        # On the smallest piece most of the time may be that of the calls, which does not grow with it.
+        # On the smallest piece most of the time may be the overhead of calls, which does not grow with it.
         if min(rounds) >= 0.3:
             break
     return seconds
@@ -261,7 +261,7 @@ def _windows(size: tuple[int, ...]) -> int:
 def _compare(
     runs: dict[str, Runs], jobs: dict[str, Job], tick: Callable[[], None]
 ) -> tuple[dict[str, dict[str, float]], dict[str, int]]:
-    """Return the fraction of the bound for each backend and job, and the values of pixels that change."""
+    """Return each backend's errors by job as fractions of the bound, and the pixel values that change."""
     fractions: dict[str, dict[str, float]] = {backend: {} for backend in runs}
     changed: dict[str, int] = {}
     levels = np.rint(jobs["take apart"].image * 255)
@@ -281,7 +281,7 @@ def _compare(
 def _time(
     runs: dict[str, Runs], rounds: int, patience: float, tick: Callable[[], None]
 ) -> dict[str, dict[str, float]]:
-    """Return the least milliseconds of each; backends take turns, so that a busy spell meets all alike."""
+    """Return the least milliseconds of each; backends take turns, so that load affects all alike."""
     best: dict[str, dict[str, float]] = {backend: {} for backend in runs}
     spent = dict.fromkeys(runs, 0.0)
     for _ in range(rounds):

@@ -1,4 +1,4 @@
-"""Draws the photograph, what the filters see, and what the transposed convolution makes of it."""
+"""Draws the photograph, the filters' maps, and the pictures that the transposed convolution rebuilds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .photo import Report
 
 __all__ = ["by_orientation", "draw"]
 
-#: Which of the 192 maps to show: (colour, half waves down, half waves across) and what each answers to.
+#: Which of the 192 maps to show: (colour, half waves down, half waves across), and what each responds to.
 SHOWN = (
     ((0, 0, 0), "brightness"),
     ((1, 0, 0), "red − blue"),
@@ -27,7 +27,7 @@ SHOWN = (
     ((0, 1, 1), "change both ways"),
 )
 
-#: Inches: of the figure, of its margin, of the title, above a row of pictures and above the row of maps.
+#: Inches: of the figure, its margin, the title, above a row of pictures and above the row of maps.
 WIDTH, MARGIN, TITLE, ABOVE, ABOVE_MAPS = 12.0, 0.16, 0.5, 0.36, 0.3
 
 
@@ -77,10 +77,10 @@ def draw(report: Report, path: Path) -> None:
 
 
 def by_orientation(answers: NDArray[Any]) -> NDArray[np.float64]:
-    """Return a picture, (3, H, W), of the answers of a Gabor bank, (2 K, H, W): even waves, then odd ones.
+    """Return a picture, (3, H, W), of a Gabor bank's responses, (2 K, H, W): even waves, then odd ones.
 
     The hue is the direction of the edge: the mean of the directions weighted by energy, with angles doubled
-    so that half a turn is the same direction again. The light is the root of the energy.
+    so that half a turn is the same direction. The brightness is the root of the energy.
     """
     half = len(answers) // 2
     energy = answers[:half].astype(np.float64) ** 2 + answers[half:].astype(np.float64) ** 2
@@ -109,7 +109,7 @@ def _row(figure: Figure, total: float, top: float, height: float, count: int) ->
 
 
 def _feature_map(axes: Axes, values: NDArray[Any], kernel: NDArray[Any], signed: bool) -> None:
-    """Show one map, and in its corner the filter that made it."""
+    """Show one map, with its filter in the corner."""
     if signed:
         limit = float(np.quantile(np.abs(values), 0.99)) or 1.0
         picture(axes, values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
@@ -125,7 +125,7 @@ def _key(axes: Axes) -> None:
     """Draw the key of hues in the lower right corner: each line has the colour of its direction."""
     inset = axes.inset_axes((0.885, 0.03, 0.1, 0.15))
     for angle in np.arange(0, np.pi, np.pi / 8):
-        # A wave across direction `angle` answers to edges along the normal of it; rows count downwards.
+        # A wave along direction `angle` responds to edges along its normal; rows count downwards.
         x, y = -np.sin(angle), np.cos(angle)
         colour = hsv_to_rgb((angle / np.pi, 0.85, 1.0))
         inset.plot([-x, x], [-y, y], color=colour, linewidth=2.2, solid_capstyle="round")

@@ -1,4 +1,4 @@
-"""Tabulates how fast and how exactly each backend filtered the photograph."""
+"""Tabulates how fast and how accurately each backend filtered the photograph."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["show"]
 
 
 def show(report: Report, console: Console) -> None:
-    """Print the table, and what came of the pictures."""
+    """Print the table, and the quality of the pictures."""
     console.print(_table(report))
     unchanged = [name for name, count in report.pixels_changed.items() if not count]
     say(

@@ -9,7 +9,7 @@ from rich.text import Text
 
 __all__ = ["captioned_table", "fraction", "heading", "line", "say"]
 
-#: Columns beyond which no paragraph goes, however wide the terminal.
+#: The widest paragraph in columns, however wide the terminal.
 WIDTH = 100
 
 
@@ -21,12 +21,12 @@ def heading(console: Console, text: str) -> None:
 
 
 def line(console: Console, text: str) -> None:
-    """Print a line as it is, and leave it to the terminal to break it: a path, a problem."""
+    """Print a line unchanged, such as a path or a problem, and let the terminal break it."""
     console.print(Text(text), soft_wrap=True)
 
 
 def say(console: Console, text: str, style: str = "") -> None:
-    """Print a paragraph as it is, brackets included."""
+    """Print a paragraph unchanged, brackets included."""
     console.print(Text(text, style=style), width=min(WIDTH, console.width))
 
 
@@ -48,7 +48,7 @@ def captioned_table(title: str, caption: str, *numbers: str) -> Table:
 
 
 def fraction(value: float | None) -> Text:
-    """Return a fraction of a bound, in red where it is above 1."""
+    """Format a fraction of a bound, in red if it is above 1."""
     if value is None:
         return Text("·", style="dim")
     return Text(f"{value:.3f}", style="green") if value <= 1 else Text(f"{value:,.0f}", style="bold red")

@@ -1,4 +1,4 @@
-"""Calls torch itself, with which convhub's backends are compared; without torch it is left out."""
+"""Calls torch itself, if installed, for comparison with convhub's backends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 __all__ = ["HOW_TO_GET", "ITSELF", "is_installed", "threads", "torch_call", "torch_gradients"]
 
-#: What the tables call it; "torch" alone is convhub's backend of that name.
+#: Its name in tables; "torch" alone is convhub's backend of that name.
 ITSELF = "torch itself"
 
 HOW_TO_GET = "torch is not installed, so its column is absent; pip install 'convhub[torch]' brings it"
@@ -31,7 +31,7 @@ def threads() -> int:
 def torch_gradients(
     operation: str, operands: Sequence[NDArray[Any]], grad_output: NDArray[Any], options: dict[str, Any]
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]] | None:
-    """Return output and gradients by torch's own functions and autograd, or None without torch."""
+    """Return output and gradients from torch's own functions and autograd, or None without torch."""
     if not is_installed():
         return None
     import torch
@@ -46,7 +46,7 @@ def torch_gradients(
 def torch_call(
     operation: str, image: NDArray[Any], weight: NDArray[Any], options: dict[str, Any]
 ) -> Callable[[], NDArray[Any]]:
-    """Return a function that runs `operation` by torch on arrays that are already tensors."""
+    """Return a function that runs `operation` in torch on arrays that are already tensors."""
     import torch
 
     function = getattr(torch.nn.functional, operation)

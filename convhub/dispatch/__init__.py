@@ -1,1 +1,1 @@
-"""Takes a problem and its operands to a result: which backend runs it, and how it is called."""
+"""Computes a problem's result from its operands: chooses the backend that runs it, and calls it."""

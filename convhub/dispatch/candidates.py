@@ -26,12 +26,12 @@ __all__ = [
 
 
 class Verdict(NamedTuple):
-    """What became of one backend for one problem.
+    """Whether one backend can run one problem.
 
     Parameters
     ----------
     name : str
-        Of the backend.
+        The backend's name.
     reason : str or None
         Why it cannot run the problem; None if it can.
     """
@@ -43,7 +43,7 @@ class Verdict(NamedTuple):
 def available_backends(device: str | None = None) -> list[str]:
     """Return the backends that can run on this machine, in the order in which they would be tried.
 
-    Those that run only when they are named stand last.
+    Backends that run only when they are named come last.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def available_backends(device: str | None = None) -> list[str]:
 
 
 def verdicts(problem: Problem, dispatcher: Dispatcher) -> tuple[Verdict, ...]:
-    """Return what each registered backend says to `problem`, those first that would be tried first."""
+    """Return each registered backend's verdict on `problem`, in the order in which they would be tried."""
     backends = dispatcher.registry.backends
     tried = automatic(problem.device, dispatcher)
     others = sorted(name for name in backends if name not in tried)
@@ -92,7 +92,7 @@ def verdicts(problem: Problem, dispatcher: Dispatcher) -> tuple[Verdict, ...]:
 
 
 def automatic(device: str, dispatcher: Dispatcher) -> list[str]:
-    """Return the names that are tried where none is asked for, in order."""
+    """Return the names that automatic choice tries, in order."""
     backends = dispatcher.registry.backends
     configured = dispatcher.config.priority_for(device)
     if configured:
@@ -136,7 +136,7 @@ def judge(registered: RegisteredBackend, problem: Problem, dispatcher: Dispatche
             return Refusal(f"has no {problem.primitive}; it offers {offered}")
     if declined is not None:
         return Refusal(declined)
-    # What a backend declares it can run where NumPy has the type: bfloat16 takes a library more.
+    # A backend on NumPy arrays needs NumPy to have the declared type: bfloat16 needs another library.
     lacking = numpy_lacks(problem.dtype) if backend.capabilities.arrays == "numpy" else None
     if lacking is not None:
         return Refusal(lacking)
@@ -158,7 +158,7 @@ def _too_loose(registered: RegisteredBackend, problem: Problem, config: Config) 
 
 
 def _with_owner(refusal: Refusal | None, origin: Origin) -> Refusal | None:
-    """Return a refusal, whose reason names the plugin and its distribution where they are at fault."""
+    """Return the refusal; where it is a fault, its reason names the plugin and its distribution."""
     if refusal is None or not refusal.fault:
         return refusal
     return Refusal(f"{refusal.reason} ({origin})", fault=True)

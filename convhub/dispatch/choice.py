@@ -20,8 +20,8 @@ __all__ = ["Choice", "make_choice"]
 class Choice:
     """The backend that runs a problem, and everything needed to call it.
 
-    `arrays` is the library whose arrays it takes. `plain` is True where nothing is to be done but to call it:
-    no line to log, no observer, no full check.
+    `arrays` is the library whose arrays it takes. `plain` is True where a call needs nothing else: no line to
+    log, no observer, no full check.
     """
 
     backend: Backend
@@ -39,7 +39,7 @@ class Choice:
 
     @property
     def registered(self) -> RegisteredBackend:
-        """The backend and who brought it, whose text names both."""
+        """The backend and its origin; its text names both."""
         return RegisteredBackend(self.backend, self.origin)
 
 
@@ -53,7 +53,7 @@ def make_choice(
     observers : tuple of Hook
         Those of all plugins.
     source : str
-        Where the choice comes from.
+        What made the choice.
     """
     backend, origin = registered
     options = run_options(registered, config)

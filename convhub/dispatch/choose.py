@@ -1,8 +1,8 @@
 """Chooses a backend for a problem, and says why.
 
-A backend that is named (by argument, then `use_backend`, then configuration) is used, or refused with its
-reason; it is replaced only where ``fallback = true`` allows it, and then with a warning. Where none is
-named, plugins' policies are asked, then measurements where tuning is on, then the backends' order.
+A named backend (by argument, then `use_backend`, then configuration) is used, or refused with its reason; it
+is replaced only where ``fallback = true`` allows it, and then with a warning. Where none is named, plugins'
+policies decide, then measurements if tuning is on, then the backends' order.
 
 A choice is remembered until a setting changes: see `convhub.dispatch.dispatcher`.
 """
@@ -39,7 +39,7 @@ def choose(problem: Problem, request: BackendRequest, measure: bool = True) -> C
     Parameters
     ----------
     measure : bool
-        False: where tuning would have to measure first, raise `NotMeasured`.
+        If False, raise `NotMeasured` where tuning would have to measure first.
 
     Raises
     ------
@@ -48,11 +48,11 @@ def choose(problem: Problem, request: BackendRequest, measure: bool = True) -> C
     BackendUnavailableError
         If the named backend cannot run on this machine.
     UnsupportedProblemError
-        If the named backend, or every backend, declines the problem; with the reason of each.
+        If the named backend, or every backend, declines the problem; the message has the reason of each.
     """
     name, source, overrides = request
     config = current(overrides)
-    # As `current_dispatcher`, in place: a function takes as long again.
+    # This is `current_dispatcher` inlined: calling a function would take twice as long.
     dispatcher = known_dispatcher(config) or make_dispatcher(config)
     choice = dispatcher.choices.get((problem, name, source))
     if choice is None:
@@ -90,9 +90,9 @@ def _decide(problem: Problem, request: BackendRequest, dispatcher: Dispatcher, m
 
 
 def _named_or_fallback(name: str, source: str, problem: Problem, dispatcher: Dispatcher) -> tuple[str, str]:
-    """Return the backend that is named, or the one that fallback puts in its place, and where it comes from.
+    """Return the named backend or the one that fallback replaces it with, and the source of that choice.
 
-    Only the named one is asked: another may need a driver to answer, and takes its time.
+    Only the named one is asked: another may need a driver to answer, which takes time.
     """
     registered = dispatcher.registry.backends[name]
     refusal = judge(registered, problem, dispatcher)
@@ -111,15 +111,15 @@ def _named_or_fallback(name: str, source: str, problem: Problem, dispatcher: Dis
 
 
 def _able(problem: Problem, dispatcher: Dispatcher) -> list[str]:
-    """Return the backends that may be chosen by themselves and can run `problem`, in order.
+    """Return the backends that automatic choice may take and that can run `problem`, in order.
 
-    Where neither a policy nor a measurement is to choose among them, the first is all that is needed, and
-    those behind it are not asked.
+    Where neither a policy nor a measurement chooses among them, only the first is needed, and those after it
+    are not asked.
 
     Raises
     ------
     UnsupportedProblemError
-        If there are none, with what each backend says.
+        If there are none; the message has each backend's reason.
     """
     check_disabled(dispatcher)
     check_priority(problem.device, dispatcher)
@@ -145,7 +145,7 @@ def _able(problem: Problem, dispatcher: Dispatcher) -> list[str]:
 
 
 def _pick(problem: Problem, candidates: list[str], dispatcher: Dispatcher, measure: bool) -> tuple[str, str]:
-    """Return the name that policies, measurements or the order give, and which of these it was."""
+    """Return the name that policies, measurements or the order give, and which of these gave it."""
     config = dispatcher.config
     for chooser, origin in dispatcher.registry.choosers:
         try:
@@ -164,7 +164,7 @@ def _pick(problem: Problem, candidates: list[str], dispatcher: Dispatcher, measu
                 f"{candidates}, or None"
             )
         return name, str(origin)
-    # Work on a GPU is queued, so that timing it is a matter of its own.
+    # Work on a GPU is queued, so timing it would need other means.
     if config.settings.tune and len(candidates) > 1 and problem.device == "cpu":
         from . import tuning
 
@@ -188,7 +188,7 @@ def _frames_within() -> int:
 
 
 def _warn_of_fault(name: str, reason: str, dispatcher: Dispatcher) -> None:
-    """Warn that a backend is passed over because of a fault of its own, which is no honest refusal."""
+    """Warn that a backend is passed over because it is faulty, not because it declines the problem."""
     warning = ("passed over", name, reason)
     if warning not in dispatcher.memory.warnings:
         dispatcher.memory.warnings.add(warning)
@@ -198,7 +198,7 @@ def _warn_of_fault(name: str, reason: str, dispatcher: Dispatcher) -> None:
 
 
 def _warn_once(name: str, instead: str, reason: str, problem: Problem, dispatcher: Dispatcher) -> None:
-    # Of one kind are problems against which the same is said but for numbers: sizes vary without end.
+    # Warn once for all problems whose reasons differ in numbers only: sizes vary without end.
     kind = re.sub(r"\d+", "#", reason)
     warning = ("fallback", name, problem.primitive, problem.dtype, kind)
     if warning not in dispatcher.memory.warnings:

@@ -1,4 +1,4 @@
-"""Holds what decisions are made from, the settings and the plugins, and what was decided under them."""
+"""Holds the settings and plugins that decisions are based on, and the decisions made under them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .queries import Refusal
 
 __all__ = ["Dispatcher", "Memory", "current_dispatcher", "known_dispatcher", "make_dispatcher"]
 
-#: How many choices are kept outside of blocks and inside of them: each is small, but shapes vary without end.
+#: The most choices kept outside of blocks, and inside of them: each is small, but shapes vary without end.
 MOST_CHOICES = 4096
 MOST_CHOICES_INSIDE = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Memory:
-    """What is asked or said only once, inside and outside of blocks.
+    """Answers and warnings that are asked for or given only once, inside and outside of blocks.
 
-    Threads that ask for the first time at the same moment may each be answered. It goes when the settings
-    outside of blocks, `base`, change. `availability` has each backend's answer;
-    `warnings` have what stood out in each one that was given.
+    Threads that ask for the first time at the same moment may each be answered. It is discarded when the
+    settings outside of blocks, `base`, change. `availability` has each backend's answer; `warnings` has what
+    distinguishes each warning that was given.
     """
 
     base: Config
@@ -36,10 +36,10 @@ class Memory:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dispatcher:
-    """The settings in force, the backends under them, and what was decided.
+    """The settings in force, the backends under them, and the decisions made.
 
-    `choices` are by problem, and by the name that was asked for and where. There are at most `most_choices`,
-    and they may be cleared at any time.
+    `choices` are keyed by the problem and the backend request. There are at most `most_choices`, and they may
+    be cleared at any time.
     """
 
     config: Config
@@ -49,11 +49,11 @@ class Dispatcher:
     choices: dict[tuple[Problem, str | None, str], Choice] = field(default_factory=dict)
 
 
-#: The dispatchers of the settings in force, outside of blocks and inside of those that were met.
+#: The dispatchers of the settings in force, outside of blocks and inside of those entered so far.
 _dispatchers: dict[Config, Dispatcher] = {}
 _memory: Memory | None = None
 
-#: Returns the dispatcher of a Config, or None where there is none yet; bound once, since every call asks.
+#: Returns the dispatcher of a Config, or None if there is none yet; bound once, since every call needs it.
 known_dispatcher = _dispatchers.get
 
 
@@ -75,13 +75,13 @@ def current_dispatcher(overrides: Overrides | None = None) -> Dispatcher:
 
 
 def make_dispatcher(config: Config) -> Dispatcher:
-    """Return a new dispatcher, which takes the place of those of settings that hold no more."""
+    """Return a new dispatcher, which replaces those of settings that are no longer in force."""
     global _memory
     registry = plugins.registry(config.settings.plugins, config.settings.disable_plugins)
     base, memory = outside_blocks(), _memory
     if memory is None or memory.base is not base:
         memory = _memory = Memory(base)
-        _dispatchers.clear()  # they were those of other settings
+        _dispatchers.clear()  # They belonged to other settings.
     inside = [known for known in list(_dispatchers) if known is not base]
     if config is not base and len(inside) >= MOST_BLOCKS:
         for known in inside:

@@ -1,4 +1,4 @@
-"""Runs one primitive on arrays of any library: choose, invoke, check, tell observers, hand back."""
+"""Runs one primitive on arrays of any library: choose, invoke, check, notify observers, return."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = ["execute", "internal_observers"]
 logger = logging.getLogger("convhub")
 
 
-#: Told of every primitive that runs in this process, as plugins' observers are, but without a plugin and so
-#: without loading all of them again: `convhub.conformance.watch` comes and goes with each check.
+#: Notified of every primitive that runs in this process, like plugins' observers, but added and removed
+#: without reloading all plugins: `convhub.conformance.watch` does so for each check.
 internal_observers: list[Callable[[CallEvent], None]] = []
 
 
-# What torch may trace calls `execute.execute`: `hidden` puts another function under the name in this module.
+# Code that torch may trace calls `execute.execute`: `hidden` rebinds the name in this module.
 @hidden
 def execute(problem: Problem, operands: Operands, request: BackendRequest, library: str) -> Array:
     """Return the result of one primitive, computed by the backend that is chosen for it."""
@@ -48,7 +48,7 @@ def execute(problem: Problem, operands: Operands, request: BackendRequest, libra
     for observer, origin in choice.observers:
         try:
             observer(event=event)
-        # The result is there and right; a watcher that fails must not take it away, nor fail in silence.
+        # The result is there and right; a failing observer must neither discard it nor fail silently.
         except BaseException as error:
             if raised_by_caller(error):
                 raise
@@ -58,7 +58,7 @@ def execute(problem: Problem, operands: Operands, request: BackendRequest, libra
 
 @functools.cache
 def _full_check() -> ModuleType:
-    """Return what checks results fully, which nobody else needs to load."""
+    """Return the module that checks results fully, loaded only where it is needed."""
     from . import full_check
 
     return full_check

@@ -1,17 +1,16 @@
 """Checks each result fully, where the setting ``check`` (``CONVHUB_CHECK=1``) asks for it.
 
-What is always checked costs a microsecond (`convhub.dispatch.invoke`); this costs more than the call. Each
-call is made twice, and
+The checks that every call makes cost a microsecond (`convhub.dispatch.invoke`); these cost more than the
+call. Each call is made twice, and
 
 - its operands must hold the same bytes as before;
-- elements of the result, the corners, some at random, and all where that is little work, must lie within the
-  error that the backend's accuracy class allows, of values that are computed again (see
-  `convhub.reference.samples`);
+- elements of the result (the corners, some at random, and all where that is little work) must differ from
+  recomputed values (see `convhub.reference.samples`) by no more than the backend's accuracy class allows;
 - an element whose window holds NaN or an infinity must not be finite;
-- the second result must be a new array too, with the same bits, or within the same bound where the backend
+- the second result must be a new array too, with the same bits, or within the same bound if the backend
   declares that it is not deterministic.
 
-Arrays on a GPU are copied to the host for it, which waits for the device.
+Arrays on a GPU are copied to the host for this, which waits for the device.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ __all__ = ["check", "snapshot"]
 #: TF32 keeps 10 bits of a float32's 23.
 TF32_FACTOR = 2.0**13
 
-#: So that random elements are others in each call, and the same ones when a program is run again.
+#: Seeds the random elements: they differ from call to call, and repeat when a program is run again.
 _calls = itertools.count()
 
 
@@ -60,14 +59,14 @@ def snapshot(operands: Given) -> Operands:
 def check(
     choice: Choice, problem: Problem, operands: Given, library: str, before: Operands, result: Any
 ) -> None:
-    """Raise `BackendContractError` unless a result is as it must be, as far as can be seen.
+    """Raise `BackendContractError` if a result is seen to break the contract.
 
     Parameters
     ----------
     operands : sequence of array or None
         As the caller has them, of `library`.
     before : Operands
-        What the operands were before the call.
+        Copies of the operands from before the call.
     """
     wrong = _wrong_elements(choice, problem, before, to_numpy(result))
     if wrong is None:
@@ -114,9 +113,9 @@ def _wrong_second(
 
 
 def _first_difference(one: Array, other: Array) -> tuple[int, ...] | None:
-    """Return where two arrays of one shape and dtype have different bits."""
+    """Return the first index at which two arrays of one shape and dtype have different bits, or None."""
     if one.dtype.itemsize > 8 and one.dtype.name in ("float128", "complex256"):
-        # Six bytes of each hold nothing, so bytes cannot be compared.
+        # Bytes cannot be compared, since six of each long double are padding.
         differing = (one != other) & ~(np.isnan(one) & np.isnan(other))
     else:
         kind = f"V{one.itemsize}"
@@ -126,11 +125,11 @@ def _first_difference(one: Array, other: Array) -> tuple[int, ...] | None:
     return tuple(int(i) for i in np.argwhere(differing)[0])
 
 
-# --- elements against the right ones ----------------------------------------------------------------------
+# --- elements against recomputed ones ---------------------------------------------------------------------
 
 
 def _wrong_elements(choice: Choice, problem: Problem, before: Operands, result: Array) -> str | None:
-    """Return what is wrong about the worst of the elements that are looked at, or None."""
+    """Return what is wrong with the worst of the sampled elements, or None."""
     if not result.size:
         return None
     elements = choose_elements(problem, next(_calls))
@@ -160,17 +159,17 @@ def _wrong_elements(choice: Choice, problem: Problem, before: Operands, result: 
 
 
 def _ratio(found: Array, right: Recomputed, allowed: Array) -> Array:
-    """Return the error of each element over what it may be; infinite for a NaN."""
+    """Return the ratio of each element's error to its allowed error; infinite for a NaN."""
     errors = error(found, Exact(right.value, right.low, right.magnitude))
     ratios = np.where(errors == 0, 0.0, errors / allowed)
     return np.where(np.isnan(ratios), np.inf, ratios)
 
 
 def _magnitudes(choice: Choice, problem: Problem, before: Operands, right: Recomputed) -> Iterator[Array]:
-    """Yield the magnitudes to which the elements are held, for normwise results in two steps.
+    """Yield the magnitudes that bound the elements' errors, for normwise results in two steps.
 
-    The largest magnitude of the elements that are looked at is no larger than that of the whole result, which
-    takes as long as the result itself, and is computed only where errors exceed what the former allows.
+    The largest magnitude of the sampled elements is no larger than that of the whole result, which takes as
+    long as the result itself, and is computed only where errors exceed what the former allows.
     """
     if accuracy_of(choice.registered, problem, choice.options) != "normwise":
         yield right.magnitude
@@ -182,13 +181,13 @@ def _magnitudes(choice: Choice, problem: Problem, before: Operands, right: Recom
 def _allowed(
     choice: Choice, problem: Problem, before: Operands, right: Recomputed, magnitude: Array
 ) -> Array:
-    """Return the error that each element may have, where its products add up to `magnitude`."""
+    """Return the allowed error of each element, whose products add up to `magnitude`."""
     if right.value.dtype.kind in "iu":
         return np.zeros(len(right.value))
     has_bias = before.bias is not None
     declared = choice.backend.capabilities.long_sums
     allowed = bound(problem, Exact(right.value, right.low, magnitude), bias=has_bias, long_sums=declared)
-    # The bound knows no underflow, since the suite's data have none: each product may lose this much.
+    # The bound ignores underflow, since the suite's data have none: each product may lose this much.
     allowed = allowed + (problem.terms + has_bias) * float(_limits(problem).tiny)
     if choice.options.allow_tf32 and problem.device == "cuda" and problem.dtype in ("float32", "complex64"):
         allowed = allowed * TF32_FACTOR
@@ -200,8 +199,8 @@ def _can_be_wrong(
 ) -> Array:
     """Return which elements are wrong if they are far from the right value.
 
-    One that is not finite may be right although its window is: a NaN elsewhere meets the padding, or shares a
-    tile of a transform; or sums come near the largest number that there is.
+    A non-finite element may be right although its window is finite: a NaN elsewhere meets the padding, or
+    shares a tile of a transform; or sums come near the largest number of the type.
     """
     known = right.finite & np.isfinite(right.value)
     finite = np.isfinite(found)
@@ -216,12 +215,12 @@ def _can_be_wrong(
 
 
 def _largest(dtype: str) -> float:
-    """Return the largest number of a stored type."""
+    """Return the largest number of a storage type."""
     return 2.0**128 * (1 - 2.0**-8) if dtype == "bfloat16" else float(np.finfo(dtype).max)
 
 
 def _limits(problem: Problem) -> Any:
-    """Return the limits of the type in which `problem` is added up."""
+    """Return the limits of the type in which sums of `problem` are accumulated."""
     return np.finfo(np.dtype(ACCUMULATORS.get(problem.dtype, problem.dtype)))
 
 

@@ -1,4 +1,4 @@
-"""Calls the chosen backend on a caller's arrays, and refuses a result that is not as the contract says."""
+"""Calls the chosen backend on a caller's arrays, and refuses a result that breaks the contract."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Operands = tuple[Array, ...]
 
 @functools.cache
 def _torch_modes() -> ModuleType:
-    """Return what keeps a caller's modes of torch from a backend; imports torch."""
+    """Return the module that shields a backend from a caller's torch modes; imports torch."""
     from . import torch_modes
 
     return torch_modes
@@ -46,9 +46,9 @@ def invoke(choice: Choice, problem: Problem, operands: Operands, library: str) -
     Raises
     ------
     BackendFailedError
-        If the backend raises an error, which becomes the cause of this one. What `_comes_through` lets pass
-        keeps its type, and gets a note that names the backend. What the caller's own code raises meanwhile,
-        a signal handler for one, passes as it is.
+        If the backend raises an error, which becomes the cause of this one. An error that `_comes_through`
+        lets pass keeps its type, and gets a note that names the backend. An error of the caller's own code
+        that runs meanwhile, such as a signal handler, passes unchanged.
     BackendContractError
         If the result has a wrong library, shape, dtype or device, is not contiguous, or shares memory with
         an operand.
@@ -68,12 +68,12 @@ def invoke(choice: Choice, problem: Problem, operands: Operands, library: str) -
 
 
 def _invoke_raw(choice: Choice, problem: Problem, operands: Operands) -> Array:
-    """Return what the backend returns, as it is."""
+    """Return what the backend returns, unchecked."""
     try:
         function, arguments = choice.function, (*operands, problem, choice.options)
         if choice.arrays == "torch":
             function, arguments = _torch_modes().call, (function, *arguments)
-        # As `float_mode.is_usual`, in place: a function takes as long again.
+        # This is `float_mode.is_usual` inlined: calling a function would take twice as long.
         if NEXT - LEAST and ONE + LITTLE == ONE - LITTLE:
             return function(*arguments)
         return set_usual(function, *arguments)
@@ -99,7 +99,7 @@ def _invoke_converted(
             given = _torch_modes().call(_converted, operands, convert)
         else:
             given = _converted(operands, convert)
-    except RuntimeError as error:  # a conjugate that torch had put off
+    except RuntimeError as error:  # torch computes a lazy conjugate only now
         lacking = as_memory_error(error, f"operands of {problem} could not be converted")
         if lacking is None:
             raise
@@ -107,7 +107,7 @@ def _invoke_converted(
     result = _invoke_raw(choice, problem, given)
     _check(result, choice, problem, given)
     back = arrays.converter(choice.arrays, library)
-    if back is not None and library == "numpy":  # a mode of torch's would take even this for the caller's
+    if back is not None and library == "numpy":  # a torch mode would see even this as the caller's
         return _torch_modes().call(back, result)
     return result if back is None else back(result)
 
@@ -117,21 +117,21 @@ def _converted(operands: Operands, convert: Callable[[Array], Array]) -> Operand
 
 
 def _comes_through(error: Exception) -> bool:
-    """Return whether what a backend raised keeps its type, since callers may be waiting for that one.
+    """Return whether a backend's error keeps its type, since callers may catch that type.
 
-    These are convhub's own errors; that memory has run out; and what `numpy.errstate` and `warnings` make an
-    error where the caller asks for it.
+    These are convhub's own errors, errors that memory has run out, and those that the caller requested by
+    `numpy.errstate` or `warnings`.
     """
     return isinstance(error, ConvhubError | MemoryError | FloatingPointError | Warning)
 
 
 def _note(error: Exception, text: str) -> None:
-    if text not in getattr(error, "__notes__", ()):  # some raise one object again and again
+    if text not in getattr(error, "__notes__", ()):  # Some backends raise the same object again.
         error.add_note(text)
 
 
 def _plain(operands: Operands) -> Operands:
-    """Return arrays of NumPy without subclasses, which may give operators other meanings."""
+    """Return NumPy arrays as plain ndarrays, since subclasses may give operators other meanings."""
     for operand in operands:
         if operand is not None and type(operand) is not np.ndarray:
             return tuple(None if o is None else np.asarray(o) for o in operands)
@@ -139,7 +139,7 @@ def _plain(operands: Operands) -> Operands:
 
 
 def _check(result: Array, choice: Choice, problem: Problem, operands: Operands) -> None:
-    """Refuse a result that is not as the contract says; what is right is seen in a microsecond."""
+    """Refuse a result that breaks the contract; a right one passes in a microsecond."""
     if (
         type(result) is np.ndarray
         and result.shape == choice.result_shape
@@ -156,7 +156,7 @@ def _may_be_shared(result: np.ndarray, owner: bool, operands: Operands) -> bool:
     for operand in operands:
         if operand is None:
             continue
-        # Two arrays that each own their memory share none: seen sooner than by comparing addresses.
+        # Two arrays that each own their memory share none: this is faster than comparing addresses.
         if owner and result is not operand and operand.flags.owndata:
             continue
         if np.may_share_memory(result, operand):
@@ -169,7 +169,7 @@ def _check_slowly(result: Array, choice: Choice, problem: Problem, operands: Ope
         _check_every_aspect(result, choice, problem, operands)
     except ConvhubError:
         raise
-    # Nothing is known of what it returned, and reading that may run code of its own.
+    # The result may be any object, and reading it may run the plugin's code.
     except Exception as error:
         if raised_by_caller(error):
             raise
@@ -191,7 +191,7 @@ def _check_every_aspect(result: Array, choice: Choice, problem: Problem, operand
         ) from error
     given = next(arrays.array_info("operand", operand) for operand in operands if operand is not None)
     wrong = _wrong_info(found, given, problem, wants) or _wrong_memory(result, operands, wants)
-    if wrong is not None:  # a problem is printed for the message alone: that takes longer than a small one
+    if wrong is not None:  # formats the problem only now, since that takes longer than a small convolution
         returned, right = wrong
         raise BackendContractError(
             f"{choice.registered} ran {problem} and returned {returned}; it must be {right}"
@@ -201,7 +201,7 @@ def _check_every_aspect(result: Array, choice: Choice, problem: Problem, operand
 def _wrong_info(
     found: arrays.ArrayInfo, given: arrays.ArrayInfo, problem: Problem, wants: str
 ) -> tuple[str, str] | None:
-    """Return what a result is and what it must be, where these differ, or None."""
+    """Return what a result is and what it must be if these differ, or None."""
     for aspect, is_, must_be in (
         ("library", found.library, wants),
         ("shape", found.shape, problem.result_shape),
@@ -214,7 +214,7 @@ def _wrong_info(
 
 
 def _wrong_memory(result: Array, operands: Operands, wants: str) -> tuple[str, str] | None:
-    """Return how a result lies in memory and how it must, where these differ, or None."""
+    """Return how a result lies in memory and how it must if these differ, or None."""
     odd = _odd_memory(result, wants)
     if odd is not None:
         return odd, "a new array, contiguous and writable"
@@ -225,7 +225,7 @@ def _wrong_memory(result: Array, operands: Operands, wants: str) -> tuple[str, s
 
 
 def _odd_memory(result: Array, library: str) -> str | None:
-    """Return what a result is that does not lie plainly in memory, or None."""
+    """Return what a result is if it does not lie plainly in memory, or None."""
     if library == "torch":
         if result.requires_grad:
             return "a tensor that wants a gradient"
@@ -240,7 +240,7 @@ def _odd_memory(result: Array, library: str) -> str | None:
 
 
 def shares_memory(one: Array, other: Array, library: str) -> bool:
-    """Return whether two arrays of `library` share memory, or may as far as is told quickly."""
+    """Return whether two arrays of `library` share memory, or may, as far as a quick test can tell."""
     if library == "numpy":
         return bool(np.may_share_memory(one, other))
     if library == "torch":

@@ -1,6 +1,6 @@
-"""Holds the names in the settings to what there is: backends, plugins, tables of options.
+"""Checks the names in the settings against those that exist: backends, plugins, tables of options.
 
-A call asks for what concerns it alone. The commands ask for everything (`wrong_settings`).
+A call checks only what concerns it. The commands check everything (`wrong_settings`).
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def wrong_settings(dispatcher: Dispatcher) -> list[ConfigurationError | BackendE
         for path, name in named.items()
         if name != "auto" and name not in registry.backends
     ]
-    # Of a list that is not for each device the same is wrong on both.
+    # A list that is not given by device has the same errors on both; the keys remove the duplicates.
     errors += {str(e): e for device in ("cpu", "cuda") for e in _wrong_order(device, dispatcher)}.values()
     errors += [_no_plugin(name, dispatcher) for name in registry.unknown]
     errors += _no_backends(dispatcher)
     for name, registered in registry.backends.items():
-        if config.settings.options.get(name):  # the defaults may take a library to make
+        if config.settings.options.get(name):  # making the defaults may import a library
             errors += wrong_options(registered, config)
     return errors
 
@@ -56,12 +56,12 @@ def wrong_settings(dispatcher: Dispatcher) -> list[ConfigurationError | BackendE
 
 
 def check_priority(device: str, dispatcher: Dispatcher) -> None:
-    """Refuse a configured order with a name in it that no backend has.
+    """Refuse a configured order with a name that no backend has.
 
     Raises
     ------
     UnknownBackendError
-        With the nearest right name. What is named by a call does not ask for the order, and goes on.
+        With the nearest right name. A call that names a backend does not need the order, and goes on.
     """
     for error in _wrong_order(device, dispatcher):
         raise error
@@ -78,7 +78,7 @@ def _wrong_order(device: str, dispatcher: Dispatcher) -> Iterator[UnknownBackend
 def unknown_backend(name: str, source: str, dispatcher: Dispatcher) -> UnknownBackendError:
     """Return the error for a name that no backend has: a `PluginError` if its plugin failed.
 
-    Where another setting leaves the plugin of that name out, that one is told too.
+    If another setting leaves out the plugin of that name, the error names this setting too.
     """
     registry, config = dispatcher.registry, dispatcher.config
     for failure in registry.failures:
@@ -111,7 +111,7 @@ def _left_out_by(out: LeftOut, config: Config) -> str:
     if out.by is None:
         return f"left out by plugins = false in {config.place_of('plugins')}"
     place = config.place_of("disable_plugins", config.settings.disable_plugins.index(out.by))
-    import json  # for a message alone
+    import json  # needed only for this message
 
     written = "" if out.by == out.origin.plugin else f" = [{json.dumps(out.by)}]"
     return f"disabled by disable_plugins{written} in {place}"
@@ -121,10 +121,10 @@ def _left_out_by(out: LeftOut, config: Config) -> str:
 
 
 def check_disabled(dispatcher: Dispatcher) -> None:
-    """Refuse a name in ``disable_plugins`` that looks like a misspelled one, which would leave its plugin in.
+    """Refuse a name in ``disable_plugins`` that looks misspelled, which would leave its plugin enabled.
 
-    One that is like none may be of a plugin that other machines have which share the file: `convhub config`
-    refuses it, a call does not.
+    A name unlike any other may be of a plugin on another machine that shares the file: `convhub config`
+    refuses it, but a call does not.
 
     Raises
     ------
@@ -168,14 +168,14 @@ def check_options(dispatcher: Dispatcher) -> None:
 
 
 def _no_backends(dispatcher: Dispatcher) -> Iterator[ConfigurationError]:
-    """Yield an error for each table of options that is for no backend."""
+    """Yield an error for each table of options that belongs to no backend."""
     registry, config = dispatcher.registry, dispatcher.config
     if not config.settings.options or not config.settings.plugins:
-        return  # of what is not loaded nobody knows the backends
+        return  # The backends of plugins that are not loaded are unknown.
     known = {*registry.backends, *(failure.name for failure in registry.failures)}
     known |= {out.origin.plugin for out in registry.left_out}
     if not all(out.is_own for out in registry.left_out):
-        return  # as above; a backend need not have its plugin's name, but convhub's own do
+        return  # As above: a backend need not have its plugin's name, but convhub's own do.
     for name in sorted(config.settings.options.keys() - known):
         place = config.place_of("options", name)
         yield ConfigurationError(

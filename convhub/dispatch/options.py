@@ -1,4 +1,4 @@
-"""Types a backend's own options, and hands over with them the settings that concern its arithmetic."""
+"""Parses a backend's own options, and passes them on with the settings that concern its arithmetic."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["run_options", "wrong_options"]
 
 
 def run_options(registered: RegisteredBackend, config: Config) -> RunOptions:
-    """Return the settings that concern the arithmetic of a backend, with its own options typed by it.
+    """Return the settings that concern a backend's arithmetic, with its own options in their declared types.
 
     Raises
     ------
     ConfigurationError
-        If ``[options.NAME]`` holds what the backend does not know.
+        If ``[options.NAME]`` holds an option that the backend does not have, or a wrong value.
     BackendContractError
         If the type that the backend declares for its options cannot be made.
     """
@@ -82,7 +82,7 @@ def wrong_options(
 def _wrong_values(
     backend: Backend, table: dict[str, Any], config: Config, error: Exception
 ) -> Iterator[ConfigurationError]:
-    """Yield an error for each option whose value has a wrong type; `error` is what the whole table gave."""
+    """Yield an error for each option whose value has a wrong type; `error` is that of the whole table."""
     import msgspec
 
     hints = get_type_hints(backend.options, include_extras=True)
@@ -103,13 +103,13 @@ def _wrong_values(
             )
             wrong.__cause__ = reason
             yield wrong
-    if not found:  # it is the values together that are refused
+    if not found:  # only the combination of values is refused
         place = config.place_of("options", backend.name)
         yield ConfigurationError(f"{place}: [options.{backend.name}] is {short_repr(table)}: {error}")
 
 
 def written_type(kind: Any) -> str:
-    """Return what an option of a type may be, in words; nothing where only the type itself can tell.
+    """Return the allowed values of an option of a type, in words; empty where only the type itself can tell.
 
     Examples
     --------
@@ -134,7 +134,7 @@ def _listed(words: Iterable[str]) -> str:
 
 
 def _words(kind: Any) -> list[str]:
-    """Return the texts that an option of a type may be, so far as it names them."""
+    """Return the texts that a type allows, as far as it names them."""
     if get_origin(kind) is Literal:
         return [value for value in get_args(kind) if isinstance(value, str)]
     return [word for part in get_args(kind) for word in _words(part)]

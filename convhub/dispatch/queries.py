@@ -1,7 +1,7 @@
-"""Asks a backend's own functions about it, whatever they do: raise, answer nonsense, or never end.
+"""Calls the functions by which a backend describes itself, even if they raise, answer nonsense or never end.
 
-An answer that breaks the contract counts as a reason against the backend, and is marked as a fault: that a
-machine has no GPU is nothing wrong, that `availability` raises is.
+An answer that breaks the contract counts as a reason against the backend, and is marked as a fault: a missing
+GPU is no fault, but an `availability` that raises is.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from ..problem import Problem
 __all__ = ["Refusal", "accuracy_of", "algorithm_of", "ask", "ask_availability"]
 
 #: How long a backend may take to say whether it is available. CUDA takes seconds to start for each device
-#: where nothing keeps its driver awake, and so do large libraries from a cold network disk; what takes longer
-#: than this is waiting for something that does not come. It is asked at most once in a process.
+#: where nothing keeps its driver awake, and so do large libraries from a cold network disk; anything slower
+#: is assumed to hang. Each backend is asked at most once in a process.
 AVAILABILITY_SECONDS = 30.0
 
-#: The functions that did not answer in time, which are not asked again. Each is kept, and compared by
-#: identity: a plugin's object may be equal to anything.
+#: The functions that did not answer in time, which are not called again. They are compared by identity:
+#: a plugin's object may be equal to anything.
 _silent: list[Callable[[], Answer]] = []
 
 _being_asked: contextvars.ContextVar[tuple[int, ...]] = contextvars.ContextVar("convhub_asked", default=())
@@ -39,10 +39,10 @@ class Refusal(NamedTuple):
 
 
 def ask(question: str, function: Callable[[], Answer]) -> Refusal | None:
-    """Return what a function of a backend answers, True (here None) or a reason."""
+    """Return a backend's answer to a question: None for True, or a reason."""
     try:
         answer = function()
-    # A plugin's code: what it raises is its answer, and is shown wherever reasons are.
+    # This is a plugin's code: the error that it raises is its answer, and is shown like any reason.
     except BaseException as error:
         if raised_by_caller(error):
             raise
@@ -56,17 +56,17 @@ def ask(question: str, function: Callable[[], Answer]) -> Refusal | None:
 
 
 def ask_availability(function: Callable[[], Answer]) -> Refusal | None:
-    """Return what a backend's `availability` answers, or that it does not.
+    """Return the answer of a backend's `availability`, or that it does not answer.
 
-    It is asked in a thread of its own, which is left to itself if it does not end: nothing can stop it. The
-    thread has the caller's context, so that `convhub.use_backend` and `numpy.errstate` hold there too.
+    It runs in a separate thread, which is abandoned if it does not end, since nothing can stop it. The thread
+    has the caller's context, so that `convhub.use_backend` and `numpy.errstate` hold there too.
     """
     if function is always:
         return None
     if any(function is silent for silent in _silent):
         return _no_answer()
     asked = (*_being_asked.get(), id(function))
-    if len(set(asked)) < len(asked):  # or each would wait for the next one, without end
+    if len(set(asked)) < len(asked):  # each would wait for the next one forever
         return Refusal("its availability asks convhub whether it is available", fault=True)
     answers: list[Refusal | None] = []
 
@@ -74,7 +74,7 @@ def ask_availability(function: Callable[[], Answer]) -> Refusal | None:
         _being_asked.set(asked)
         try:
             answers.append(ask("availability", function))
-        except BaseException as error:  # SystemExit too ends this thread, and nothing else
+        except BaseException as error:  # even SystemExit ends this thread only
             if raised_by_caller(error):
                 raise
             answers.append(Refusal(f"its availability raised {describe_error(error)}", fault=True))
@@ -83,7 +83,7 @@ def ask_availability(function: Callable[[], Answer]) -> Refusal | None:
     thread = threading.Thread(target=run, args=(answer,), name="convhub asks for availability", daemon=True)
     try:
         thread.start()
-    except RuntimeError:  # no thread is to be had while the interpreter ends
+    except RuntimeError:  # no thread can start while the interpreter exits
         run(answer)
     else:
         thread.join(AVAILABILITY_SECONDS)
@@ -103,7 +103,7 @@ def algorithm_of(registered: RegisteredBackend, problem: Problem, options: RunOp
     Raises
     ------
     BackendContractError
-        If it cannot say, or says what is no text.
+        If it fails, or returns anything but a text.
     """
     function = registered.backend.algorithm
     if function is None:
@@ -124,12 +124,12 @@ def algorithm_of(registered: RegisteredBackend, problem: Problem, options: RunOp
 
 
 def accuracy_of(registered: RegisteredBackend, problem: Problem, options: RunOptions) -> Accuracy:
-    """Return the accuracy class of what would run.
+    """Return the accuracy class of the algorithm that would run.
 
     Raises
     ------
     BackendContractError
-        If the backend cannot say, or says what is no class.
+        If the backend fails, or returns anything but a class.
     """
     try:
         accuracy = registered.backend.accuracy_of(problem, options)

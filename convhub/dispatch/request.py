@@ -1,4 +1,4 @@
-"""Says which backend a call asks for: by its argument, or by the block around it."""
+"""Finds the backend that a call asks for: by its argument, or by the block around it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["BackendRequest", "make_request"]
 
 
 class BackendRequest(NamedTuple):
-    """The backend that somebody named, and where: "argument" or "context". None: see the configuration.
+    """The requested backend, and where it was named: "argument" or "context". None: see the configuration.
 
-    `overrides` are what the blocks of `convhub.settings` around the call set; None: those around the code
-    that makes the choice. A backward pass may run in another thread, where the blocks are not in force.
+    `overrides` are the settings of the `convhub.settings` blocks around the call; None: those around the code
+    that makes the choice. A backward pass may run in another thread, where these blocks are not in force.
     """
 
     name: str | None
@@ -24,7 +24,7 @@ class BackendRequest(NamedTuple):
 
 
 def make_request(backend: str | None) -> BackendRequest:
-    """Return who is asked for: the `backend` argument of a call, or else the innermost block's.
+    """Return the requested backend: the `backend` argument of a call, or else the innermost block's.
 
     The name ``"auto"`` asks for automatic choice, whatever is configured.
 

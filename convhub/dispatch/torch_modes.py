@@ -1,4 +1,4 @@
-"""Keeps from a backend those modes of torch that a caller may have switched on.
+"""Shields a backend from torch modes that a caller may have switched on.
 
 They belong to the caller's own operators: autocast would round a backend's operands to 16 bits, a default
 device or another `TorchFunctionMode` would replace functions that it calls, a `TorchDispatchMode` or a
@@ -22,7 +22,7 @@ _transforms = _C._are_functorch_transforms_active
 
 
 def call(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what a backend's function returns, called with none of the caller's modes on."""
+    """Call a backend's function with all of the caller's modes off."""
     with _C.DisableTorchFunction():
         if _autocast() or _modes() or _transforms():
             with _without_modes():

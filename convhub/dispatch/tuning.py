@@ -1,8 +1,8 @@
 """Measures which of the backends that can run a problem is the fastest here.
 
-With ``tune = true`` the candidates are timed once for each problem, on random data, the first time it is
-met; what was found holds for this machine, these versions and this number of threads, and for every later
-process: `convhub.dispatch.tuning_store` keeps it. (``CONVHUB_TUNE=0`` ignores it; deleting the file is safe.)
+With ``tune = true`` the candidates are timed once for each problem, on random data, the first time it occurs.
+The result holds for this machine, these versions and this number of threads, and for every later process:
+`convhub.dispatch.tuning_store` keeps it. (``CONVHUB_TUNE=0`` ignores it; deleting the file is safe.)
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ __all__ = ["fastest", "measure", "measured_before", "random_operands"]
 logger = logging.getLogger("convhub")
 
 ROUNDS = 5
-#: A candidate that has taken this much longer than the best so far, in one go, is not timed again.
+#: A candidate whose run took this many times as long as the best so far is not timed again.
 HOPELESS = 3.0
-#: The same for what a small part of a problem lets expect, in which fixed costs weigh more.
+#: The same for an estimate from a small part of the problem, in which fixed costs weigh more.
 PROBABLY_HOPELESS = 1000.0
 
 
@@ -59,7 +59,7 @@ def fastest(problem: Problem, candidates: Sequence[str], dispatcher: Dispatcher)
 
 
 def _circumstances(candidates: Sequence[str], dispatcher: Dispatcher) -> str:
-    """Return what a measurement holds for."""
+    """Return the circumstances that a measurement holds for."""
     backends = dispatcher.registry.backends
     versions = ", ".join(f"{n} {backends[n].origin.version}" for n in sorted(candidates))
     return f"{platform.node()}, {dispatcher.config.threads} threads, {versions}"
@@ -69,7 +69,7 @@ def measure(problem: Problem, candidates: Sequence[str], dispatcher: Dispatcher)
     """Return the least time, in seconds, that each candidate took in interleaved rounds.
 
     A candidate that fails is left out with a warning in the log, and so is one that a small part of the
-    problem shows to be hopeless: loops in Python would take minutes over what others do in milliseconds.
+    problem shows to be hopeless: loops in Python would take minutes where others take milliseconds.
     """
     operands = random_operands(problem)
     probe = _small_part(problem)
@@ -85,9 +85,9 @@ def measure(problem: Problem, candidates: Sequence[str], dispatcher: Dispatcher)
                 whole = try_out() * max(1, problem.macs) / max(1, probe.macs)
                 if whole > PROBABLY_HOPELESS * min(times.values()):
                     continue
-            run_whole()  # compiles, and touches memory
+            run_whole()  # Compile, and touch memory.
             times[name] = run_whole()
-        # This is a plugin's code, which was never asked to run this; the others may.
+        # This is a plugin's code, and the caller did not ask for it; other candidates may still run.
         except Exception as error:
             if raised_by_caller(error):
                 raise
@@ -133,7 +133,7 @@ def random_operands(problem: Problem) -> tuple[Any, ...]:
 def _timed(
     name: str, problem: Problem, operands: tuple[Any, ...], dispatcher: Dispatcher
 ) -> Callable[[], float]:
-    """Return a function that runs a backend once, checks what it returns, and tells the seconds it took."""
+    """Return a function that runs a backend once, checks its result, and returns the seconds it took."""
     registry = dispatcher.registry
     choice = make_choice(registry.backends[name], problem, dispatcher.config, registry.observers, "tuning")
 

@@ -1,8 +1,8 @@
-"""Keeps measured choices: in an SQLite file of the user's cache folder, and in this process's memory.
+"""Keeps measured choices in an SQLite file in the user's cache folder, and in this process's memory.
 
-The file is shared by all processes of a user. What cannot be read or written there is kept in memory, so that
-nothing is measured twice in a process, and one line in the log says why: another process that holds the file
-locked is waited for a moment only, and then left alone for a while; a damaged file is moved aside.
+The file is shared by all processes of a user. Where it cannot be used, choices are kept in memory, so that
+nothing is measured twice in a process, and one line in the log says why: a file that another process holds
+locked is waited for only briefly, and then not tried for a while; a damaged file is moved aside.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ logger = logging.getLogger("convhub")
 
 T = TypeVar("T")
 
-#: How long another process is waited for that is writing, in seconds; a write takes milliseconds.
+#: How long to wait for another process that is writing, in seconds; a write takes milliseconds.
 PATIENCE = 0.25
-#: How long a file that could not be used is left alone, in seconds.
+#: How long a file that could not be used is not tried again, in seconds.
 PAUSE = 60.0
 #: The most choices that memory holds; shapes may vary without end.
 MOST = 4096
 
-#: The last is what a file says that has other tables than are made here.
+#: SQLite's codes of a damaged file; the last is that of a file with other tables than ours.
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 class Measured(NamedTuple):
-    """The backend that was the fastest, and how many seconds it took."""
+    """The fastest backend, and how many seconds it took."""
 
     backend: str
     seconds: float
@@ -61,13 +61,13 @@ def database_path() -> Path:
 
 
 def recall(problem: str, circumstances: str) -> Measured | None:
-    """Return what was measured of a problem, or None; this makes no file and no folder."""
+    """Return the measured choice for a problem, or None; this makes no file and no folder."""
     known = _memory.get((problem, circumstances))
     return known or _used(lambda path: _read(path, problem, circumstances))
 
 
 def keep(problem: str, circumstances: str, measured: Measured) -> None:
-    """Keep what was measured, in memory where the file cannot be used."""
+    """Keep a measured choice, in memory where the file cannot be used."""
     if _used(lambda path: _write(path, problem, circumstances, measured)):
         _memory.pop((problem, circumstances), None)
         return
@@ -108,7 +108,7 @@ def _connected(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
 
 
 def _used(use: Callable[[Path], T | None]) -> T | None:
-    """Return what is made of the file; None, with a line in the log, where it cannot be used now."""
+    """Return what `use` returns for the file; None, with a line in the log, where it cannot be used now."""
     global _unused_until
     if time.monotonic() < _unused_until:
         return None
@@ -130,14 +130,14 @@ def _used(use: Callable[[Path], T | None]) -> T | None:
 
 
 def _code(error: sqlite3.Error) -> int:
-    """Return SQLite's own code of an error, without what it says finer in higher bits."""
+    """Return SQLite's primary code of an error, without the extended code in higher bits."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _move_aside(path: Path, error: sqlite3.Error) -> None:
     aside = path.with_name(f"{path.name}.damaged")
     path.replace(aside)
-    path.with_name(f"{path.name}-journal").unlink(missing_ok=True)  # that of the damaged file
+    path.with_name(f"{path.name}-journal").unlink(missing_ok=True)  # The journal of the damaged file.
     logger.warning(
         "convhub: the file of measured choices was damaged (%s) and is now %s; a new one takes its place",
         describe_error(error),
@@ -147,7 +147,7 @@ def _move_aside(path: Path, error: sqlite3.Error) -> None:
 
 def _why(error: sqlite3.Error | OSError) -> str:
     if isinstance(error, OSError):
-        return describe_error(error)  # which names the folder
+        return describe_error(error)  # the error names the folder
     if _code(error) in _LOCKED:
         return f"another process holds {database_path()} locked"
     return f"{database_path()} cannot be used: {describe_error(error)}"

@@ -1,6 +1,6 @@
-"""Finds, loads and names plugins; those made by hand are registered here.
+"""Finds, loads and names plugins, and registers those made by hand.
 
-Public are the names in ``__all__``; the others serve convhub's own modules.
+The names in ``__all__`` are public; the others serve convhub's own modules.
 """
 
 from .loading import BY_HAND as BY_HAND

@@ -1,7 +1,7 @@
-"""Reads what a plugin declares, with distrust: its contract, and each of its backends.
+"""Validates what a plugin declares: its contract, and each of its backends.
 
-Each function returns in one line what is wrong, or None. They read a plugin's objects, which may raise
-whatever they like; `convhub.plugins` catches it.
+The functions named ``wrong_*`` return in one line what is wrong, or None. All read a plugin's objects, which
+may raise anything; `convhub.plugins` catches it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from ..problem import ITEM_BYTES, PRIMITIVES
 
 __all__ = ["stated_contract", "written_contract", "wrong_backend", "wrong_contract", "wrong_name"]
 
-#: Of a backend's name and of its summary, which stand in tables.
+#: The longest name and summary of a backend; both are shown in tables.
 LONGEST_NAME, LONGEST_SUMMARY = 60, 500
 
-#: The name under which a plugin states the contract that it was made for.
+#: The attribute in which a plugin states the contract that it was made for.
 NAME = "convhub_contract"
 
 _SWITCHES = ("groups", "stride", "dilation", "padding", "asymmetric_padding", "deterministic", "long_sums")
@@ -33,16 +33,16 @@ _SWITCHES = ("groups", "stride", "dilation", "padding", "asymmetric_padding", "d
 
 
 def stated_contract(plugin: Any, module: str) -> object:
-    """Return what a loaded plugin, or the module that it is an object of, states; None if nothing."""
+    """Return the contract that a loaded plugin or its module states, or None."""
     beside = getattr(sys.modules.get(module), NAME, None)
     return getattr(plugin, NAME, beside)
 
 
 def written_contract(module: str) -> object:
-    """Return what the source of a module states, which need not be able to run; None if nothing.
+    """Return the contract that a module's source states, even if it cannot run, or None.
 
-    A plugin for a later contract may use what this convhub does not have, and fail for that reason before
-    it can be asked.
+    A plugin for a later contract may use features that this convhub does not have, and so fail before it can
+    be asked.
     """
     spec = importlib.util.find_spec(module)
     source = getattr(spec.loader, "get_source", lambda _: None)(module) if spec else None
@@ -55,7 +55,7 @@ def written_contract(module: str) -> object:
 
 
 def wrong_contract(stated: object, distribution: str, convhub_version: str) -> str | None:
-    """Return why a plugin that states this contract is refused, or None."""
+    """Return why a plugin that states such a contract is refused, or None."""
     written = short_repr(stated)
     offers = f"this convhub {convhub_version}".rstrip() + f" offers contract {CONTRACT}"
     if stated is None:
@@ -76,7 +76,7 @@ def wrong_contract(stated: object, distribution: str, convhub_version: str) -> s
 
 
 def wrong_backend(backend: Any) -> str | None:
-    """Return what about a backend dispatch and tables could not work with, or None."""
+    """Return why dispatch and tables could not work with a backend, or None."""
     if not issubclass(type(backend), Backend):
         return f"its convhub_backends() gave {short_repr(backend)}, which is no convhub.backend.Backend"
     if not issubclass(type(backend.capabilities), Capabilities):
@@ -89,7 +89,7 @@ def wrong_backend(backend: Any) -> str | None:
 
 
 def wrong_name(name: object) -> str | None:
-    """Return why no backend can have a name, or None.
+    """Return why no backend can have such a name, or None.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Imports one plugin and asks what backends it brings, whatever it does while it runs.
+"""Imports one plugin and asks it for its backends, whatever it does meanwhile.
 
-Nothing that a plugin raises gets out of here, `SystemExit` included: it comes back as the reason for which
-the plugin is refused. An import that does not end cannot be ended, and one that ends the process (`os._exit`)
-cannot be survived; with the logger ``convhub`` at DEBUG its plugin is the last one named.
+Nothing that a plugin raises leaves this module, not even `SystemExit`: it becomes the reason why the plugin
+is refused. An import that hangs cannot be stopped, and one that ends the process (`os._exit`) cannot be
+survived; with the logger ``convhub`` at DEBUG its plugin is the last one named.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ __all__ = ["BY_HAND", "OWN_DISTRIBUTION", "Failure", "Origin", "Source", "ask_ba
 
 logger = logging.getLogger("convhub")
 
-#: The most backends that one plugin may bring: more are those of a generator that does not end.
+#: The most backends that one plugin may provide; more come from a generator that does not end.
 MOST_BACKENDS = 1000
 #: The distribution that holds this file.
 OWN_DISTRIBUTION = "convhub"
-#: Stands for a distribution where a plugin was registered by hand.
+#: Serves as the distribution of a plugin that was registered by hand.
 BY_HAND = "this process"
 
 
@@ -40,9 +40,9 @@ class Origin(NamedTuple):
     plugin : str
         The name of its entry point.
     distribution : str
-        What was installed.
+        The installed distribution.
     version : str
-        Of the distribution; empty where there is none.
+        The distribution's version; empty if there is none.
     """
 
     plugin: str
@@ -60,11 +60,11 @@ class Failure(NamedTuple):
     Parameters
     ----------
     name : str
-        Of the plugin or backend.
+        The name of the plugin or backend.
     origin : Origin
         Where it comes from.
     reason : str
-        In one line or more.
+        Why it cannot be used, in one line or more.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Failure(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A plugin that has not been loaded yet, and the module that it is in or is an object of."""
+    """A plugin that has not been loaded yet, and the module that it is or belongs to."""
 
     origin: Origin
     load: Callable[[], Any]
@@ -90,7 +90,7 @@ def load(manager: pluggy.PluginManager, source: Source, unique: str) -> str | No
             return wrong
         manager.register(plugin, name=unique)
         callers = manager.get_hookcallers(plugin) or []
-    # Whatever a plugin's module raises when it is imported must stop there.
+    # Nothing that a plugin's module raises while it is imported may get further.
     except BaseException as error:
         if raised_by_caller(error):
             raise
@@ -111,26 +111,26 @@ def load(manager: pluggy.PluginManager, source: Source, unique: str) -> str | No
 
 def _wrong_contract(stated: object, origin: Origin) -> str | None:
     if stated is None and origin.distribution == BY_HAND:
-        return None  # written beside the convhub that it is for
+        return None  # It was written for the convhub it runs with.
     if type(stated) is int and stated == CONTRACT:
-        return None  # and no metadata need be read for a message
+        return None  # No message is needed, so no metadata is read.
     return declarations.wrong_contract(stated, origin.distribution, _own_version())
 
 
 def _own_version() -> str:
-    import importlib.metadata  # which `import convhub` leaves out, for its time
+    import importlib.metadata  # too slow for `import convhub`
 
     try:
         return importlib.metadata.version(OWN_DISTRIBUTION)
-    except importlib.metadata.PackageNotFoundError:  # run from its source, and not installed
+    except importlib.metadata.PackageNotFoundError:  # run from source, not installed
         return ""
 
 
 def _contract_of_broken(source: Source) -> str | None:
-    """Return that a plugin that cannot be loaded was made for another contract, or None."""
+    """Return why the contract of a plugin that cannot be loaded is refused, or None."""
     try:
         written = declarations.written_contract(source.module)
-    # It is broken already, and what it raised has been kept.
+    # The plugin is broken already, and its first error has been kept.
     except BaseException as error:
         if raised_by_caller(error):
             raise
@@ -139,7 +139,7 @@ def _contract_of_broken(source: Source) -> str | None:
 
 
 def ask_backends(function: Callable[[], Any], origin: Origin) -> tuple[list[Backend], list[Failure]]:
-    """Call a plugin's `convhub_backends`; return its right backends, and what is wrong with the others."""
+    """Call a plugin's `convhub_backends`; return its valid backends, and what is wrong with the others."""
     try:
         answer = list(itertools.islice(function(), MOST_BACKENDS + 1))
     except BaseException as error:
@@ -158,7 +158,7 @@ def ask_backends(function: Callable[[], Any], origin: Origin) -> tuple[list[Back
             if issubclass(type(backend), Backend) and type(backend.name) is str:
                 name = one_line(backend.name, 60)
             wrong = declarations.wrong_backend(backend)
-        # A declaration may hold anything, even what raises when it is read.
+        # A declaration may hold anything, even objects that raise when they are read.
         except BaseException as error:
             if raised_by_caller(error):
                 raise

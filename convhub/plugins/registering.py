@@ -1,12 +1,12 @@
-"""Collects the plugins that there are into a registry, and distrusts what they bring.
+"""Collects all plugins into a registry, and validates what they provide.
 
-A plugin is an entry point of the group ``convhub``, of any distribution; the built-in ones are no
-different. Each is loaded in its own `try`, so that one that breaks takes nothing else down; what
-broke, and why, is kept for ``convhub backends`` and ``convhub doctor``.
+A plugin is an entry point of the group ``convhub``, of any distribution; the built-in ones are no different.
+Each is loaded in its own `try`, so that a broken one takes nothing else down; failures and their reasons are
+kept for ``convhub backends`` and ``convhub doctor``.
 
-The one thing that convhub's own distribution has before others is its names: a third-party backend of a
-name that it has is refused, so that installing a package takes nothing away. Of two others that claim one
-name, both are refused.
+The only privilege of convhub's own distribution is its names: a third-party backend that claims one of them
+is refused, so that installing a package takes nothing away. If two others claim the same name, both are
+refused.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ GROUP = "convhub"
 
 
 class RegisteredBackend(NamedTuple):
-    """A backend, and who brought it; its text is how every error names it."""
+    """A backend and its origin; its text is how every error names it."""
 
     backend: Backend
     origin: Origin
@@ -63,9 +63,9 @@ class LeftOut(NamedTuple):
     Parameters
     ----------
     origin : Origin
-        Where it would come from.
+        The plugin's origin.
     by : str or None
-        The name in ``disable_plugins``, as it stands there; None: it is ``plugins = false``.
+        The name in ``disable_plugins``, as written there; None means ``plugins = false``.
     """
 
     origin: Origin
@@ -73,12 +73,12 @@ class LeftOut(NamedTuple):
 
     @property
     def is_own(self) -> bool:
-        """Whether it is one of convhub's, each of which brings one backend, of the same name."""
+        """Whether it is one of convhub's, each of which provides one backend of the same name."""
         return _is_own(self.origin)
 
 
 class Hook(NamedTuple):
-    """A plugin's implementation of a hook; of the hook's arguments, given by name, it gets those it takes."""
+    """A plugin's implementation of a hook; it is passed, by name, the hook's arguments that it takes."""
 
     call: Callable[..., Any]
     origin: Origin
@@ -86,10 +86,10 @@ class Hook(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Everything that the plugins brought.
+    """Everything that the plugins provide.
 
-    `loaded` are the plugins that were imported and have right hooks, `left_out` those that a setting keeps
-    from being loaded; `unknown` are the names that were to be disabled and that none of them has.
+    `loaded` are the plugins that were imported and have valid hooks, `left_out` those that a setting keeps
+    from being loaded; `unknown` are names to disable that no plugin has.
     """
 
     loaded: tuple[Origin, ...]
@@ -101,7 +101,7 @@ class Registry:
     unknown: tuple[str, ...] = ()
 
     def remedy(self, origin: Origin) -> str:
-        """Return the setting that leaves a plugin out, and no other one that was met."""
+        """Return the setting that leaves out a plugin, but none of the others found."""
         origins = {*self.loaded, *(failure.origin for failure in self.failures)}
         alone = sum(other.plugin == origin.plugin for other in origins) <= 1
         return f"CONVHUB_DISABLE_PLUGINS={origin.plugin if alone else origin.distribution}"
@@ -114,12 +114,12 @@ _brought: dict[Origin, tuple[Any, tuple[list[Backend], list[Failure]]]] = {}
 
 
 def registry(plugins: bool = True, disabled: Iterable[str] = ()) -> Registry:
-    """Return what the plugins brought, loading them when first asked.
+    """Return what the plugins provide, loading them when first asked.
 
     Parameters
     ----------
     plugins : bool
-        False: only the distribution convhub's own, and those that were registered by hand.
+        If False, only those of convhub's own distribution and those registered by hand.
     disabled : iterable of str
         Names of plugins or distributions to leave out; these are not even imported.
     """
@@ -130,21 +130,21 @@ def registry(plugins: bool = True, disabled: Iterable[str] = ()) -> Registry:
             found = _registries.get(key)
             if found is None:
                 found = _build(*key)
-                if key in _registries:  # a plugin called convhub while it was imported, and saw fewer
+                if key in _registries:  # A plugin called convhub while being imported, and saw fewer.
                     reload()
                 _registries[key] = found
     return found
 
 
 def register(plugin: Any, name: str) -> None:
-    """Add a plugin that no installed distribution announces: one defined in a notebook or a test.
+    """Add a plugin that no installed distribution declares: one defined in a notebook or a test.
 
     Parameters
     ----------
     plugin : module or object
         With functions marked by ``convhub.backend.hookimpl``.
     name : str
-        By which it can be disabled and unregistered.
+        The name by which it can be disabled and unregistered.
 
     Raises
     ------
@@ -159,17 +159,17 @@ def register(plugin: Any, name: str) -> None:
 
 
 def unregister(name: str) -> None:
-    """Take away a plugin that `register` added.
+    """Remove a plugin that `register` added.
 
     Parameters
     ----------
     name : str
-        As it was given to `register`.
+        The name given to `register`.
 
     Raises
     ------
     ValueError
-        If there is none of that name.
+        If no plugin of that name was registered.
     """
     with _lock:
         if name not in _added:
@@ -184,8 +184,8 @@ def _forget() -> None:
 
 
 def _sources() -> list[Source]:
-    """Return every plugin that there is, none of which is loaded for it."""
-    # Imported here, since it takes a quarter of the time that `import convhub` would take.
+    """Return every plugin, without loading any."""
+    # Imported here, since it would take a quarter of the time of `import convhub`.
     import importlib.metadata
 
     sources = []
@@ -213,7 +213,7 @@ def _owner(entry: importlib.metadata.EntryPoint) -> tuple[str, str]:
     """Return the distribution that an entry point belongs to, and its version."""
     try:
         name, version = (entry.dist.name, entry.dist.version) if entry.dist else (None, None)
-    # Metadata without a name or version: None, a warning or an error, depending on Python's version.
+    # Metadata without a name or version gives None, a warning or an error, depending on Python's version.
     except Exception as error:
         if raised_by_caller(error):
             raise
@@ -226,7 +226,7 @@ def _is_own(origin: Origin) -> bool:
 
 
 def normalized(name: str) -> str:
-    """Return a name as PEP 503 compares names: case, and which of - _ . stands there, do not matter.
+    """Normalize a name as PEP 503 does: case, and which of - _ . is used, do not matter.
 
     Examples
     --------
@@ -260,7 +260,7 @@ def _build(plugins: bool, disabled: frozenset[str]) -> Registry:
     claims: dict[str, list[RegisteredBackend]] = {}
     for implementation in manager.hook.convhub_backends.get_hookimpls()[::-1]:
         origin = origins.get(implementation.plugin_name)
-        if origin is None:  # refused, though older versions of pluggy keep what it registered first
+        if origin is None:  # refused; older versions of pluggy keep the hooks it registered first
             continue
         backends, failed = _brought_by(implementation, origin)
         failures += failed
@@ -279,15 +279,15 @@ def _build(plugins: bool, disabled: frozenset[str]) -> Registry:
 
 
 def _unknown(sources: list[Source], disabled: frozenset[str]) -> tuple[str, ...]:
-    """Return the names that are to be disabled and that nothing has."""
+    """Return the names to disable that no plugin or distribution has."""
     there = {normalized(name) for source in sources for name in source.origin[:2]}
     return tuple(sorted(name for name in disabled if normalized(name) not in there))
 
 
 def _brought_by(implementation: Any, origin: Origin) -> tuple[list[Backend], list[Failure]]:
-    """Return a plugin's backends; those of an installed one are the same objects under all settings.
+    """Return a plugin's backends; for an installed plugin, the same objects under all settings.
 
-    So what is known of a backend, as that it did not answer, is not forgotten with a setting.
+    So facts about a backend, such as that it did not answer, outlive a change of settings.
     """
     if origin.distribution == BY_HAND:
         return ask_backends(implementation.function, origin)
@@ -299,7 +299,7 @@ def _brought_by(implementation: Any, origin: Origin) -> tuple[list[Backend], lis
 
 
 def _settle(claims: dict[str, list[RegisteredBackend]]) -> tuple[dict[str, RegisteredBackend], list[Failure]]:
-    """Return the backend that has each name, and those that are refused since another claims theirs."""
+    """Return the backend of each name, and those refused since another one claims their name."""
     accepted: dict[str, RegisteredBackend] = {}
     refused: list[Failure] = []
     for name, claimants in sorted(claims.items()):
@@ -325,7 +325,7 @@ def _settle(claims: dict[str, list[RegisteredBackend]]) -> tuple[dict[str, Regis
 
 
 def _implementations(hook: Any, origins: dict[str, Origin]) -> tuple[Hook, ...]:
-    """Return a hook's implementations, each of which, as pluggy allows, may take only some arguments."""
+    """Return a hook's implementations; pluggy allows each to take only some of the arguments."""
 
     def bound(implementation: Any) -> Callable[..., Any]:
         @functools.wraps(implementation.function)
@@ -340,7 +340,7 @@ def _implementations(hook: Any, origins: dict[str, Origin]) -> tuple[Hook, ...]:
 
 def _fresh_lock() -> None:
     global _lock
-    _lock = threading.RLock()  # its holder may be a thread that the child does not have
+    _lock = threading.RLock()  # its holder may be a thread that does not exist in the child
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,4 +1,4 @@
-"""Describes one convolution with all its sizes, and its text form."""
+"""Describes one convolution with all its sizes, and reads and prints its text form."""
 
 from .problem import Problem, with_primitive
 from .sizes import (

@@ -10,7 +10,7 @@ the group of output channel ``k``:
                  q \cdot stride_w + s \cdot dilation_w - left]
 
 A `Problem` always describes that correlation: ``x`` is its input, ``y`` its output, whichever of the
-three is being computed. `convhub.problem.sizes` has the formulas by which they depend on each other.
+three is being computed. `convhub.problem.sizes` has the formulas that relate their sizes.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class Problem:
     groups : int
         Divides both C and K.
     dtype : str
-        Of every operand, by NumPy's name, or ``"bfloat16"``.
+        The type of every operand, by NumPy's name, or ``"bfloat16"``.
     device : str
         Device type: ``"cpu"`` or ``"cuda"``.
     output_size : (int, int), optional
-        P and Q, the rows and columns of ``y``; by default as many as fit. Fewer than that occur where
-        a transposed convolution has an `output_padding` of its stride or more.
+        P and Q, the rows and columns of ``y``; by default as many as fit. There are fewer if a transposed
+        convolution has an `output_padding` of its stride or more.
 
     Raises
     ------
@@ -112,7 +112,7 @@ class Problem:
 
     @property
     def full_output_size(self) -> Pair:
-        """Rows and columns of ``y`` where there are as many as fit."""
+        """Rows and columns of ``y`` if there are as many as fit."""
         return (self._full_output_size(0), self._full_output_size(1))
 
     def _full_output_size(self, axis: int) -> int:
@@ -141,7 +141,7 @@ class Problem:
 
     @property
     def result_shape(self) -> tuple[int, int, int, int]:
-        """Shape of what the primitive returns."""
+        """Shape of the primitive's result."""
         return {
             "forward": self.output_shape,
             "grad_input": self.input_shape,
@@ -150,7 +150,7 @@ class Problem:
 
     @property
     def operand_shapes(self) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
-        """Shapes of what the primitive computes it from, in the order in which a backend gets them."""
+        """Shapes of the primitive's two operands, in the order in which a backend gets them."""
         return {
             "forward": (self.input_shape, self.weight_shape),
             "grad_input": (self.output_shape, self.weight_shape),
@@ -174,7 +174,7 @@ class Problem:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates, those on padding included; one is two floating-point operations."""
+        """Multiply-accumulates, including those on padding; each is two floating-point operations."""
         return math.prod(self.output_shape) * math.prod(self.weight_shape[1:])
 
     @property
@@ -216,7 +216,7 @@ class Problem:
         return f"Problem.parse({str(self)!r})"
 
     def __str__(self) -> str:
-        """Return the one text form, which `parse` reads back."""
+        """Return the text form, which `parse` reads back."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         if self.output_size == self.full_output_size:
             del fields["output_size"]
@@ -226,8 +226,8 @@ class Problem:
     def parse(cls, text: str) -> Problem:
         """Read a problem from its text form.
 
-        Parts stand in any order, divided by underscores, spaces or commas; what is left out has its
-        default (``forward``, ``float32``, ``cpu``, stride 1, no padding …). One number serves for both
+        Parts may be in any order, separated by underscores, spaces or commas; omitted parts have their
+        defaults (``forward``, ``float32``, ``cpu``, stride 1, no padding …). A single number applies to both
         axes: ``stride2`` is ``stride2x2``.
 
         Parameters
@@ -240,7 +240,7 @@ class Problem:
         Raises
         ------
         ArgumentError
-            If a part is not understood, stands twice, or the sizes do not fit.
+            If a part is not understood or occurs twice, or the sizes do not fit.
         """
         return cls(**parse_fields(text))
 
@@ -248,7 +248,7 @@ class Problem:
 def _check_values(problem: Problem) -> None:
     for name, known in (("primitive", PRIMITIVES), ("dtype", ITEM_BYTES), ("device", ("cpu", "cuda"))):
         value = getattr(problem, name)
-        # By type first: what is no text may be unhashable, or raise when it is compared.
+        # Check the type first: other objects may be unhashable, or raise when they are compared.
         if type(value) is not str or value not in known:
             near = did_you_mean(value[:60], known) if type(value) is str else ""
             raise ArgumentError(f"{name} is {short_repr(value)}; it must be one of {', '.join(known)}.{near}")

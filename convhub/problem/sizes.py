@@ -1,4 +1,4 @@
-"""Holds the size formulas, the primitives and the types: the only place that knows them.
+"""Defines the size formulas, the primitives and the types, all in this one place.
 
 The formulas are those of Dumoulin and Visin, *A guide to convolution arithmetic for deep learning* (2016),
 arXiv:1603.07285, and of torch's documentation.
@@ -22,7 +22,7 @@ Primitive = Literal["forward", "grad_input", "grad_weight"]
 PRIMITIVES: tuple[Primitive, ...] = get_args(Primitive)
 Pair = tuple[int, int]
 
-# Integer types are named in full too: the text of a problem must be readable without a table.
+# Integer types have full names too: a problem's text must be readable without a table.
 ITEM_BYTES = {
     "bfloat16": 2,
     "float16": 2,
@@ -42,12 +42,12 @@ ITEM_BYTES = {
     "uint64": 8,
 }
 
-#: Offsets are 64-bit signed; a size beyond this cannot be addressed by anyone.
+#: Offsets are 64-bit signed integers, which cannot address larger sizes.
 MAX_ELEMENTS = 2**63 - 1
 
 
 def full_output_size(input_size: int, kernel_size: int, stride: int, padding: Pair, dilation: int) -> int:
-    """Return how many outputs fit along one axis (zero or less: the kernel does not fit).
+    """Return how many outputs fit along one axis (zero or less if the kernel does not fit).
 
     Relationship 15 of arXiv:1603.07285, with a different padding on each side.
 
@@ -70,7 +70,7 @@ def full_output_size(input_size: int, kernel_size: int, stride: int, padding: Pa
 def transposed_output_size(
     size: int, kernel_size: int, stride: int, padding: int, output_padding: int, dilation: int
 ) -> int:
-    """Return the size that a transposed convolution makes of `size` along one axis.
+    """Return the output size of a transposed convolution along one axis.
 
     Relationship 14 of arXiv:1603.07285, with torch's `output_padding` and dilation.
 

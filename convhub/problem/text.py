@@ -1,7 +1,7 @@
-"""Prints and reads the one text form of a problem, which stands in logs, errors, test names and commands.
+"""Prints and reads the text form of a problem, which is used in logs, errors, test names and commands.
 
-In the manner of oneDNN's benchdnn descriptors: letters of the literature with a number each, then the
-parameters that differ from their default. `Problem.parse` documents the form for users.
+It is modelled on oneDNN's benchdnn descriptors: the literature's letters with a number each, then the
+parameters that differ from their defaults. `Problem.parse` documents the form for users.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["parse_fields", "print_fields"]
 
 
 def print_fields(fields: Mapping[str, Any]) -> str:
-    """Return the text of a problem of these fields, without `output_size` where it is as large as fits."""
+    """Return the text of a problem with these fields, without `output_size` if it is as large as fits."""
     height, width = fields["input_size"]
     rows, columns = fields["kernel_size"]
     parts = [
@@ -67,7 +67,7 @@ def parse_fields(text: str) -> dict[str, Any]:
     sizes: dict[str, int] = {}
     seen: set[str] = set()
     remaining = re.sub(r"\s+|,", "_", text.strip())
-    # The names of primitives hold the divider themselves, so they are taken out first.
+    # The names of primitives contain the separator, so they are removed first.
     for primitive in PRIMITIVES:
         remaining, found = re.subn(rf"(?<![a-z]){primitive}(?![a-z])", "", remaining)
         if found:
@@ -116,8 +116,8 @@ _NAMED = {
 
 
 def _not_understood(part: str, following: str, text: str) -> ArgumentError:
-    """Return the error for a part of a text that is none, with what was probably meant."""
-    # The divider stands within the names of two primitives, so that one of these may be two parts.
+    """Return the error for an invalid part of a text, with what was probably meant."""
+    # Two primitives' names contain the separator, so one of them may have become two parts.
     two = f"{part}_{following}"
     word = "cuda" if part == "gpu" else part
     split = [name for name in PRIMITIVES if "_" in name]
@@ -147,7 +147,7 @@ def _parse_named(word: str, numbers: str, part: str, text: str) -> tuple[str, ob
 
 
 def _number(digits: str, part: str, text: str) -> int:
-    # Python reads no number of more than 4,300 digits, and a problem has none of more than 19.
+    # Python reads no number of more than 4,300 digits, and a valid problem has at most 19.
     if len(digits) > 300:
         raise ArgumentError(
             f"problem {_shown(text)} has the part {short_repr(part)}, with a number of {len(digits)} digits; "

@@ -1,1 +1,1 @@
-"""Says what is right, and how far off a result may be; nothing here asks a backend."""
+"""Computes right results and the allowed errors, independently of all backends."""

@@ -1,12 +1,11 @@
-"""Bounds how far a result may be from the right one, from the arithmetic alone: no absolute tolerance.
+"""Bounds the error of a result from the arithmetic alone, without an absolute tolerance.
 
 A sum of n products in any order, each operation rounded once, has an error of at most about
 ``n · eps/2 · Σ|x·w|`` (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., 3.1). Rounding
-errors are nearly independent, so that √n stands in place of n with a probability close to one (Higham and
-Mary, *A new approach to probabilistic rounding error analysis*, 2019). convhub demands
-``(8 + √n) · eps · Σ|x·w|``: twice that, and 8 for short sums. They are not independent where numbers are
-alike: additions of equal ones may all round the same way. So long sums need blocks, so that no number
-passes through more than a few times √n additions.
+errors are nearly independent, so √n replaces n with a probability close to one (Higham and Mary, *A new
+approach to probabilistic rounding error analysis*, 2019). convhub requires ``(8 + √n) · eps · Σ|x·w|``: twice
+that, and 8 for short sums. The errors are not independent if numbers are equal, whose additions may all round
+the same way. So long sums need blocks, such that no number passes through more than a few times √n additions.
 """
 
 from __future__ import annotations
@@ -35,13 +34,13 @@ __all__ = [
     "worst",
 ]
 
-#: From how many terms on a sum is long.
+#: A sum is long from this many terms on.
 LONG = 2**15
 
-#: Types that are stored narrower than they are added up.
+#: Types that are accumulated in a wider type than they are stored in.
 ACCUMULATORS = {"float16": "float32", "bfloat16": "float32"}
 
-#: A complex product is made of four real ones, or of three sums and three products (Gauss), which adds up
+#: A complex product takes four real ones, or three sums and three products (Gauss), which adds up
 #: |w_r + w_i|·|x_r + x_i| ≤ 2·|w|·|x| and subtracts two sums of at most |w|·|x| from it. So the imaginary
 #: part errs by at most 2 + 1 real sums, the real part by 1, and both by √(9 + 1) < 4 (Higham, *Stability of a
 #: method for multiplying complex matrices with three real matrix multiplications*, 1992).
@@ -49,14 +48,14 @@ COMPLEX_FACTOR = 4.0
 
 
 class Worst(NamedTuple):
-    """The element that comes closest to its bound, or goes farthest beyond."""
+    """The element that comes closest to its bound, or exceeds it most."""
 
     ratio: float
     place: tuple[int, ...]
 
 
 def machine_epsilon(dtype: str) -> float:
-    """Return eps of the type in which `dtype` is added up: the distance from 1 to the next number."""
+    """Return eps of the type in which `dtype` is accumulated: the distance from 1 to the next number."""
     return float(np.finfo(np.dtype(ACCUMULATORS.get(dtype, dtype))).eps)
 
 
@@ -71,7 +70,7 @@ def probable_growth(terms: int) -> float:
 
 
 def certain_growth(terms: int) -> float:
-    """Return how many eps convhub allows a sum of `terms` products in whatever order it is made."""
+    """Return how many eps convhub allows a sum of `terms` products in any order."""
     return 8 + terms / 2
 
 
@@ -82,20 +81,20 @@ def summing_bound(
     accuracy: Accuracy = "componentwise",
     growth: Callable[[int], float] = probable_growth,
 ) -> Array:
-    """Return ``growth(terms) · eps · magnitude``, which bounds what summing alone may err by.
+    """Return ``growth(terms) · eps · magnitude``, which bounds the error of summing alone.
 
     Parameters
     ----------
     terms : int
         How many products are summed for each element, the bias included.
     dtype : str
-        Of the result; eps is that of the type in which it is added up.
+        The result's type; eps is that of the type in which it is accumulated.
     magnitude : array
         The same sums over absolute values.
     accuracy : {"componentwise", "normwise"}
-        With "normwise" every element is held to the largest magnitude in place of its own.
+        With "normwise" every element's bound uses the largest magnitude instead of its own.
     growth : callable
-        From how many products are summed to how many eps are allowed.
+        Maps the number of summed products to the number of eps allowed.
     """
     if accuracy == "normwise" and magnitude.size:
         magnitude = np.full_like(magnitude, magnitude.max())
@@ -115,14 +114,14 @@ def bound(
     Parameters
     ----------
     right : Exact
-        What `convhub.reference.oracle.exact` gave.
+        The result of `convhub.reference.oracle.exact`.
     accuracy : {"componentwise", "normwise"}
         The class that the backend declares; see `convhub.backend.Accuracy`.
     bias : bool
-        Whether a bias was added, which is one term more.
+        Whether a bias was added, which is one more term.
     long_sums : bool
-        Whether the backend declares that long sums keep the bound; else those of `LONG` terms and more are
-        held to the certain one, ``(8 + n / 2) · eps · Σ|x·w|``.
+        Whether the backend declares that long sums keep the bound; if not, sums of `LONG` or more terms get
+        the certain one, ``(8 + n / 2) · eps · Σ|x·w|``.
     """
     if right.value.dtype.kind in "iu":
         return np.zeros(right.value.shape)
@@ -132,19 +131,19 @@ def bound(
     if problem.dtype.startswith("complex"):
         allowed *= COMPLEX_FACTOR
     if problem.dtype in ACCUMULATORS:
-        # The sum, with its error, is rounded once more, by half a step of the type that is stored.
+        # The sum, with its error, is rounded once more, by half a step of the storage type.
         epsilon, smallest = storage_epsilon(problem.dtype), _smallest_step(problem.dtype)
         allowed += 0.5 * np.maximum(epsilon * (np.abs(right.value) + allowed), smallest)
     return allowed
 
 
 def _smallest_step(dtype: str) -> float:
-    """Return the distance between the subnormal numbers of a stored type."""
+    """Return the distance between the subnormal numbers of a storage type."""
     return 2.0**-133 if dtype == "bfloat16" else float(np.finfo(numpy_dtype(dtype)).smallest_subnormal)
 
 
 def worst(result: Array, right: Exact, allowed: Array) -> Worst:
-    """Return the greatest ratio of error to bound, infinite for a result that is no number, and its place."""
+    """Return the greatest ratio of error to bound, infinite for a NaN, and its position."""
     if not result.size:
         return Worst(0.0, ())
     errors = error(result, right)

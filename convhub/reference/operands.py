@@ -1,4 +1,4 @@
-"""Draws random operands: normal, positive, or small integers; each from problem and seed alone."""
+"""Draws random operands that depend on problem and seed only: normal, positive, or small integers."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["Fill", "fill", "generator", "operands"]
 #: normal
 #:     Standard normal; integers from the whole range of their type, so that they wrap around.
 #: positive
-#:     Uniform in [0, 1): no cancellation, so that errors of one sign would add up.
+#:     Uniform in [0, 1): without cancellation errors of one sign would add up.
 #: exact
 #:     Integers from −3 to 3: every partial sum of up to 10**6 products is exact in float32.
 Fill = Literal["normal", "positive", "exact"]
 
 
 def generator(problem: Problem, seed: int, purpose: str = "") -> np.random.Generator:
-    """Return the random numbers that belong to a problem, a seed and a purpose."""
+    """Return the random generator of a problem, a seed and a purpose."""
     return np.random.default_rng([seed, zlib.crc32(f"{problem} {purpose}".encode())])
 
 
 def operands(problem: Problem, seed: int, kind: Fill = "normal", *, bias: bool = False) -> Operands:
-    """Return the operands of `problem`; with a bias only if one is asked for and `problem` has one.
+    """Return the operands of `problem`, with a bias only if requested and `problem` has one.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def fill(rng: np.random.Generator, shape: tuple[int, ...], dtype: str, kind: Fil
         return (_reals(rng, shape, kind) + 1j * _reals(rng, shape, kind)).astype(target)
     reals = _reals(rng, shape, kind).astype(target)
     if target.itemsize > 8 and kind != "exact":
-        reals += rng.standard_normal(shape).astype(target) * 2.0**-60  # bits that float64 has not
+        reals += rng.standard_normal(shape).astype(target) * 2.0**-60  # bits beyond float64
     return reals
 
 

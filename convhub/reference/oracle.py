@@ -1,16 +1,16 @@
-"""Computes the right result of a problem, by arithmetic that shares nothing with any backend.
+"""Computes the right result of a problem, by code that shares nothing with any backend.
 
-One generator, `products`, walks through every product of the definition once; what adds them up depends
-on the type:
+One generator, `products`, yields every product of the definition once; how they are added depends on the
+type:
 
-- floats of 32 bits and less: in float64, where each product is exact;
+- floats of at most 32 bits: in float64, where each product is exact;
 - float64 and wider, and their complex types: in double-double, an unevaluated sum of two float64, after
   Dekker, *A floating-point technique for extending the available precision* (1971), and Ogita, Rump and
-  Oishi, *Accurate sum and dot product* (2005), whose Dot2 it is. It does not depend on what the platform
-  calls long double;
+  Oishi, *Accurate sum and dot product* (2005), whose Dot2 it is. It does not depend on the platform's long
+  double;
 - integers: in 64 bits, wrapping around.
 
-Places on the padding are left out, not multiplied by zero.
+Positions on the padding are skipped, not multiplied by zero.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Operands(NamedTuple):
 class Exact(NamedTuple):
     """The right result, as the unevaluated sum ``value + low``.
 
-    `magnitude` is the same sum over absolute values, ``|x| ⋆ |w| + |bias|``, on which the bounds rest.
+    `magnitude` is the same sum over absolute values, ``|x| ⋆ |w| + |bias|``, which the bounds use.
     """
 
     value: Array
@@ -67,7 +67,7 @@ def exact(problem: Problem, operands: Operands) -> Exact:
     Parameters
     ----------
     operands : Operands
-        Finite, of ``problem.dtype``.
+        Finite operands of ``problem.dtype``.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def magnitudes(problem: Problem, operands: Operands) -> Array:
 
 
 def error(result: Array, right: Exact) -> Array:
-    """Return how far each element of `result` is from the right one; NaN where it is no number."""
+    """Return the distance of each element of `result` from the right one; NaN where the element is NaN."""
     if result.dtype.kind in "iu":
         return np.asarray(result != right.value, np.float64)
     wide = result.dtype
@@ -106,7 +106,7 @@ def error(result: Array, right: Exact) -> Array:
 
 
 def count_products(problem: Problem, first: Array, second: Array) -> Array:
-    """Return how many products of a True in `first` and a True in `second` enter each result."""
+    """Return how many products of a True in `first` and a True in `second` each result sums."""
     counts = _sum_of_products(problem, first.astype(np.float64), second.astype(np.float64))
     return np.asarray(counts, np.int64)
 
@@ -115,7 +115,7 @@ def count_products(problem: Problem, first: Array, second: Array) -> Array:
 
 
 def products(problem: Problem, first: Array, second: Array) -> Iterator[tuple[Any, Array, Array]]:
-    """Walk through the definition in steps that touch no result twice.
+    """Yield the products of the definition in steps that touch no result twice.
 
     Yields
     ------
@@ -145,7 +145,7 @@ def products(problem: Problem, first: Array, second: Array) -> Iterator[tuple[An
 
 
 def _products_by_row(problem: Problem, dy: Array, x: Array) -> Iterator[tuple[Any, Array, Array]]:
-    """Yield the products of grad_weight, those of each output column apart: see `_add_up_columns`."""
+    """Yield the products of grad_weight, separately for each output column: see `_add_up_columns`."""
     for p in range(problem.output_size[0]):
         rows = _inside(problem, 0, p * problem.stride[0], problem.dilation[0], problem.kernel_size[0])
         for s in range(problem.kernel_size[1]):
@@ -157,7 +157,7 @@ def _products_by_row(problem: Problem, dy: Array, x: Array) -> Iterator[tuple[An
 
 
 def _inside(problem: Problem, axis: int, start: int, step: int, count: int) -> tuple[slice, slice]:
-    """Return which i of `count` reach a pixel with ``start + i * step``, and which pixels these are."""
+    """Return the i of `count` whose ``start + i * step`` is a pixel, and these pixels."""
     begin = start - problem.padding[axis][0]
     first = max(0, -(begin // step))
     stop = max(first, min(count, (problem.input_size[axis] - 1 - begin) // step + 1))
@@ -236,7 +236,7 @@ def _real_double_double(
             high[index], lost = two_sum(high[index], product)
             low[index] += rest + lost
         for one, other in ((a, b_rest), (a_rest, b), (a_rest, b_rest)):
-            if one.any() and other.any():  # only operands wider than float64 have a rest
+            if one.any() and other.any():  # only operands wider than float64 have a remainder
                 remainder = remainder + _sum_of_products(problem, one, other)
     if problem.primitive == "grad_weight":
         high, low = _add_up_columns(high, low)
@@ -249,7 +249,7 @@ def _real_double_double(
 
 
 def _add_up_columns(high: Array, low: Array) -> tuple[Array, Array]:
-    """Return the sum over the last axis, added up in pairs."""
+    """Return the pairwise sum over the last axis."""
     while (columns := high.shape[-1]) > 1:
         half = columns // 2
         total, lost = two_sum(high[..., :half], high[..., half : 2 * half])
@@ -259,14 +259,14 @@ def _add_up_columns(high: Array, low: Array) -> tuple[Array, Array]:
 
 
 def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
-    """Return ``a + b`` rounded, and what the rounding lost (Knuth's TwoSum)."""
+    """Return ``a + b`` rounded, and the rounding error (Knuth's TwoSum)."""
     total = a + b
     b_part = total - a
     return total, (a - (total - b_part)) + (b - b_part)
 
 
 def two_product(a: Array, b: Array) -> tuple[Array, Array]:
-    """Return ``a * b`` rounded, and what the rounding lost (Dekker's TwoProduct)."""
+    """Return ``a * b`` rounded, and the rounding error (Dekker's TwoProduct)."""
     product = a * b
     a_high, a_low = _halves(a)
     b_high, b_low = _halves(b)

@@ -1,7 +1,7 @@
-"""Computes elements of a result again: exactly, from the definition, and only those asked for.
+"""Recomputes selected elements of a result exactly, from the definition.
 
-It gathers the products of the formula in `convhub.problem` for each element by itself, and so shares
-nothing with any backend. `convhub.reference.oracle` computes whole results instead, for small problems.
+It gathers the products of the formula in `convhub.problem` separately for each element, and so shares nothing
+with any backend. `convhub.reference.oracle` computes whole results instead, for small problems.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ __all__ = [
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
-#: Where elements of a result are: for each of its four axes, the index of each element on that axis.
+#: Positions of elements in a result: for each of its four axes, the index of each element on that axis.
 Elements: TypeAlias = tuple[Array, Array, Array, Array]
 
-#: Elements are computed until their products add up to the first number: at least 64 elements, unless these
+#: Elements are chosen until their products add up to the first number: at least 64 elements, unless these
 #: have more products than the second; and the corners.
 PRODUCTS = 2**18
 MOST_PRODUCTS = 2**22
@@ -40,7 +40,7 @@ class Recomputed(NamedTuple):
     """Elements of the right result, each the unevaluated sum ``value + low``.
 
     `magnitude` is the sum of the absolute values of the products, and of the bias. Where a factor of an
-    element is NaN or infinite, `finite` is False, and `value` means nothing.
+    element is NaN or infinite, `finite` is False, and `value` is meaningless.
     """
 
     value: Array
@@ -50,7 +50,7 @@ class Recomputed(NamedTuple):
 
 
 def choose_elements(problem: Problem, seed: int) -> Elements:
-    """Return the corners of a result, and random elements; all of them, if that is little work.
+    """Return the corners of a result and random elements, or all elements if that is little work.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def recompute(problem: Problem, operands: Operands, elements: Elements) -> Recom
     Parameters
     ----------
     operands : Operands
-        Of ``problem.dtype``.
+        Operands of ``problem.dtype``.
 
     Examples
     --------
@@ -99,9 +99,9 @@ def recompute(problem: Problem, operands: Operands, elements: Elements) -> Recom
 
 
 def greatest_magnitude(problem: Problem, operands: Operands) -> float:
-    """Return an upper bound of ``|x| ⋆ |w| + |bias|``, quickly: a few times its largest element.
+    """Return a quick upper bound of ``|x| ⋆ |w| + |bias|``: a few times its largest element.
 
-    It is the largest pixel times the largest sum of weights, what is not finite left out.
+    It is the largest pixel times the largest sum of weights, without non-finite values.
     """
     first, second, bias = operands.map(lambda operand: _finite_part(np.abs(operand)))
     if problem.primitive == "forward":
@@ -116,7 +116,7 @@ def greatest_magnitude(problem: Problem, operands: Operands) -> float:
 
 
 def largest_magnitude(problem: Problem, operands: Operands) -> float:
-    """Return the largest element of ``|x| ⋆ |w| + |bias|``, all computed, what is not finite left out."""
+    """Return the largest element of ``|x| ⋆ |w| + |bias|``, computing all, without non-finite values."""
     finite = operands.map(lambda operand: _finite_part(np.abs(operand)))
     return float(magnitudes(problem, finite).max(initial=0))
 
@@ -130,7 +130,7 @@ def _finite_part(magnitude: Array) -> Array:
 
 
 def _factors(problem: Problem, first: Array, second: Array, elements: Elements) -> tuple[Array, Array]:
-    """Return both factors of every product of each element: (elements, terms). Those on padding are zero."""
+    """Return both factors of each element's products, as (elements, terms); those on padding are zero."""
     of_element = tuple(index[:, None, None, None] for index in elements)
     gather = {"forward": _of_output, "grad_input": _of_input, "grad_weight": _of_weight}[problem.primitive]
     a_index, b_index, inside = gather(problem, of_element)
@@ -185,7 +185,7 @@ def _axes(shape: tuple[int, ...]) -> list[Array]:
 def _pixels(
     problem: Problem, outputs: tuple[Array, Array], taps: tuple[Array, Array]
 ) -> tuple[tuple[Array, Array], Array]:
-    """Return the row and column of the pixel that each tap sees, and whether it is none of the padding's."""
+    """Return the row and column of the pixel that each tap sees, and whether it is inside the image."""
     found, inside = [], np.True_
     for axis in (0, 1):
         pixel = outputs[axis] * problem.stride[axis] + taps[axis] * problem.dilation[axis]
@@ -207,7 +207,7 @@ def _summed(a: Array, b: Array, bias: Array | None) -> Recomputed:
     finite = np.isfinite(a).all(1) & np.isfinite(b).all(1) & np.isfinite(added)
     a, b, added = (np.where(np.isfinite(x), x, x.dtype.type(0)) for x in (a, b, added))
     magnitude = (_absolute(a) * _absolute(b)).sum(1) + _absolute(added)
-    if a.dtype.itemsize < np.dtype(wide).itemsize:  # each product is exact in float64
+    if a.dtype.itemsize < np.dtype(wide).itemsize:  # Each product is exact in float64.
         value = (a.astype(wide) * b.astype(wide)).sum(1) + added.astype(wide)
         return Recomputed(value, np.zeros_like(value), magnitude, finite)
     if a.dtype.kind != "c":
@@ -220,7 +220,7 @@ def _summed(a: Array, b: Array, bias: Array | None) -> Recomputed:
 
 def _integer_sums(a: Array, b: Array, bias: Array | None) -> Recomputed:
     wide = np.uint64 if a.dtype.kind == "u" else np.int64
-    value = (a.astype(wide) * b.astype(wide)).sum(1, dtype=wide)  # which wraps around, and so do narrow ones
+    value = (a.astype(wide) * b.astype(wide)).sum(1, dtype=wide)  # It wraps around, and so do narrow types.
     if bias is not None:
         value = value + bias.astype(wide)
     zeros = np.zeros(len(value))
@@ -228,7 +228,7 @@ def _integer_sums(a: Array, b: Array, bias: Array | None) -> Recomputed:
 
 
 def _exact_sums(pairs: list[tuple[Array, Array]], bias: Array) -> tuple[Array, Array]:
-    """Return sums of products of float64 or wider, and what they lack of the exact ones; NaN on overflow."""
+    """Return sums of products of float64 or wider, and their distance to the exact ones; NaN on overflow."""
     columns = list(_split(bias[:, None]))
     for a, b in pairs:
         for one in _split(a):
@@ -239,7 +239,7 @@ def _exact_sums(pairs: list[tuple[Array, Array]], bias: Array) -> tuple[Array, A
 
 
 def _split(array: Array) -> Iterator[Array]:
-    """Yield one float64 array, or for a wider type two whose sum is that array."""
+    """Yield one float64 array, or for a wider type two that sum to the array."""
     main = array.astype(np.float64)
     yield main
     if array.dtype.itemsize > 8:
@@ -250,7 +250,7 @@ def _exact_sum(row: list[float]) -> tuple[float, float]:
     try:
         value = math.fsum(row)
         return value, math.fsum([*row, -value])
-    except (OverflowError, ValueError):  # beyond what float64 holds; ValueError: infinities of both signs
+    except (OverflowError, ValueError):  # beyond float64's range; ValueError: infinities of both signs
         return math.nan, math.nan
 
 

@@ -1,1 +1,1 @@
-"""Asks the machine: GPU drivers, versions, threads, processes and modes of the floating-point unit."""
+"""Queries and controls the system: GPU drivers, versions, threads, processes and floating-point modes."""

@@ -1,9 +1,9 @@
-"""Runs what must not be interrupted half way in another thread, where no signal interrupts it.
+"""Runs functions that must not be interrupted half way in another thread, where no signal interrupts them.
 
-Handlers of signals run in the main thread, between any two instructions. An import that Ctrl-C ends half way
-may leave a library that can no longer be imported (torch says that a function already has a docstring), and a
-compiler may be left with a lock that is never released. In another thread both run to their end; the caller
-that waits is interrupted at once, and finds them done when it calls again.
+Signal handlers run in the main thread, between any two instructions. An import that Ctrl-C ends half way may
+leave a library that can no longer be imported (torch says that a function already has a docstring), and a
+compiler may keep a lock that is never released. In another thread both run to their end; the waiting caller
+is interrupted at once, and finds the work done when it calls again.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ __all__ = ["apart"]
 
 Result = TypeVar("Result")
 
-#: Bytes of stack that compilers and imports surely have enough of; 0 means the system's default.
+#: A stack size in bytes that is enough for compilers and imports; 0 would mean the system's default.
 LEAST_STACK = 2**20
 
 
 def apart(function: Callable[..., Result], *arguments: Any) -> Result:
-    """Return ``function(*arguments)``, which Ctrl-C and other signals leave alone.
+    """Return ``function(*arguments)``, which Ctrl-C and other signals do not interrupt.
 
-    For what takes long the first time and is then kept, such as importing a library or compiling. It has the
-    caller's context. If the caller is interrupted it is left to itself, and a program that ends then waits
-    until it is done. Outside of the main thread, where no handler runs, it is called as it is; so it is where
-    no thread can be started.
+    This is for work that takes long the first time and is then kept, such as importing a library or
+    compiling. It has the caller's context. If the caller is interrupted, the work goes on, and a program that
+    ends waits until it is done. Outside of the main thread, where no handler runs, or where no thread can be
+    started, the function is called directly.
 
     Parameters
     ----------
     function : callable
-        What is called, in another thread.
+        The function to call in another thread.
     *arguments : object
-        What it is called with.
+        The arguments of the call.
 
     Returns
     -------
     object
-        What it returns; what it raises is raised here.
+        The function's result; its error is raised here.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def apart(function: Callable[..., Result], *arguments: Any) -> Result:
     except RuntimeError:  # no more threads can be started
         return function(*arguments)
     while not (results or errors):
-        with contextlib.suppress(Empty):  # now and then, since some systems interrupt no wait
+        with contextlib.suppress(Empty):  # wakes regularly, as on some systems no signal interrupts a wait
             ended.get(timeout=0.1)
     if errors:
         raise errors[0]

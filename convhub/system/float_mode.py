@@ -1,10 +1,9 @@
 """Runs backends in the usual floating-point mode, whatever mode the calling thread has.
 
-A thread may round otherwise than to the nearest number, or flush what lies below the normal numbers to zero:
-`torch.set_flush_denormal` does that, and so do libraries that were compiled with ``-ffast-math``. A backend's
-own threads have their own modes, so that bits would vary from call to call. Where the mode is not the usual
-one, the usual one is set while a backend computes, by the C library's ``fesetenv`` (on Linux and macOS;
-elsewhere the mode is left as it is).
+A thread may round otherwise than to the nearest number, or flush subnormal numbers to zero:
+`torch.set_flush_denormal` does that, and so do libraries compiled with ``-ffast-math``. A backend's own
+threads have their own modes, so bits would vary from call to call. So the usual mode, if another is in force,
+is set by the C library's ``fesetenv`` while a backend computes (on Linux and macOS, not elsewhere).
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ __all__ = ["LEAST", "LITTLE", "NEXT", "ONE", "in_usual_mode", "is_usual", "set_u
 
 Result = TypeVar("Result")
 
-#: The two least normal numbers, whose difference is flushed; and two of which the second is nothing beside
-#: the first, unless one rounds to one side. To compute with what is below the normal numbers takes longer.
+#: The two smallest normal numbers, whose difference would be flushed; and two numbers of which the second is
+#: lost in the sum unless rounding is directed. Computing with subnormal operands would take longer.
 LEAST, NEXT = 2.0**-1022, 2.0**-1022 * (1 + 2.0**-52)
 ONE, LITTLE = 1.0, 2.0**-60
 
 
 def is_usual() -> bool:
-    """Return whether this thread rounds to the nearest number and flushes none.
+    """Return whether this thread rounds to the nearest number and does not flush subnormals.
 
     Examples
     --------
@@ -37,16 +36,16 @@ def is_usual() -> bool:
 
 
 def in_usual_mode(function: Callable[..., Result], *arguments: Any) -> Result:
-    """Return ``function(*arguments)``, computed in the usual mode; the thread's own is put back."""
+    """Return ``function(*arguments)``, computed in the usual mode; then restore the thread's own."""
     return function(*arguments) if is_usual() else set_usual(function, *arguments)
 
 
 def set_usual(function: Callable[..., Result], *arguments: Any) -> Result:
-    """Return the same as `in_usual_mode`, where the mode is known to be another one."""
+    """Return the same as `in_usual_mode`, if the mode is known to be another one."""
     environment = _environment()
     if environment is None:
         return function(*arguments)
-    own = ctypes.create_string_buffer(512)  # it takes 32 bytes at most where we have looked
+    own = ctypes.create_string_buffer(512)  # known platforms need 32 bytes at most
     environment.get(own)
     try:
         environment.set(environment.usual)
@@ -56,7 +55,7 @@ def set_usual(function: Callable[..., Result], *arguments: Any) -> Result:
 
 
 class _Environment(NamedTuple):
-    """The C library's functions, and the environment that programs begin with, as it names that."""
+    """The C library's functions, and its name of the environment that programs start with."""
 
     get: Callable[..., int]
     set: Callable[..., int]
@@ -73,6 +72,6 @@ def _environment() -> _Environment | None:
             if sys.platform == "darwin":
                 usual = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.in_dll(library, "_FE_DFL_ENV")))
             return _Environment(library.fegetenv, library.fesetenv, usual)
-        except (OSError, AttributeError, ValueError):  # no such library, or none of these functions in it
+        except (OSError, AttributeError, ValueError):  # no such library, or it lacks these functions
             continue
     return None

@@ -1,6 +1,6 @@
-"""Asks NVIDIA's driver for the GPUs of this machine; nothing need be installed for it.
+"""Asks NVIDIA's driver for the GPUs of this machine, without any other package.
 
-This file imports nothing but the standard library, so that it can also be run where nothing else is::
+This file imports only the standard library, so that it can be run where nothing else is installed::
 
     python -P convhub/system/gpu.py 13      # is there a GPU, and does its driver take CUDA 13?
 """
@@ -14,18 +14,18 @@ from dataclasses import dataclass
 
 __all__ = ["DRIVER", "Gpu", "GpuError", "gpus", "suited"]
 
-#: The driver's library, which comes with the driver and with nothing else.
+#: The driver's library, which comes only with the driver.
 DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 
-# Of the enumeration CUdevice_attribute in cuda.h.
+# Values of the enumeration CUdevice_attribute in cuda.h.
 _MULTIPROCESSORS, _MAJOR, _MINOR = 16, 75, 76
 
-#: Per cent of the time that something ran on the GPU, from which on it is busy.
+#: A GPU is busy if something ran on it for at least this percentage of the time.
 BUSY = 5
 
 
 class GpuError(Exception):
-    """There is no GPU that answers; the message says why."""
+    """No GPU answers; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,17 @@ class Gpu:
     Parameters
     ----------
     name : str
-        As the driver calls the chip.
+        The driver's name of the chip.
     capability : str
         Compute capability, such as ``"9.0"``.
     multiprocessors : int
-        How many it has.
+        The number of multiprocessors.
     memory : int
-        In bytes.
+        The size of its memory in bytes.
     driver, cuda : str
-        Release of the driver, empty where ``nvidia-smi`` does not tell; and the latest CUDA that it takes.
+        Release of the driver, empty if ``nvidia-smi`` does not give it; and the latest CUDA that it supports.
     load : int or None
-        Per cent of the time that something ran on it, before the benchmark; None where it is not known.
+        Percentage of the time that something ran on it before the benchmark; None if unknown.
     """
 
     name: str
@@ -123,11 +123,11 @@ def _check(library: ctypes.CDLL, code: int, function: str) -> None:
 
 
 def _driver_and_load(bus: str) -> tuple[str, int | None]:
-    """Return what only ``nvidia-smi`` tells of the GPU at a PCI address."""
+    """Return the driver's release and the load of the GPU at a PCI address, as ``nvidia-smi`` gives them."""
     query = ["nvidia-smi", f"--id={bus}", "--query-gpu=driver_version,utilization.gpu"]
     try:
         done = subprocess.run([*query, "--format=csv,noheader,nounits"], capture_output=True, text=True)
-    except OSError:  # some containers do without it
+    except OSError:  # some containers lack it
         return "", None
     driver, _, load = done.stdout.strip().partition(",")
     if done.returncode or not driver:
@@ -141,7 +141,7 @@ def suited(found: tuple[Gpu, ...], major: int) -> None:
     Raises
     ------
     GpuError
-        With the newest that it takes.
+        If it is; the message names the newest CUDA that the driver supports.
 
     Examples
     --------
@@ -159,7 +159,7 @@ def suited(found: tuple[Gpu, ...], major: int) -> None:
 
 
 def _main(*wanted: str) -> str | None:
-    """Print the GPUs; return what is wrong."""
+    """Print the GPUs; return an error message, if any."""
     try:
         found = gpus()
         suited(found, int(wanted[0]) if wanted else 0)

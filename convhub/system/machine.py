@@ -1,4 +1,4 @@
-"""Describes the machine on which something was measured: a figure without it says nothing."""
+"""Describes the machine of a measurement, without which its numbers mean nothing."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .gpu import Gpu
 
 __all__ = ["Machine", "this_machine"]
 
-#: What matters to a convolution, of the flags that Linux lists.
+#: The CPU flags, as Linux lists them, that matter to a convolution.
 VECTOR_FLAGS = ("avx", "avx2", "fma", "avx512f", "avx512_bf16", "avx512_fp16", "amx_tile", "asimd", "sve")
 
-#: From this load on a machine is busy.
+#: A machine is busy from this load on.
 BUSY = 0.5
 
 
@@ -23,8 +23,8 @@ BUSY = 0.5
 class Machine:
     """A processor, the GPU that was timed if one was, and the releases that ran on it.
 
-    `cores` are those that the process may run on. `load` is how many threads wanted to run, on average over
-    the minute before. Where the system does not tell, `flags` is empty and `load` None.
+    `cores` are those that the process may run on. `load` is the average number of runnable threads in the
+    minute before. If the system does not provide them, `flags` is empty and `load` None.
     """
 
     cpu: str
@@ -37,12 +37,12 @@ class Machine:
 
     @property
     def chip(self) -> str:
-        """The name of what was timed."""
+        """The name of the timed processor or GPU."""
         return self.cpu if self.gpu is None else self.gpu.name
 
     @property
     def busy(self) -> bool:
-        """Whether something else seems to run on what is timed, so that times mean little."""
+        """Whether something else seems to run on the timed chip, so that times mean little."""
         if self.gpu is not None:
             return self.gpu.busy
         return self.load is not None and self.load >= BUSY
@@ -54,7 +54,7 @@ class Machine:
 
 
 def this_machine(versions: dict[str, str], gpu: Gpu | None = None) -> Machine:
-    """Return what is known of this machine; `versions` are those of the relevant distributions."""
+    """Describe this machine; `versions` are those of the relevant distributions."""
     facts = _cpuinfo()
     flags = set(facts.get("flags", facts.get("Features", "")).split())
     return Machine(
@@ -69,7 +69,7 @@ def this_machine(versions: dict[str, str], gpu: Gpu | None = None) -> Machine:
 
 
 def _cpuinfo() -> dict[str, str]:
-    """Return the fields of the first processor that Linux lists; none on another system."""
+    """Return the fields of the first processor that Linux lists; empty on other systems."""
     path = Path("/proc/cpuinfo")
     if not path.exists():
         return {}

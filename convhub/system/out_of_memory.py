@@ -1,7 +1,7 @@
-"""Recognises that memory has run out, whichever library says it, and raises one kind of error.
+"""Recognises errors that memory has run out, of whichever library, and turns them into one type.
 
-NumPy, Numba and CuPy raise a `MemoryError`; torch a `RuntimeError` that only its text tells apart, or on a
-GPU its own error named `OutOfMemoryError`; CUDA's driver and its libraries an error with a code.
+NumPy, Numba and CuPy raise a `MemoryError`; torch a `RuntimeError` that only its text distinguishes, or on a
+GPU its own `OutOfMemoryError`; CUDA's driver and its libraries an error with a code.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..errors import ConvhubError, OutOfMemoryError, kind_of, safe_str
 
 __all__ = ["as_memory_error"]
 
-#: What torch's allocators, C++, CUDA, cuBLAS and cuDNN say; compiled when first needed, which few ever do.
+#: The messages of torch's allocators, C++, CUDA, cuBLAS and cuDNN; compiled only when first needed.
 _SAID = (
     r"(can't|cannot|could not|unable to) allocate|not enough memory|out of memory|bad_alloc|ALLOC_FAILED"
     r"|OUT_OF_MEMORY|MemoryAllocation"
@@ -22,15 +22,15 @@ _SAID = (
 
 
 def as_memory_error(error: BaseException, where: str) -> BaseException | None:
-    """Return a `MemoryError` in place of another error that says that memory has run out; None for others.
+    """Return a `MemoryError` for another error that says that memory has run out; None for other errors.
 
     Parameters
     ----------
     error : BaseException
-        As a library raised it. The new one is of its type too, where that type is the library's own, since
-        callers may be waiting for either.
+        A library's error. The new one has its type too, if that is the library's own, since callers may catch
+        either.
     where : str
-        What was being done, to begin the message with.
+        The failed operation, with which the message begins.
 
     Examples
     --------
@@ -53,11 +53,11 @@ def as_memory_error(error: BaseException, where: str) -> BaseException | None:
 @functools.cache
 def _kind_for(kind: Any) -> Any:
     if issubclass(OutOfMemoryError, kind) or kind.__init__ is not RuntimeError.__init__:
-        return OutOfMemoryError  # which is one of that kind already, or could not be made of a text alone
+        return OutOfMemoryError  # it has that type already, or the type needs more than a text
     members: dict[str, Any] = {"__reduce__": _plain}
     return type(kind.__name__, (OutOfMemoryError, kind), members)
 
 
 def _plain(error: Any) -> tuple[Any, ...]:
-    """Return how to make the error again in another process, which knows no class that was made here."""
+    """Return how to rebuild the error in another process, which lacks classes that were made here."""
     return OutOfMemoryError, error.args

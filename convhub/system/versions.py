@@ -34,6 +34,6 @@ def version_of(distribution: str) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of those that are installed of `RELEVANT`."""
+    """Return the versions of the installed distributions in `RELEVANT`."""
     found = {name: version_of(name) for name in RELEVANT}
     return {name: version for name, version in found.items() if version is not None}

@@ -1,1 +1,1 @@
-"""Serves torch beyond taking its tensors; importing this imports torch."""
+"""Integrates with torch's autograd and transforms; importing this imports torch."""

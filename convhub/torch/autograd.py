@@ -1,6 +1,6 @@
 """Gives torch tensors gradients of any order: one `torch.autograd.Function` for every primitive and backend.
 
-This is the short way, for plain tensors. What torch transforms or records takes `convhub.torch.operators`.
+This is the fast path for plain tensors. Calls that torch transforms or records use `convhub.torch.operators`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Tensor = torch.Tensor
 def run(problem: Problem, operands: Operands, request: BackendRequest) -> Tensor:
     """Return the result of one primitive, recorded by autograd where an operand requires it.
 
-    The backend that was asked for goes along: the backward pass may run in another thread, where
+    The request for a backend is kept: the backward pass may run in another thread, where
     `convhub.use_backend` is not in force.
     """
     if is_recorded(*operands):
@@ -58,7 +58,7 @@ def _apply(problem: Problem, operands: Operands, request: BackendRequest) -> Ten
 class _Primitive(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Tensor:
-        # Named parameters would be bound again by torch at each call, which takes three tiny convolutions.
+        # torch would bind named parameters at each call, which costs as much as three tiny convolutions.
         first, second, bias, ctx.problem, ctx.request = inputs
         ctx.save_for_backward(first, second)
         ctx.save_for_forward(first, second)
@@ -76,7 +76,7 @@ class _Primitive(torch.autograd.Function):
 
 
 def _computing(*incoming: Tensor | None) -> Compute:
-    """Return what computes a derivative, in which torch may have batched what comes in, or left out zeros."""
+    """Return the function for a derivative of tensors that torch may have batched, or left out as zeros."""
     if all(tensor is None or has_address(tensor) for tensor in incoming):
         return run
     compute: Compute = _operators().call

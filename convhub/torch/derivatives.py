@@ -1,7 +1,7 @@
-"""Composes derivatives of the three primitives from nothing but the three primitives.
+"""Composes derivatives of the three primitives from the three primitives alone.
 
-Each primitive is linear in either operand, and its derivative by one is another primitive applied to the
-incoming gradient and the other operand (conjugated, as torch wants it for complex tensors):
+Each primitive is linear in each operand, and its derivative by one is another primitive applied to the
+incoming gradient and the other operand (conjugated for complex tensors, as torch requires):
 
 ============================  ===========================  ===========================
 primitive                     derivative by the first      derivative by the second
@@ -30,9 +30,9 @@ from ..problem import Primitive, Problem, with_primitive
 __all__ = ["Compute", "gradients", "is_needed", "tangent"]
 
 Tensor = torch.Tensor
-#: Computes one primitive, in whatever way its gradients are to be recorded.
+#: Computes one primitive, and records its gradients in its own way.
 Compute = Callable[[Problem, Operands, BackendRequest], Tensor]
-# The primitive that is the derivative, and its operands out of the gradient and the other operand.
+# The derivative's primitive, and a function from the gradient and the other operand to its operands.
 Derivative = tuple[Primitive, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]]
 
 _DERIVATIVES: dict[Primitive, tuple[Derivative, Derivative]] = {
@@ -52,7 +52,7 @@ _DERIVATIVES: dict[Primitive, tuple[Derivative, Derivative]] = {
 
 
 def is_needed(operands: Operands) -> bool:
-    """Return whether autograd must know of a primitive on these tensors."""
+    """Return whether autograd must record a primitive on these tensors."""
     # Inside forward_ad.dual_level() any tensor may have a tangent.
     if forward_ad._current_level >= 0:
         return True
@@ -81,7 +81,7 @@ def _derivative(ctx: Any, derivative: Derivative, grad: Tensor, other: Tensor, c
 
 
 def _operands(primitive: Primitive, first: Tensor, second: Tensor) -> Operands:
-    """Return what a primitive takes without a bias, which grad_weight never has."""
+    """Return a primitive's operands without a bias; grad_weight never has one."""
     return (first, second) if primitive == "grad_weight" else (first, second, None)
 
 

@@ -1,11 +1,11 @@
-"""Registers the three primitives as operators of torch's: ``torch.ops.convhub.forward`` and so on.
+"""Registers the three primitives as torch operators: ``torch.ops.convhub.forward`` and so on.
 
-An ordinary call does not come here, since torch's dispatcher would cost it more than a tiny convolution. It
-is for tensors that are wrapped, and for when something records: then torch's dispatcher unwraps what its
-transforms have wrapped, records the operator by its name, asks it for a shape (`_shape_only`) where nothing
-is to be computed, and calls the backend (`_computed`) where plain tensors are reached.
+Ordinary calls do not use them, since torch's dispatcher would cost more than a tiny convolution. They serve
+wrapped tensors, and calls that something records: torch's dispatcher unwraps the tensors of its transforms,
+records the operator by name, asks it for a shape only (`_shape_only`) where nothing is to be computed, and
+calls the backend (`_computed`) once plain tensors are reached.
 
-A derivative is a call of another of the three, as in `convhub.torch.autograd`, so that transforms nest.
+A derivative calls another of the three, as in `convhub.torch.autograd`, so that transforms nest.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["call"]
 Tensor = torch.Tensor
 _C: Any = torch._C
 
-#: What each primitive is computed from, in the words of the operators' arguments.
+#: The operands of each primitive, as the operators' arguments are named.
 OPERANDS: dict[Primitive, tuple[str, str]] = {
     "forward": ("input", "weight"),
     "grad_input": ("grad_output", "weight"),
@@ -44,7 +44,7 @@ SIZES: dict[Primitive, str] = {
 
 
 class Parameters(NamedTuple):
-    """The arguments of an operator behind its tensors; `padding` is top, bottom, left, right."""
+    """The arguments of an operator after its tensors; `padding` is top, bottom, left, right."""
 
     stride: list[int]
     padding: list[int]
@@ -55,9 +55,9 @@ class Parameters(NamedTuple):
 
 
 def call(problem: Problem, operands: Operands, request: BackendRequest) -> Tensor:
-    """Return the result of one primitive, as a call of its operator.
+    """Return the result of one primitive, by calling its operator.
 
-    The backend that is named goes along; where none is, the process that runs a recorded graph chooses.
+    A named backend is passed on; if none is named, the process that runs a recorded graph chooses.
     """
     (top, bottom), (left, right) = problem.padding
     parameters = Parameters(
@@ -73,7 +73,7 @@ def call(problem: Problem, operands: Operands, request: BackendRequest) -> Tenso
     return result
 
 
-# --- what an operator does on plain tensors, and on tensors without numbers -------------------------------
+# --- kernels for plain tensors, and for tensors without data ----------------------------------------------
 
 
 def _computed(primitive: Primitive, *arguments: Any) -> Tensor:
@@ -91,13 +91,13 @@ def _shape_only(primitive: Primitive, *arguments: Any) -> Tensor:
 
 
 def _checked(primitive: Primitive, arguments: tuple[Any, ...]) -> tuple[Problem, Operands, Parameters]:
-    """Return the problem that an operator's arguments describe, which anyone may have written.
+    """Return the problem that an operator's arguments describe; these may come from any caller.
 
     Raises
     ------
     ArgumentError, ArgumentTypeError, MixedArraysError
-        If the tensors do not fit each other or the parameters; so where a recorded graph is called with
-        tensors of other sizes than it was recorded for.
+        If the tensors do not fit each other or the parameters, for instance if a recorded graph is called
+        with tensors of other sizes than it was recorded for.
     """
     operands, parameters = _split(primitive, arguments)
     names = (*OPERANDS[primitive], "bias")
@@ -130,7 +130,7 @@ def _split(primitive: Primitive, arguments: tuple[Any, ...]) -> tuple[Operands, 
 
 
 def _problem(primitive: Primitive, first: Tensor, second: Tensor, parameters: Parameters) -> Problem:
-    """Return what an operator is to compute, its sizes being those of its tensors and parameters."""
+    """Return the problem that an operator computes, with the sizes of its tensors and parameters."""
     one, other = _ints(first.shape), _ints(second.shape)
     stride, padding, dilation = (_ints(part) for part in parameters[:3])
     size, groups = _pair(_ints(parameters.size)), int(parameters.groups)
@@ -178,7 +178,7 @@ def _pair(values: tuple[int, ...]) -> Pair:
 
 
 class _Below(NamedTuple):
-    """What calls an operator below autograd, with everything that is no tensor."""
+    """Calls an operator below autograd, with stored arguments besides the tensors."""
 
     primitive: Primitive
     keyset: Any
@@ -194,7 +194,7 @@ class _Below(NamedTuple):
 
 
 def _recorded(primitive: Primitive, keyset: Any, *arguments: Any) -> Tensor:
-    """Run an operator as autograd's kernel, which each level of a transform calls on its own tensors."""
+    """Run an operator as autograd's kernel, which each transform level calls on its own tensors."""
     operands, parameters = _split(primitive, arguments)
     below = _Below(primitive, keyset, parameters)
     if not is_needed(operands):
@@ -219,7 +219,7 @@ class _Recorded(torch.autograd.Function):
         ctx.request = BackendRequest(below.parameters.backend, "argument")
         ctx.save_for_backward(first, second)
         ctx.save_for_forward(first, second)
-        # A Function turns recording off; the levels below have not recorded yet.
+        # A Function turns recording off, but the levels below have not recorded yet.
         with torch.enable_grad(), forward_ad._set_fwd_grad_enabled(True):
             return below((first, second, bias))
 
@@ -236,9 +236,9 @@ class _Recorded(torch.autograd.Function):
 
 
 def _batched(primitive: Primitive, info: Any, axes: tuple[Any, ...], *arguments: Any) -> tuple[Tensor, int]:
-    """Run an operator on tensors of which some have one axis more, as one call on larger tensors.
+    """Run an operator on tensors of which some have an additional axis, as one call on larger tensors.
 
-    Where only the images have it, it becomes part of the batch; else a factor of channels and groups.
+    If only the images have it, it becomes part of the batch; else a factor of channels and groups.
     """
     operands, parameters = _split(primitive, arguments)
     count = info.batch_size
@@ -271,12 +271,12 @@ def _batched(primitive: Primitive, info: Any, axes: tuple[Any, ...], *arguments:
 
 # --- registration -----------------------------------------------------------------------------------------
 
-_library: Any = torch.library  # whose classes have no types
+_library: Any = torch.library  # its classes have no types
 _LIBRARY: Any = _library.Library("convhub", "FRAGMENT")
 
 
 def _register(primitive: Primitive) -> Any:
-    """Define one operator, with all that torch may want of it, and return it."""
+    """Define one operator with everything that torch may require of it, and return it."""
     tensors = ", ".join(f"Tensor {name}" for name in OPERANDS[primitive])
     bias = "" if primitive == "grad_weight" else "Tensor? bias, "
     _LIBRARY.define(

@@ -1,1 +1,1 @@
-"""Checks one promise of a backend each, on one problem."""
+"""Checks a backend's promises, each by one function on one problem."""

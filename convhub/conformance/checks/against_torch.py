@@ -1,4 +1,4 @@
-"""Checks that a backend agrees with torch: a second opinion on what a convolution is, written by others."""
+"""Checks that a backend agrees with torch, an independent implementation of convolution."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def agrees_with_torch(trial: Trial) -> float:
 
 
 def torch_result(problem: Problem, given: Operands) -> Array:
-    """Return what torch makes of `problem` in float64 or complex128, on the CPU.
+    """Return torch's result of `problem` in float64 or complex128, on the CPU.
 
-    Gradients come from torch's autograd. It conjugates the other operand, which a primitive does not.
+    Gradients come from torch's autograd, which conjugates the other operand; a primitive does not.
     """
     import torch
     import torch.nn.functional as F  # noqa: N812 - as everyone calls it

@@ -24,12 +24,12 @@ __all__ = [
     "unchanged_operands",
 ]
 
-#: What arrays on a GPU cannot be, since CuPy and torch have no such arrays.
+#: Layouts that arrays on a GPU cannot have, since CuPy and torch do not support them.
 CPU_ONLY = ("unaligned", "read-only")
 
 
 def any_layout(trial: Trial) -> float:
-    """Check that views of any layout, read-only ones too, give the right result and stay as they were."""
+    """Check that views of any layout, read-only ones too, give the right result and stay unchanged."""
     given = operands(trial.problem, trial.seed, bias=True)
     ratio = 0.0
     for layout, build in BUILDERS.items():
@@ -38,7 +38,7 @@ def any_layout(trial: Trial) -> float:
         result = _compute_on_views(trial, given, layout, build)
         ratio = max(ratio, judge(trial, result, given, f"operands of layout {layout!r}"))
     if trial.problem.device == "cpu":
-        # One at a time: sums of equal products would round in the same direction again and again.
+        # One operand at a time: sums of equal products would always round in the same direction.
         for name in ("first", "second"):
             repeated = given._replace(**{name: broadcast_values(getattr(given, name))})
             laid_out = repeated._replace(**{name: broadcast(getattr(repeated, name)).array})
@@ -79,7 +79,7 @@ def _compute_on_views(trial: Trial, given: Operands, layout: str, build: Callabl
 
 
 def every_element(trial: Trial) -> float:
-    """Check that memory full of garbage before the call shows in no element of the result."""
+    """Check that garbage in memory before the call shows in no element of the result."""
     given = operands(trial.problem, trial.seed, bias=True)
     first = compute(trial, given)
     with poisoned_memory(trial.problem, trial.problem.device):
@@ -92,8 +92,8 @@ def every_element(trial: Trial) -> float:
 def no_stale_state(trial: Trial) -> float:
     """Check that a call sees its operands as they are now, whatever was called before, and gives equal bits.
 
-    The caller keeps its arrays and fills them again: another result, then NaN, then the operands that count.
-    What was returned before must stay as it was.
+    The caller refills the same arrays: first with other operands, then with NaN, then with the ones compared.
+    Earlier results must stay unchanged.
     """
     given = operands(trial.problem, trial.seed, bias=True)
     held = operands(trial.problem, trial.seed + 1, bias=True)
@@ -118,10 +118,10 @@ def _arrays(given: Operands) -> list[Array]:
 
 
 def small_workspace(trial: Trial) -> float:
-    """Check that the result is right however little memory may be held beyond the arrays."""
+    """Check that the result is right however little memory is allowed beyond the arrays."""
     given = operands(trial.problem, trial.seed, bias=True)
     ratio = 0.0
-    # Without any memory a backend may go element by element, which takes long on more than a little.
+    # Without any memory a backend may go element by element, which is slow on all but small problems.
     for limit in ("0", "64 KiB") if trial.problem.macs <= 10**5 else ("64 KiB",):
         with settings(workspace_limit=limit):
             ratio = max(ratio, judge(trial, compute(trial, given), given, f"workspace_limit = {limit!r}"))
@@ -131,7 +131,7 @@ def small_workspace(trial: Trial) -> float:
 def same_bits(trial: Trial, result: Array, expected: Array, given: Operands, what: str) -> None:
     """Raise `CheckFailure` unless two results have the same bits.
 
-    Of a backend that declares ``deterministic=False``, the result must be within the bound instead.
+    If the backend declares ``deterministic=False``, the result must be within the bound instead.
     """
     if not registered(trial.backend).backend.capabilities.deterministic:
         judge(trial, result, given, what)
@@ -147,6 +147,6 @@ def same_bits(trial: Trial, result: Array, expected: Array, given: Operands, wha
 
 def _differing(one: Array, other: Array) -> Array:
     if one.dtype.name in ("float128", "complex256"):
-        # Six bytes of each hold nothing, so bytes cannot be compared.
+        # Bytes cannot be compared, since six of each long double are padding.
         return np.asarray((one != other) & ~(np.isnan(one) & np.isnan(other)))
     return np.asarray(one.view(f"V{one.itemsize}") != other.view(f"V{other.itemsize}"))

@@ -48,16 +48,16 @@ def random_data(trial: Trial) -> float:
 
 
 def positive_data(trial: Trial) -> float:
-    """Check positive operands, with a bias where there may be one: errors of one sign would add up."""
+    """Check positive operands, with a bias where one is allowed: errors of one sign would add up."""
     given = operands(trial.problem, trial.seed, "positive", bias=True)
     return judge(trial, compute(trial, given), given, "positive operands and bias")
 
 
 def exact_integers(trial: Trial) -> float:
-    """Check small integers, which floats add up exactly: the error must be 0.
+    """Check small integers, which floats add exactly: the error must be 0.
 
-    The same integers times powers of two must give the same digits: the first operand is subnormal then, and
-    the result, which is not, far from 1.
+    The same integers times powers of two must give the same digits; then the first operand is subnormal, and
+    the result is normal but far from 1.
     """
     declared = accuracy(trial)
     if declared != "componentwise":
@@ -132,7 +132,7 @@ def adjoint(trial: Trial) -> float:
 
 
 def nonfinite(trial: Trial) -> float:
-    """Check that NaN and infinities reach the results whose window holds them, and no other."""
+    """Check that NaN and infinities reach the results whose window holds them, and no others."""
     if numpy_dtype(trial.problem.dtype).kind in "iu":
         raise Skip("integers have no NaN")
     ratio = 0.0
@@ -143,10 +143,10 @@ def nonfinite(trial: Trial) -> float:
 
 
 def _plantable(problem: Problem) -> list[tuple[int, str]]:
-    """Return the operands that may hold a NaN, whatever the algorithm does with the padding.
+    """Return the operands that may hold a NaN whatever the algorithm does with padding.
 
-    An operand that meets padding is left alone: whether NaN times a zero of the padding is NaN, or is
-    skipped, is left open.
+    An operand that meets padding is excluded: the contract leaves open whether NaN times a zero of the
+    padding is NaN or is skipped.
     """
     padded = problem.padding != ((0, 0), (0, 0))
     if problem.primitive == "forward":
@@ -158,7 +158,7 @@ def _plantable(problem: Problem) -> list[tuple[int, str]]:
 
 def _planted(trial: Trial, position: int, what: str, value: float) -> float:
     problem = trial.problem
-    # No zeros: times infinity they would be NaN, or be skipped by some backends.
+    # Zeros are replaced: times infinity they would be NaN, or be skipped by some backends.
     clean = [np.where(a == 0, np.ones_like(a), a) for a in operands(problem, trial.seed)[:2] if a is not None]
     holder = clean[position]
     if not holder.size:
@@ -182,7 +182,7 @@ def _planted(trial: Trial, position: int, what: str, value: float) -> float:
         raise CheckFailure(trial, f"{what}: the result at {place} must not be finite, and is {result[place]}")
     spread = ~reached & ~finite
     if accuracy(trial) == "normwise":
-        # A transform mixes what lies in one tile, so more than the window may become NaN.
+        # A transform mixes the elements of a tile, so NaN may spread beyond the window.
         return 0.0
     if spread.any():
         place = tuple(int(i) for i in np.argwhere(spread)[0])
@@ -194,14 +194,14 @@ def _planted(trial: Trial, position: int, what: str, value: float) -> float:
     )
 
 
-# --- what the checks share --------------------------------------------------------------------------------
+# --- helpers of the checks --------------------------------------------------------------------------------
 
 
 _remembered: dict[tuple[Problem, bytes], Exact] = {}
 
 
 def right_result(problem: Problem, given: Operands) -> Exact:
-    """Return what the oracle says; several checks, and several backends, ask for the same."""
+    """Return the oracle's result, cached since several checks and backends need the same one."""
     digest = hashlib.blake2b()
     for operand in given:
         digest.update(b"none" if operand is None else operand.tobytes())
@@ -222,7 +222,7 @@ def judge(trial: Trial, result: Array, given: Operands, what: str) -> float:
 
 
 def check_form(trial: Trial, result: Array, right: Array) -> None:
-    """Raise `CheckFailure` unless a result has the shape and dtype that it must have."""
+    """Raise `CheckFailure` unless a result has the right shape and dtype."""
     if result.shape != right.shape or result.dtype.name != trial.problem.dtype:
         raise CheckFailure(
             trial,
@@ -246,13 +246,13 @@ def within(
 
 
 def accuracy(trial: Trial) -> Accuracy:
-    """Return the class of accuracy that the backend declares for a problem."""
+    """Return the accuracy class that the backend declares for a problem."""
     entry = registered(trial.backend)
     return entry.backend.accuracy_of(trial.problem, run_options(entry, current()))
 
 
 def _inner_product(a: Array, b: Array) -> complex:
-    """Return Σ a·b, nothing conjugated, rounded once (of the double of each element)."""
+    """Return Σ a·b without conjugation, rounded once (of the double of each element)."""
     if a.dtype.kind == "c":
         real = _real_inner(a.real, b.real) - _real_inner(a.imag, b.imag)
         return complex(real, _real_inner(a.real, b.imag) + _real_inner(a.imag, b.real))
@@ -265,9 +265,9 @@ def _real_inner(a: Array, b: Array) -> float:
 
 
 def tiny_scales(dtype: str) -> tuple[Any, Any]:
-    """Return two powers of two, as numbers of a type of floats, for operands of small integers.
+    """Return two powers of two, in a floating-point type, to scale operands of small integers.
 
-    The first makes integers up to 3 subnormal. The second is large, and yet leaves room for sums of products.
+    The first makes integers up to 3 subnormal. The second is large, but leaves room for sums of products.
 
     Examples
     --------

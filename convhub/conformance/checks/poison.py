@@ -1,4 +1,4 @@
-"""Fills memory with garbage, so that an element which is never written shows up."""
+"""Fills memory with garbage, so that unwritten elements show up."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...problem import Problem
 
 __all__ = ["poisoned_memory"]
 
-#: M_PERTURB of glibc's <malloc.h>: each allocation is filled with the complement of the byte that is set.
+#: M_PERTURB of glibc's <malloc.h>: each allocation is filled with the complement of the given byte.
 M_PERTURB = -6
 #: New memory gets 0xFE: −1.7e38 as float32, −5e303 as float64, NaN as float16.
 FILLED_WITH_FE = 0x01
@@ -21,12 +21,12 @@ FILLED_WITH_FE = 0x01
 
 @contextlib.contextmanager
 def poisoned_memory(problem: Problem, device: str = "cpu") -> Iterator[None]:
-    """Make fresh memory hold garbage in a block: what the allocator keeps, and where it can, all of it.
+    """Make new memory hold garbage in a block: the allocator's cached memory, and all of it where possible.
 
-    Every allocator hands out what was lately freed; so arrays of the result's and the operands' size are
-    filled with NaN and freed. glibc moreover can be told to fill whatever `malloc` gives.
+    Every allocator reuses memory that was freed recently; so arrays of the result's and the operands' size
+    are filled with NaN and freed. glibc can also fill everything that `malloc` returns.
     """
-    # Other systems have no such thing, and are left with what was freed.
+    # Other systems have no such option, and only get the freed arrays.
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
         mallopt(M_PERTURB, FILLED_WITH_FE)

@@ -33,7 +33,7 @@ def public_functions(trial: Trial) -> float:
 
 
 def torch_tensors(trial: Trial) -> float:
-    """Check the same for torch tensors, and through autograd, with random `grad_output`."""
+    """Check the same functions for torch tensors, and through autograd, with random `grad_output`."""
     if importlib.util.find_spec("torch") is None:
         raise Skip("torch is not installed")
     if trial.problem.dtype in NOT_OF_TORCH:
@@ -43,7 +43,7 @@ def torch_tensors(trial: Trial) -> float:
         return tensor(array) if trial.problem.device == "cpu" else deliver(array, "torch")
 
     def to_strided(array: Array) -> Any:
-        """Lay out every second element along the last axis of a larger tensor, the others being NaN."""
+        """Lay out as every second element along the last axis of a larger tensor; the others are NaN."""
         contiguous = to_torch(array)
         larger = contiguous.repeat_interleave(2, -1)
         if contiguous.is_floating_point() or contiguous.is_complex():
@@ -70,12 +70,12 @@ def _both_convolutions(trial: Trial, to_library: Callable[[Array], Any]) -> floa
 
 
 def output_padding(problem: Problem) -> tuple[int, int]:
-    """Return with which `output_padding` `conv_transpose2d` makes the problem's input from its output.
+    """Return the `output_padding` with which `conv_transpose2d` turns the output size into the input size.
 
     Raises
     ------
     ArgumentError
-        If there is none.
+        If no such `output_padding` exists.
     """
     if any(before != after for before, after in problem.padding):
         raise ArgumentError("conv_transpose2d takes equal padding on both sides only")
@@ -99,7 +99,7 @@ def output_padding(problem: Problem) -> tuple[int, int]:
 
 
 def _conv2d(trial: Trial, to_library: Callable[[Array], Any]) -> float:
-    """Run what serves the trial's primitive, of `conv2d` and its gradients."""
+    """Run the one of `conv2d` and its gradients that uses the trial's primitive."""
     problem = trial.problem
     given = operands(problem, trial.seed, bias=True)
     first, second = to_library(given.first), to_library(given.second)
@@ -127,7 +127,7 @@ def _conv2d(trial: Trial, to_library: Callable[[Array], Any]) -> float:
 
 
 def _conv_transpose2d(trial: Trial, to_library: Callable[[Array], Any]) -> float:
-    """Run what serves the trial's primitive, of `conv_transpose2d` and its gradients."""
+    """Run the one of `conv_transpose2d` and its gradients that uses the trial's primitive."""
     problem = trial.problem
     given = operands(problem, trial.seed, bias=True)
     first, second = to_library(given.first), to_library(given.second)
@@ -149,7 +149,7 @@ def _conv_transpose2d(trial: Trial, to_library: Callable[[Array], Any]) -> float
         _check_mask(trial, grads, mask)
         conjugated = Operands(given.first, conjugate(given.second))
         return judge(trial, to_numpy(grads.input), conjugated, "conv_transpose2d_backward, for the input")
-    # Its input is what the convolution gives, and its grad_output lies where the convolution's input does.
+    # Its input has the shape of the convolution's output, its grad_output that of the convolution's input.
     weight, mask = to_library(_others(trial).second), (False, True, True)
     grads = api.conv_transpose2d_backward(second, first, weight, output_mask=mask, **parameters)
     _check_mask(trial, grads, mask)
@@ -182,7 +182,7 @@ def _conv_transpose2d_parameters(trial: Trial) -> dict[str, Any]:
 
 
 def _others(trial: Trial) -> Operands:
-    """Return an input and a weight, for functions that take them without using their numbers."""
+    """Return an input and a weight, for functions that take them without using their values."""
     return operands(with_primitive(trial.problem, "forward"), trial.seed)
 
 
@@ -206,7 +206,7 @@ def _judge_bias(trial: Trial, result: Array, grad_output: Array) -> float:
         value = np.array([_fsum(channel) for channel in channels])
     magnitude = np.array([0.0 if dtype.kind in "iu" else _fsum(np.abs(channel)) for channel in channels])
     right = Exact(value, np.zeros_like(value), magnitude)
-    # A sum over all places is the gradient of a weight for an image of ones.
+    # A sum over all positions is the gradient of a weight for an image of ones.
     rows, columns = grad_output.shape[2:]
     summed = Problem("grad_weight", problem.batch, 1, 1, (rows, columns), (1, 1), dtype=problem.dtype)
     found = worst(result, right, bound(summed, right))
@@ -225,17 +225,17 @@ def _fsum(array: Array) -> float:
 
 
 def _autograd(trial: Trial, to_torch: Callable[[Array], Any]) -> float:
-    """Differentiate the function whose result the trial's convolution or transposed convolution is."""
+    """Differentiate the trial's convolution or transposed convolution by autograd."""
     problem = trial.problem
     primitives = (with_primitive(problem, primitive) for primitive in PRIMITIVES)
     if any(refused(trial.backend, one) is not None for one in primitives):
-        return 0.0  # without the others there is no autograd by this backend
+        return 0.0  # autograd needs all primitives of this backend
     transposed = problem.primitive == "grad_input"
     one = problem if transposed else with_primitive(problem, "forward")
     try:
         parameters = _conv_transpose2d_parameters(trial) if transposed else _conv2d_parameters(trial)
     except ArgumentError:
-        return 0.0  # judged above
+        return 0.0  # The result was judged above.
     if not transposed and problem.output_size != problem.full_output_size:
         return 0.0
     given = operands(one, trial.seed, bias=True)

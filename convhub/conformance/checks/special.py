@@ -1,4 +1,4 @@
-"""Checks complex products that overflow, or have an infinite factor: each part by itself."""
+"""Checks complex products that overflow or have an infinite factor, each part separately."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ __all__ = ["complex_overflow"]
 
 
 def complex_overflow(trial: Trial) -> float:
-    """Check that an overflow in one part of complex sums leaves the other part alone.
+    """Check that an overflow in one part of complex sums does not affect the other part.
 
     ``(a + bi)(c + di)`` is ``ac − bd`` and ``ad + bc``. Where all terms of a part have one sign, it is the
-    infinity of that sign if they overflow; where they are zero, it is zero. Nothing is asked where infinities
-    of both signs, or an infinity and a zero, could meet.
+    infinity of that sign if they overflow; where they are zero, it is zero. Nothing is required where
+    infinities of both signs, or an infinity and a zero, could meet.
     """
     problem = trial.problem
     if numpy_dtype(problem.dtype).kind != "c":
         raise Skip("real numbers have one part")
     if accuracy(trial) != "componentwise":
         raise Skip("declares the accuracy class normwise: a transform mixes what lies in one tile")
-    huge = np.sqrt(np.finfo(problem.dtype).max) * 2**8  # of the type itself: a long double may exceed float64
+    huge = np.sqrt(np.finfo(problem.dtype).max) * 2**8  # in its own type: a long double may exceed float64
     first, second = problem.operand_shapes
     reached = np.broadcast_to(counts(problem) > 0, problem.result_shape)
     for one, other in ((1, 1), (1j, 1), (1, -1j), (1j, 1j)):
@@ -45,7 +45,7 @@ def complex_overflow(trial: Trial) -> float:
 
 
 def _one_infinity(trial: Trial, position: int) -> None:
-    """Check one infinite number, whose products have two infinite parts: no other number is real."""
+    """Check one infinite number; its products have two infinite parts, since no other number is real."""
     problem = trial.problem
     padded = any(map(any, problem.padding))
     if padded and (problem.primitive == "grad_weight") != (position == 1):

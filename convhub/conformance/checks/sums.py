@@ -1,8 +1,8 @@
-"""Checks that long sums keep their bound: of numbers that are all alike, and of random ones.
+"""Checks that long sums keep their bound: those of equal numbers, and of random ones.
 
-Additions of equal numbers may all round the same way, so that their error grows with the number of terms
-where the bound grows with its root. The right results cost next to nothing here: where all numbers are alike,
-a product times a count, as exact fractions; of random ones a few elements by themselves.
+Additions of equal numbers may all round the same way, so that the error grows with the number of terms while
+the bound grows with its root. The expected results are cheap: for equal numbers a product times a count, in
+exact fractions; for random ones a few elements only.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from .numbers import accuracy, check_form, within
 
 __all__ = ["counts", "equal_numbers", "exactly", "long_sums"]
 
-#: What all numbers of the operands are; of complex ones both parts. In few bits none of them is exact.
+#: The values of the operands; complex numbers have them in both parts. None is exact in few bits.
 EQUAL = ((0.1, 0.3), (0.7, 0.07))
-#: How many elements are compared of the result for random operands.
+#: How many elements of the result are compared for random operands.
 ELEMENTS = 4
 
 
 def long_sums(trial: Trial) -> float:
-    """Check operands of equal numbers, random ones and positive ones, where sums have many terms."""
+    """Check equal, random and positive operands where sums have many terms."""
     problem = trial.problem
     if problem.terms < LONG:
         raise Skip(f"sums of fewer than {LONG} products; random data and positive data tell of these")
@@ -63,7 +63,7 @@ def _largest(problem: Problem, given: Operands, magnitude: Array) -> Array:
 
 
 def equal_numbers(trial: Trial) -> float:
-    """Check operands each of which is one number everywhere; every element of the result."""
+    """Check every element of the result for operands that each hold one number everywhere."""
     problem, ratio = trial.problem, 0.0
     dtype = numpy_dtype(problem.dtype)
     if dtype.kind in "iu":
@@ -86,7 +86,7 @@ def _value(dtype: np.dtype[Any], one: float, other: float) -> np.generic:
 
 
 def exactly(problem: Problem, one: np.generic, other: np.generic) -> Exact:
-    """Return the right result where all numbers of the operands are alike, of shape ``problem.result_shape``.
+    """Return the exact result, of shape ``problem.result_shape``, for operands of one number each.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def _fraction(number: np.generic) -> Fraction:
 
 
 def _in_two(count: int, *parts: Fraction) -> tuple[complex, complex]:
-    """Return `count` times a number, as the double that is nearest and what it lacks."""
+    """Return `count` times a number, as the nearest double and the remainder."""
     values = [float(count * part) for part in parts]
     return complex(*values), complex(
         *(float(count * part - Fraction(value)) for part, value in zip(parts, values, strict=True))
@@ -129,7 +129,7 @@ def _in_two(count: int, *parts: Fraction) -> tuple[complex, complex]:
 
 
 def counts(problem: Problem) -> Array:
-    """Return how many products make up each element of a plane of the result.
+    """Return how many products each element in a plane of the result sums.
 
     Examples
     --------

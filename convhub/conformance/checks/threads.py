@@ -1,4 +1,4 @@
-"""Checks that bits are the same from several threads, with any number of them, and after a fork."""
+"""Checks that bits are the same when called from many threads, with any thread count, and after a fork."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ __all__ = ["after_fork", "any_thread_count", "many_callers"]
 
 CALLERS = 8
 ROUNDS = 2
-#: Seconds that a forked process may take; a backend whose threads are gone waits for them forever.
+#: The seconds that a forked process may take; a backend whose threads are gone waits for them forever.
 PATIENCE = 30.0
-#: What the answer of a forked process begins with.
+#: The first byte of a forked process's answer.
 RESULT, FAILURE = b"R", b"F"
 
 
 def many_callers(trial: Trial) -> None:
-    """Check that eight threads calling at once, each with its operands, get the bits that one alone gets.
+    """Check that eight threads calling at once, each with its operands, get the same bits as one alone.
 
-    The first problem has one image more, so that it is new and plans and tables are made for it.
+    The first problem has one image more, so that it is new, and plans and tables are made for it.
     """
     fresh = trial._replace(problem=trial.problem.replace(batch=trial.problem.batch + 1))
     if refused(trial.backend, fresh.problem) is None:
@@ -51,7 +51,7 @@ def _given(trial: Trial) -> list[Operands]:
 
 
 def _all_at_once(trial: Trial, given: list[Operands], rounds: int) -> list[list[Array]]:
-    """Return what each of the callers gets, round by round."""
+    """Return each caller's results, by round."""
     barrier = threading.Barrier(CALLERS)
     results: list[list[Array]] = [[] for _ in range(CALLERS)]
     errors: list[BaseException] = []
@@ -61,7 +61,7 @@ def _all_at_once(trial: Trial, given: list[Operands], rounds: int) -> list[list[
             for _ in range(rounds):
                 barrier.wait()
                 results[caller].append(compute(trial, given[caller]))
-        # Handed to the main thread, which raises it.
+        # The main thread raises it.
         except BaseException as error:  # noqa: BLE001
             errors.append(error)
             barrier.abort()
@@ -97,7 +97,7 @@ def _eager_switching() -> Iterator[None]:
 
 
 def any_thread_count(trial: Trial) -> float:
-    """Check that ``CONVHUB_THREADS`` changes how long it takes, and not one bit of the result."""
+    """Check that ``CONVHUB_THREADS`` changes the time of a call, but no bit of its result."""
     given = operands(trial.problem, trial.seed, bias=True)
     expected, ratio = None, 0.0
     for threads in (1, 2, 3, 8):
@@ -120,7 +120,7 @@ def after_fork(trial: Trial) -> None:
     expected = compute(trial, given)
     reading, writing = os.pipe()
     with warnings.catch_warnings():
-        # Python 3.12 warns of a fork while threads run; that is what is checked here.
+        # Python 3.12 warns of a fork while threads run, which this check does on purpose.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:
@@ -142,11 +142,11 @@ def after_fork(trial: Trial) -> None:
 
 
 def _answer_and_exit(trial: Trial, reading: int, writing: int) -> None:
-    """Run the call in the child, and leave without what Python and its libraries do at exit."""
+    """Run the call in the child, and exit without the cleanup of Python and its libraries."""
     try:
         os.close(reading)
         answer = RESULT + compute(trial, operands(trial.problem, trial.seed, bias=True)).tobytes()
-    # Nothing above catches it; the parent process shows it.
+    # Nothing further up catches it; the parent process shows it.
     except BaseException as error:  # noqa: BLE001
         answer = FAILURE + f"{type(error).__name__}: {error}".encode()
     try:
@@ -157,7 +157,7 @@ def _answer_and_exit(trial: Trial, reading: int, writing: int) -> None:
 
 
 def _read_all(reading: int) -> bytes:
-    """Return what the child writes until it closes the pipe, or until patience ends."""
+    """Return what the child writes until it closes the pipe or the time is up."""
     parts: list[bytes] = []
     end = time.monotonic() + PATIENCE
     while select.select([reading], [], [], max(0.0, end - time.monotonic()))[0]:
@@ -169,7 +169,7 @@ def _read_all(reading: int) -> bytes:
 
 
 def _wait(child: int) -> int | None:
-    """Return the status with which the child ended; None if it had to be killed."""
+    """Return the child's exit status; None if it had to be killed."""
     end = time.monotonic() + 1.0
     while time.monotonic() < end:
         ended, status = os.waitpid(child, os.WNOHANG)

@@ -1,1 +1,1 @@
-"""Lists the problems on which backends are checked, with their operands and layouts."""
+"""Lists the problems that backends are checked on, with their layouts in memory."""

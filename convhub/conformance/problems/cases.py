@@ -1,4 +1,4 @@
-"""Lists the problems that are tried: parameters crossed in pairs, named edges, larger ones, random ones."""
+"""Lists the problems of the suite: parameters crossed in pairs, named edges, larger ones, random ones."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ __all__ = [
 
 Sides = tuple[Pair, Pair]
 
-#: (groups, input channels of a group, output channels of a group): dense, odd, prime and beyond the width of
-#: any vector; grouped; depthwise; depthwise with a multiplier.
+#: (groups, input channels per group, output channels per group): dense, odd, prime and wider than any vector;
+#: grouped; depthwise; depthwise with a multiplier.
 CHANNELS = ((1, 1, 1), (1, 3, 5), (1, 17, 2), (1, 2, 33), (2, 2, 3), (3, 5, 1), (5, 1, 1), (4, 1, 3))
 
-#: The parameters that are crossed, each pair of values occurring at least once.
+#: The parameters that are crossed; each pair of values occurs at least once.
 FACTORS: dict[str, Sequence[Any]] = {
     "primitive": PRIMITIVES,
     "channels": CHANNELS,
@@ -96,7 +96,7 @@ EDGES: dict[str, str] = {
     "rows just short of a vector": "n1c2h3w15_k2r3s3_pad1x1",
 }
 
-#: Problems that exceed what tiles and single threads take; some 10**6 to 10**7 products each.
+#: Problems too large for one tile or one thread, of about 10**6 to 10**7 products each.
 LARGE: dict[str, str] = {
     "first layer": "n1c3h65w67_k16r7s7_stride2x2_pad3x3",
     "square": "n1c24h29w31_k33r3s3_pad1x1",
@@ -110,7 +110,7 @@ LARGE: dict[str, str] = {
     "many images": "n37c5h14w15_k9r5s5_pad2x2",
 }
 
-#: Every number of taps for which transforms are used, alike and mixed, with channels enough for them;
+#: Every number of taps for which transforms are used, equal and mixed, with enough channels for them;
 #: grad_weight has short sums, in which the errors of transforms weigh most.
 TAPS: dict[str, str] = {
     "2x2 taps": "n1c32h8w9_k32r2s2_pad1x1",
@@ -130,12 +130,12 @@ TAPS: dict[str, str] = {
 }
 
 
-#: The numbers of terms; some shapes have the first number only, since they have many results.
+#: The numbers of terms; some shapes use only the first, since they have many results.
 LENGTHS = (2**16, 10**6)
 
-#: Sums that are long along each axis in turn: `{0}` terms in all, `{1}` its root, `{2}` a 64th, `{3}` a
-#: 16th. Then those of the first length only: of many taps, with many results, or of many small images, which
-#: take minutes to a backend that loops over images in Python.
+#: Sums that are long along each axis in turn: `{0}` terms in total, `{1}` its root, `{2}` a 64th, `{3}` a
+#: 16th. Then sums of the first length only: with many taps, many results, or many small images, which take
+#: a backend that loops over images in Python minutes.
 LONG_SUMS: dict[Primitive, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "forward": (
         ("n1c{0}h1w1_k1r1s1", "n1c{2}h8w8_k1r8s8"),
@@ -158,7 +158,7 @@ LONG_SUMS: dict[Primitive, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 
 def long_sums(primitive: Primitive, dtype: str, device: str = "cpu") -> list[Problem]:
-    """Return problems of `LONG_SUMS`.
+    """Return the problems of `LONG_SUMS`.
 
     Examples
     --------
@@ -241,7 +241,7 @@ def fit(*, output_size: Pair, unused: Pair = (0, 0), **others: Any) -> Problem:
     Parameters
     ----------
     output_size : (int, int)
-        The output is larger only where padding alone gives more.
+        The output is larger only if padding alone makes it so.
     unused : (int, int)
         Rows and columns of the input that no window needs to reach. Where more outputs would fit, the
         problem still has `output_size`, as that of a transposed convolution with `output_padding`.
@@ -257,10 +257,10 @@ def fit(*, output_size: Pair, unused: Pair = (0, 0), **others: Any) -> Problem:
 
 
 def pairwise(factors: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
-    """Yield rows in which each two values of each two factors meet at least once.
+    """Yield rows in which any two values of any two factors meet at least once.
 
-    A greedy cover: each row starts from a pair that has not met, and takes of every other factor the value
-    that brings most new pairs. All rows together are far fewer than the full product.
+    This is a greedy cover: each row starts from a pair that has not met, and takes for every other factor the
+    value that adds the most new pairs. The rows are far fewer than the full product.
 
     Examples
     --------
@@ -293,12 +293,12 @@ def pairwise(factors: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
 def random_problem(
     rng: np.random.Generator, primitive: Primitive, dtype: str, within: Capabilities | None = None
 ) -> Problem:
-    """Return a small random problem: every parameter drawn on its own, small values more often.
+    """Return a small random problem: each parameter is drawn independently, small values more often.
 
     Parameters
     ----------
     within : Capabilities, optional
-        What it may have; by default anything.
+        The features it may have; by default all.
     """
 
     def small(least: int, most: int) -> int:
@@ -326,12 +326,12 @@ def random_problem(
 
 
 def declared_problem(rng: np.random.Generator, backend: Backend, device: str = "cpu") -> Problem:
-    """Return a small random problem within what `backend` declares; its `supports` is not asked.
+    """Return a small random problem that `backend` declares; its `supports` is not called.
 
     Raises
     ------
     ArgumentError
-        If it declares nothing.
+        If the backend declares nothing.
     """
     primitives = [p for p in backend.primitives if backend.capabilities.dtypes_of(p)]
     if not primitives:
@@ -339,14 +339,14 @@ def declared_problem(rng: np.random.Generator, backend: Backend, device: str = "
     primitive = primitives[rng.integers(len(primitives))]
     dtypes = backend.capabilities.dtypes_of(primitive)
     usual = [dtype for dtype in dtypes if dtype in ("float32", "float64")]
-    if usual and rng.random() < 0.5:  # or these would be lost among many
+    if usual and rng.random() < 0.5:  # or these would be rare among many
         dtypes = tuple(usual)
     dtype = dtypes[rng.integers(len(dtypes))]
     return random_problem(rng, primitive, dtype, backend.capabilities).replace(device=device)
 
 
 def narrowed(drawn: Mapping[str, Any], capabilities: Capabilities) -> dict[str, Any]:
-    """Return parameters for `fit`, those that `capabilities` exclude having their usual values."""
+    """Return parameters for `fit`; those that `capabilities` exclude get their usual values."""
     found = dict(drawn)
     if not capabilities.groups:
         for name in ("in_channels", "out_channels"):

@@ -1,4 +1,4 @@
-"""Lays the same numbers out in memory in every way that callers do."""
+"""Lays out the same numbers in memory in every way that callers do."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ...reference.oracle import Array
 __all__ = ["BUILDERS", "View", "broadcast", "broadcast_values"]
 
 
-#: Elements of garbage that lie before and behind an array: a cache line of the narrowest type and more.
+#: Elements of garbage before and after an array: at least a cache line of the narrowest type.
 MARGIN = 64
 
 
 class View(NamedTuple):
-    """A view, and the one-dimensional array that holds its elements and whatever lies between and around."""
+    """A view, and the one-dimensional array that holds its elements and those between and around them."""
 
     array: Array
     buffer: Array
 
 
 def _contiguous(values: Array) -> View:
-    """In garbage: who reads beyond the array meets NaN, and who writes there changes the buffer."""
+    """Surround with garbage: a read beyond the array meets NaN, and a write there changes the buffer."""
     buffer = np.full(values.size + 2 * MARGIN, _garbage(values.dtype), values.dtype)
     view = buffer[MARGIN : MARGIN + values.size].reshape(values.shape)
     view[...] = values
@@ -50,7 +50,7 @@ def _channels_last(values: Array) -> View:
 
 
 def _sliced(values: Array) -> View:
-    """Every second element of a larger array along each axis; what lies between is garbage."""
+    """Lay out as every second element of a larger array along each axis, with garbage between."""
     shape = tuple(2 * size + 1 for size in values.shape)
     buffer = np.full(int(np.prod(shape)), _garbage(values.dtype), values.dtype)
     view = buffer.reshape(shape)[tuple(slice(1, None, 2) for _ in shape)]
@@ -73,7 +73,7 @@ def _read_only(values: Array) -> View:
 
 
 def broadcast(values: Array) -> View:
-    """Lay out with stride 0 along an axis; `values` must be constant there: see `broadcast_values`."""
+    """Lay out with stride 0 along an axis on which `values` must be constant: see `broadcast_values`."""
     axis = _broadcast_axis(values.shape)
     buffer = values.take([0], axis).flatten() if values.size else values.flatten()
     if not values.size:
@@ -83,7 +83,7 @@ def broadcast(values: Array) -> View:
 
 
 def broadcast_values(values: Array) -> Array:
-    """Return `values` made constant along the axis along which `broadcast` has stride 0."""
+    """Return `values` made constant along the axis on which `broadcast` has stride 0."""
     if not values.size:
         return values
     axis = _broadcast_axis(values.shape)
@@ -91,7 +91,7 @@ def broadcast_values(values: Array) -> Array:
 
 
 def _broadcast_axis(shape: tuple[int, ...]) -> int:
-    """Return the shortest axis of more than one element, so that most of the numbers stay different."""
+    """Return the shortest axis of more than one element, so that most numbers stay different."""
     return min(range(len(shape)), key=lambda axis: (shape[axis] < 2, shape[axis]))
 
 
@@ -99,7 +99,7 @@ def _garbage(dtype: np.dtype[np.generic]) -> float:
     return 77 if dtype.kind in "iu" else np.nan
 
 
-#: By name; broadcasting is apart, since not all numbers can be laid out so.
+#: The layouts by name; broadcasting is separate, since not all numbers can be laid out so.
 BUILDERS: dict[str, Callable[[Array], View]] = {
     "contiguous": _contiguous,
     "reversed": _reversed,

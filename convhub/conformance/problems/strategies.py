@@ -1,4 +1,4 @@
-"""Draws random problems by hypothesis, which shrinks what fails to its smallest form."""
+"""Draws random problems by hypothesis, which shrinks failures to their smallest form."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["problems"]
 
 @st.composite
 def problems(draw: st.DrawFn, backend: Backend, device: str = "cpu", largest: int = 10**6) -> Problem:
-    """Draw a problem of what `backend` declares, of at most `largest` multiply-accumulates.
+    """Draw a problem that `backend` declares, of at most `largest` multiply-accumulates.
 
-    Simpler ones shrink toward all ones. The backend's `supports` is not asked.
+    Problems shrink toward sizes of one. The backend's `supports` is not called.
     """
 
     def small(least: int, most: int) -> int:
@@ -28,7 +28,7 @@ def problems(draw: st.DrawFn, backend: Backend, device: str = "cpu", largest: in
     groups = small(1, 4)
     kernel_size, output_size = two(1, 5), two(1, 8)
     channels = (small(1, 9), small(1, 9))
-    # What is too large is cut down, not thrown away: few problems of a slow backend would be left.
+    # Problems that are too large are reduced, not discarded: few would be left for a slow backend.
     while _macs(groups, channels, kernel_size, output_size) * 2 > largest:
         channels = (max(1, channels[0] // 2), max(1, channels[1] // 2))
         output_size = (max(1, output_size[0] - 1), max(1, output_size[1] - 1))

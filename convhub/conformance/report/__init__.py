@@ -1,1 +1,1 @@
-"""Holds what the suite found, applies expected failures, and writes, prints and compares it."""
+"""Collects the suite's findings, applies expected failures, and writes, prints and compares reports."""

@@ -13,15 +13,15 @@ from .rows import Outcome
 
 __all__ = ["GROWTH", "Change", "Comparison", "Growth", "compare"]
 
-#: A worst error that grew by more than this factor is worth a line.
+#: A worst error that grew by more than this factor is reported.
 GROWTH = 2.0
 
-#: The check that a row has which stands for all checks of a problem.
+#: The check name of a row that covers all checks of a problem.
 EVERY = "every check"
 
 
 class Change(NamedTuple):
-    """One check of one problem, and its outcomes; "" where it was not tried."""
+    """One check of one problem, and its outcomes; "" if it was not tried."""
 
     subject: str
     problem: str
@@ -31,7 +31,7 @@ class Change(NamedTuple):
 
 
 class Growth(NamedTuple):
-    """A worst error in units of its bound, before and after; None is one that is no number."""
+    """A worst error in units of its bound, before and after; None if it was not a number."""
 
     subject: str
     dtype: str
@@ -42,10 +42,10 @@ class Growth(NamedTuple):
 
 @dataclass
 class Comparison:
-    """What changed, and `notes`: in what the two reports differ from the start.
+    """What changed, and `notes` on how the two runs themselves differ.
 
-    `failing` fails now and did not before, or was not tried; `expected` fails now as an entry says, and
-    passed before; `passing` passes now and failed before, expected or not; `skipped` gave an answer before.
+    `failing` fails now, and did not fail or was not tried before; `expected` fails now as an entry says, and
+    passed before; `passing` passes now and failed before, expected or not; `skipped` had an outcome before.
     """
 
     failing: list[Change] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Comparison:
 
 
 def compare(before: Report, after: Report) -> Comparison:
-    """Return what changed from one report to a later one.
+    """Return the changes from one report to a later one.
 
     Raises
     ------
@@ -98,10 +98,10 @@ def _changes(old: Tested, new: Tested) -> Iterator[Change]:
         for check, outcome in checks.items():
             was = earlier.get(check, earlier.get(EVERY, ""))
             if check == EVERY and earlier.keys() - {EVERY}:
-                was = "passed"  # or failed: there were answers, and now there is none
+                was = "passed"  # or failed: there were outcomes, now there is none
             if was != outcome:
                 yield Change(new.subject, problem, check, was, outcome)
-    # It is unknown whether a random problem was tried before; that it failed then is in the report.
+    # Reports do not say which random problems were tried, only which failed.
     known = {(row.problem, row.check) for row in old.of("failed")}
     for row in new.of("failed"):
         if row.problem not in new.results and (row.problem, row.check) not in known:

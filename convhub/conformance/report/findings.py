@@ -1,4 +1,4 @@
-"""Collects what a run of the suite found, as data that JSON holds, reads back and compares."""
+"""Collects the findings of a run of the suite, as data to write to JSON, read back and compare."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from .rows import OUTCOMES, Done, Outcome, Row
 
 __all__ = ["SCHEMA", "Report", "Tested", "build_report", "read_report"]
 
-#: Of the JSON file; a report that is read must have the same.
+#: The version of the JSON file's schema; a report that is read must have the same.
 SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """What was found about one backend on one device, under one choice of its own options.
+    """The findings about one backend on one device, under one choice of its own options.
 
     Parameters
     ----------
     subject : str
-        As test ids call it: ``"mine"``, ``"mine-cuda"``, ``"mine.option=1"``.
+        Its name in test ids: ``"mine"``, ``"mine-cuda"``, ``"mine.option=1"``.
     backend, distribution, version : str
-        Who brought it.
+        The backend and its origin.
     level, seed
         What was tried.
     counts : dict
         How many rows have each outcome; see `convhub.conformance.report.rows.Outcome`.
     checks : dict
-        The same for each check.
+        The same counts for each check.
     worst : dict
-        The worst error in units of its bound, by dtype and primitive; None where a result was no number.
+        The worst error in units of its bound, by dtype and primitive; None if a result was not a number.
     reasons : dict
-        Why problems were declined and checks skipped, and how many for each reason.
+        Why problems were declined and checks skipped, with the count of each reason.
     noted : list of Row
-        What failed, was expected to, or passed against expectation.
+        The rows that failed, expectedly or not, or passed unexpectedly.
     results : dict
         The outcome of each check of each problem that was not drawn at random, for comparing.
     """
@@ -64,20 +64,20 @@ class Tested:
 
     @property
     def checked(self) -> int:
-        """How many checks gave an answer."""
+        """How many checks had an outcome."""
         return sum(self.counts[outcome] for outcome in ("passed", "failed", "xfailed", "xpassed"))
 
     def of(self, outcome: Outcome) -> list[Row]:
-        """Return the noted rows of an outcome."""
+        """Return the noted rows with an outcome."""
         return [row for row in self.noted if row.outcome == outcome]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A run of the suite: who was tested, on what, and what was found.
+    """A run of the suite: the backends tested, the machine, and the findings.
 
-    `contract` is the version of the contract with backends, where this release has one; `errors` are
-    failures that are of no single check, such as an expected failure that is about nothing.
+    `contract` is the version of the contract with backends, if this release has one; `errors` are failures
+    that belong to no single check, such as an expected failure that matches nothing.
     """
 
     convhub: str
@@ -96,7 +96,7 @@ class Report:
 
 
 def build_report(done: Iterable[Done], errors: Sequence[str], seconds: float) -> Report:
-    """Return the report of everything that was found, in the order of the backends' first tests."""
+    """Return the report of all findings, in the order of the backends' first tests."""
     by_subject: dict[str, list[Done]] = {}
     for one in done:
         by_subject.setdefault(one.subject, []).append(one)
@@ -151,7 +151,7 @@ def _worse(one: float | None, other: float) -> float | None:
 
 
 def _finite(row: Row) -> Row:
-    """Return a row as JSON can hold it: a ratio that is no number is None."""
+    """Return a row as JSON can hold it: a ratio that is not a number becomes None."""
     return row if row.ratio is None or math.isfinite(row.ratio) else replace(row, ratio=None)
 
 

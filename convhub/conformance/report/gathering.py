@@ -1,4 +1,4 @@
-"""Gathers what the tests of the suite found, in one process or several, into one report."""
+"""Gathers the findings of the suite's tests, from one process or several, into one report."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 __all__ = ["ATTRIBUTE", "Gatherer"]
 
-#: Under this name the report of a test carries what was found, as plain data that pytest-xdist can send.
+#: The attribute of a test's report that holds its findings, as plain data that pytest-xdist can send.
 ATTRIBUTE = "convhub_done"
 
 
 class Gatherer:
-    """A plugin of pytest that lives as long as one run of it.
+    """A pytest plugin that lives for one run.
 
     Attributes
     ----------
     used : list of (list of Subject, Xfails)
-        Of the tests that this process collected, the expected failures and the backends that they are for.
+        The expected failures of the tests that this process collected, and the backends they apply to.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -41,15 +41,15 @@ class Gatherer:
 
     @property
     def is_worker(self) -> bool:
-        """Whether this is a process that another one gives tests to."""
+        """Whether this is a worker process of pytest-xdist."""
         return hasattr(self._config, "workerinput")
 
     def pytest_deselected(self) -> None:
-        """Note that the run is not whole, so that it breaks no promise."""
+        """Note that the run is incomplete, so that it breaks no promise."""
         self._partial = True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take what a test found, wherever it ran."""
+        """Take a test's findings, whichever process ran it."""
         found = getattr(report, ATTRIBUTE, None)
         if found is not None:
             import msgspec
@@ -62,7 +62,7 @@ class Gatherer:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take what another process, which collected the tests, knows of the expected failures."""
+        """Take the expected failures from a worker process, which collected the tests."""
         sent = (getattr(node, "workeroutput", None) or {}).get(ATTRIBUTE)
         if sent is not None:  # a process that died sends nothing
             import msgspec
@@ -73,7 +73,7 @@ class Gatherer:
             self._partial |= sent["partial"]
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Make the report; a failure that is of no test fails the run."""
+        """Make the report; a failure that belongs to no test fails the run."""
         if self.used:
             from .stale_xfails import promises_of
 
@@ -103,7 +103,7 @@ class Gatherer:
             write_json(self._report, path)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print for each backend what passed, failed and was skipped and why, and the worst errors."""
+        """Print for each backend what passed, failed, and was skipped and why, and the worst errors."""
         if self._report is None or not self._report.tested:
             return
         from .lines import not_loaded, report_lines

@@ -1,4 +1,4 @@
-"""Prints a report as lines of text, at the end of pytest's own."""
+"""Formats a report as lines of text, shown at the end of pytest's output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Line = tuple[str, bool | None]
 
 
 def report_lines(report: Report) -> Iterator[Line]:
-    """Yield each line, and whether it is good news, bad, or none."""
+    """Yield each line, and whether it is good news, bad news or neither."""
     for tested in report.tested:
         yield from _lines(tested)
     for error in report.errors:
@@ -22,7 +22,7 @@ def report_lines(report: Report) -> Iterator[Line]:
 
 
 def summary_of(tested: Tested) -> str:
-    """Return in one line how many checks had which outcome; the rare ones only where there are some."""
+    """Return in one line how many checks had each outcome; rare outcomes only if they occurred."""
     counts = tested.counts
     parts = [f"{counts['passed']} checks passed", f"{counts['failed']} failed"]
     if counts["xfailed"]:
@@ -56,7 +56,7 @@ def _lines(tested: Tested) -> Iterator[Line]:
 
 
 def ratio_text(ratio: float | None) -> str:
-    """Return the worst error as a table has it; None is one that is no number."""
+    """Format the worst error for a table; None is one that is not a number."""
     return "infinite" if ratio is None else f"{ratio:.3g}"
 
 

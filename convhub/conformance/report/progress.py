@@ -1,4 +1,4 @@
-"""Writes to a file how far a run of pytest is, for the program that waits for it."""
+"""Writes the progress of a pytest run to a file, for the program that waits for it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def parse_step(line: str) -> Step:
 
 
 class Progress:
-    """A plugin of pytest that writes the file, line by line as things happen."""
+    """A pytest plugin that writes the file, line by line as events happen."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("w", encoding="utf-8")
@@ -42,20 +42,20 @@ class Progress:
             self._write("collected", count)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Say how many tests there are."""
+        """Write how many tests there are."""
         self._collect(len(session.items))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: object, ids: Sequence[str]) -> None:
-        """Say it where other processes have collected them."""
+        """Write the same if worker processes collected them."""
         self._collect(len(ids))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Say which test runs."""
+        """Write which test starts."""
         self._write("start", nodeid)
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        """Say which has ended."""
+        """Write which test has ended."""
         self._write("end", nodeid)
 
     def pytest_unconfigure(self) -> None:

@@ -12,15 +12,15 @@ from .xfails import ANY, Xfail, Xfails
 __all__ = ["OUTCOMES", "Done", "Outcome", "Row", "judged", "unexpected"]
 
 #: passed, failed
-#:     As the check said.
+#:     The check's own outcome.
 #: declined
-#:     The backend does not take the problem, by its declaration; one row stands for all checks.
+#:     The backend does not support the problem, by its declaration; one row covers all checks.
 #: skipped
-#:     The check does not apply, or cannot be made on this machine.
+#:     The check does not apply, or cannot run on this machine.
 #: xfailed
-#:     Failed, as an entry of the file of expected failures says.
+#:     It failed, as an entry in the file of expected failures says.
 #: xpassed
-#:     An entry says that it fails, and it passed.
+#:     It passed, but an entry says that it fails.
 Outcome: TypeAlias = Literal["passed", "failed", "declined", "skipped", "xfailed", "xpassed"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
@@ -29,9 +29,9 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 class Row:
     """One check of one problem.
 
-    `problem` is its text, empty where a check is of the backend as a whole; `ratio` the worst error in units
-    of its bound, where one was measured; `detail` says why the outcome is not "passed"; `command` repeats
-    the check.
+    `problem` is its text, empty for a check of the backend as a whole; `ratio` is the worst error in units
+    of its bound, if one was measured; `detail` says why the outcome is not "passed"; `command` repeats the
+    check.
     """
 
     problem: str
@@ -46,10 +46,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What one test of the suite found, as data that a process can send to another.
+    """The findings of one test of the suite, as data that a process can send to another.
 
-    `subject` is the backend as test ids call it: with its device, or its own options. `drawn` says
-    that the problems were random.
+    `subject` is the backend's name in test ids: with its device, or its own options. `drawn` says whether the
+    problems were random.
     """
 
     subject: str
@@ -61,15 +61,15 @@ class Done:
 
 
 def judged(findings: Iterable[Finding], xfails: Xfails, drawn: bool) -> list[Row]:
-    """Return findings as rows, with what was expected to fail.
+    """Return findings as rows, with expected failures marked.
 
     Parameters
     ----------
     findings : iterable of Finding
-        Of one problem, or of random ones.
+        Those of one problem, or of random ones.
     xfails : Xfails
     drawn : bool
-        Whether the problems are random; these may pass where they were expected to fail.
+        Whether the problems are random; these may pass even if they were expected to fail.
     """
     rows = [_row(finding, xfails) for finding in findings]
     return rows if drawn else list(_with_unexpected_passes(rows, xfails))
@@ -97,9 +97,9 @@ def _row(finding: Finding, xfails: Xfails) -> Row:
 
 
 def _with_unexpected_passes(rows: list[Row], xfails: Xfails) -> Iterator[Row]:
-    """Mark what passed though its entry says of just this problem that it fails.
+    """Mark checks that passed although an entry for exactly this problem says that they fail.
 
-    An entry for any check, "*", is kept by a single failure: no fault breaks every check.
+    A single failure satisfies an entry for any check, "*": no fault breaks every check.
     """
     stale: list[Xfail] = []
     for entry in xfails.entries:
@@ -122,5 +122,5 @@ def _with_unexpected_passes(rows: list[Row], xfails: Xfails) -> Iterator[Row]:
 
 
 def unexpected(name: str) -> str:
-    """Return what is said of an entry of that name which nothing keeps any more."""
+    """Return the message for an entry of that name that no failure satisfies any more."""
     return f"passes, and was expected to fail by {name}; take the entry out, or narrow its problem"

@@ -1,4 +1,4 @@
-"""Checks that the entries of expected failures keep what they promise, in a run as a whole."""
+"""Checks that each entry of expected failures keeps its promise in a run as a whole."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["Promise", "about_nothing", "promises_of", "unkept"]
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """One entry, named as by `Xfails.name`, and the backends that it is for.
+    """One entry, named as by `Xfails.name`, and the backends it applies to.
 
-    `possible` says whether it is about anything that they take, at any level.
+    `possible` says whether it matches any problem that they support, at any level.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Promise:
 
 
 def promises_of(subjects: Sequence[Subject], xfails: Xfails) -> list[Promise]:
-    """Return the entries of a file, for backends on their devices."""
+    """Return a file's entries as promises, for backends on their devices."""
     backends = list(dict.fromkeys(subject.backend for subject in subjects))
     impossible = _impossible([subject for subject in subjects if subject.missing is None], xfails)
     return [Promise(xfails.name(entry), entry, backends, entry not in impossible) for entry in xfails.entries]
@@ -37,7 +37,7 @@ def promises_of(subjects: Sequence[Subject], xfails: Xfails) -> list[Promise]:
 
 def _impossible(able: Sequence[Subject], xfails: Xfails) -> list[Xfail]:
     if not able:
-        return []  # nothing is known of what it takes
+        return []  # it is unknown what the backends support
     left = [entry for entry in xfails.entries if not any(entry.matches(name, "") for name in WHOLE_CHECKS)]
     for subject in able:
         for problem, checks in planned("full", subject).items():
@@ -50,17 +50,17 @@ def _impossible(able: Sequence[Subject], xfails: Xfails) -> list[Xfail]:
 
 
 def about_nothing(promises: Sequence[Promise], done: Sequence[Done]) -> list[str]:
-    """Return the names of the entries that are about nothing.
+    """Return the names of the entries that match nothing.
 
-    An entry may be about random problems only; of these one that failed tells.
+    An entry may match random problems only; then one of these must have failed.
     """
     return [p.name for p in promises if not p.possible and not _rows(p, done)]
 
 
 def unkept(promises: Sequence[Promise], done: Sequence[Done]) -> Iterator[Done]:
-    """Yield, as something that a test could have found, each pattern of which no problem failed.
+    """Yield each pattern of which no problem failed, in the form of a test's findings.
 
-    What is said of one problem alone, its test has judged.
+    Entries for one problem have been judged by that problem's test.
     """
     for promise in promises:
         about = _rows(promise, done)
@@ -73,7 +73,7 @@ def unkept(promises: Sequence[Promise], done: Sequence[Done]) -> Iterator[Done]:
 
 
 def _rows(promise: Promise, done: Sequence[Done]) -> list[tuple[Done, Row]]:
-    """Return what an entry is about; of random problems, those that failed."""
+    """Return the rows that an entry matches; of random problems, only those that failed."""
     return [
         (one, row)
         for one in done

@@ -1,4 +1,4 @@
-"""Reads what a backend's authors know to fail from a file: one entry for each kind of failure.
+"""Reads the failures known to a backend's authors from a file: one entry for each kind of failure.
 
 ::
 
@@ -8,8 +8,8 @@
     reason = "NaN is lost in padding; our issue 12"
 
 An entry for one problem promises that the check fails there; one with a pattern, that it fails on at least
-one of the problems that the pattern names. Where an entry does not keep its promise, it is out of date, and
-that is a failure too: so an entry goes when its fault does.
+one of the problems that match. An entry that does not keep its promise is out of date, which is a failure
+too: so entries are removed together with their faults.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ...problem import Problem
 
 __all__ = ["ANY", "Xfail", "Xfails", "read_xfails"]
 
-#: Stands for every check, and in a pattern for anything.
+#: Matches every check, and in a pattern any text.
 ANY = "*"
 
 
@@ -42,13 +42,13 @@ class Xfail:
 
     @property
     def is_pattern(self) -> bool:
-        """Whether it may be about several problems."""
+        """Whether it may match several problems."""
         return not set(self.problem).isdisjoint("*?[")
 
     def matches(self, check: str, problem: str) -> bool:
-        """Return whether this entry is about a check of a problem, given as its text.
+        """Return whether this entry matches a check of a problem, given as its text.
 
-        Checks of the backend as a whole, which have no problem, are meant only by their names.
+        Checks of the backend as a whole have no problem, and are matched by their names only.
         """
         if not problem:
             return self.check == check and self.problem == ANY
@@ -61,17 +61,17 @@ class Xfail:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Xfails:
-    """The entries of a file, in its order; none where there is no file."""
+    """The entries of a file, in order; none if there is no file."""
 
     path: str = ""
     entries: tuple[Xfail, ...] = ()
 
     def expecting(self, check: str, problem: str) -> Xfail | None:
-        """Return the first entry about a check of a problem, or None."""
+        """Return the first entry that matches a check of a problem, or None."""
         return next((entry for entry in self.entries if entry.matches(check, problem)), None)
 
     def name(self, entry: Xfail) -> str:
-        """Return what errors call an entry: the file, the number, and what it is about."""
+        """Return an entry's name in errors: the file, the number, and what it matches."""
         return f"{self.path}: entry {self.entries.index(entry) + 1}, {entry}"
 
 
