@@ -39,7 +39,7 @@ from .vectors.half import sum_dtype
 
 __all__ = ["ALGORITHMS", "algorithm_of", "make_plan", "prepared_plans"]
 
-#: The first that suits a problem runs it; those of `gemm` and `direct` suit any, but for many phases.
+#: The first that suits a problem runs it. `gemm` suits any without too many phases, and `direct` suits all.
 ALGORITHMS: tuple[Algorithm, ...] = (
     winograd.correlation,
     winograd.weight_gradient,

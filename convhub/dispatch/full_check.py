@@ -24,8 +24,8 @@ import numpy as np
 from ..arrays import to_numpy
 from ..errors import BackendContractError
 from ..problem import Problem
-from ..reference.bounds import ACCUMULATORS, bound
-from ..reference.oracle import Exact, Operands, error
+from ..reference.bounds import ACCUMULATORS, bound, ratios
+from ..reference.oracle import Exact, Operands
 from ..reference.samples import (
     Array,
     Elements,
@@ -146,7 +146,9 @@ def _wrong_elements(choice: Choice, problem: Problem, before: Operands, result: 
         for magnitude in _magnitudes(choice, problem, before, right):
             allowed = _allowed(choice, problem, before, right, magnitude)
             excess = np.where(
-                _can_be_wrong(problem, before, right, allowed, found), _ratio(found, right, allowed), 0
+                _can_be_wrong(problem, before, right, allowed, found),
+                ratios(found, Exact(right.value, right.low, right.magnitude), allowed),
+                0,
             )
             if (excess <= 1).all():
                 return None
@@ -156,13 +158,6 @@ def _wrong_elements(choice: Choice, problem: Problem, before: Operands, result: 
         f"{right.value[worst]} is right within {allowed[worst]:.3g}; {wrong} of {len(found)} elements looked "
         "at are wrong"
     )
-
-
-def _ratio(found: Array, right: Recomputed, allowed: Array) -> Array:
-    """Return the ratio of each element's error to its allowed error; infinite for a NaN."""
-    errors = error(found, Exact(right.value, right.low, right.magnitude))
-    ratios = np.where(errors == 0, 0.0, errors / allowed)
-    return np.where(np.isnan(ratios), np.inf, ratios)
 
 
 def _magnitudes(choice: Choice, problem: Problem, before: Operands, right: Recomputed) -> Iterator[Array]:

@@ -29,6 +29,7 @@ __all__ = [
     "certain_growth",
     "machine_epsilon",
     "probable_growth",
+    "ratios",
     "storage_epsilon",
     "summing_bound",
     "worst",
@@ -146,9 +147,14 @@ def worst(result: Array, right: Exact, allowed: Array) -> Worst:
     """Return the greatest ratio of error to bound, infinite for a NaN, and its position."""
     if not result.size:
         return Worst(0.0, ())
+    found = ratios(result, right, allowed)
+    index = np.unravel_index(int(found.argmax()), found.shape)
+    return Worst(float(found[index]), tuple(int(i) for i in index))
+
+
+def ratios(result: Array, right: Exact, allowed: Array) -> Array:
+    """Return the ratio of each element's error to its bound, infinite for a NaN."""
     errors = error(result, right)
     with np.errstate(all="ignore"):
-        ratios = np.where(errors == 0, 0.0, errors / allowed)
-    ratios = np.where(np.isnan(ratios), math.inf, ratios)
-    index = np.unravel_index(int(ratios.argmax()), ratios.shape)
-    return Worst(float(ratios[index]), tuple(int(i) for i in index))
+        found = np.where(errors == 0, 0.0, errors / allowed)
+    return np.where(np.isnan(found), math.inf, found)
