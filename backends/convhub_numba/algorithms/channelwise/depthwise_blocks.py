@@ -15,8 +15,8 @@ from ...chains import block
 from ...correlation import Axis, Correlation, correlations, too_many_phases
 from ...stage import Plan, Stage, Tile
 from ...tiling import ceil_div, shares_well
-from .depthwise import Part, Sizes
-from .suiting import is_depthwise, small_enough
+from .blocks import is_depthwise, small_enough
+from .depthwise_kernels import Part, Sizes
 
 __all__ = ["make_plan", "margins", "most_source_rows", "parts_table"]
 
@@ -82,7 +82,7 @@ def outputs_at_once(parts: tuple[Correlation, ...]) -> int:
 
 
 def depthwise_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile, threads: int) -> Stage:
-    """Return the blocks of `depthwise.correlate`; some part has taps."""
+    """Return the blocks of `depthwise_kernels.correlate`; some part has taps."""
     covers = covers_rows(parts)
     if covers:
         (part,) = parts

@@ -12,9 +12,9 @@ from ...chains import block
 from ...correlation import Correlation, correlations, too_many_phases
 from ...stage import Plan, Stage, Tile
 from ...tiling import ceil_div, shares_well
+from .blocks import small_enough
 from .depthwise_blocks import margins, most_source_rows, parts_table
-from .grouped import Sizes
-from .suiting import small_enough
+from .grouped_kernels import Sizes
 
 __all__ = ["FEW_CHANNELS", "MOST_CHANNELS", "make_plan"]
 
@@ -74,7 +74,7 @@ def grouped_tile(parts: tuple[Correlation, ...], tile: Tile) -> Tile:
 
 
 def grouped_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile, threads: int) -> Stage:
-    """Return the blocks of `grouped.correlate`; some part has taps."""
+    """Return the blocks of `grouped_kernels.correlate`; some part has taps."""
     rows, columns = parts[0].rows, parts[0].columns
     M, C = parts[0].out_channels, parts[0].source_channels
     out_rows, out_columns = problem.result_shape[2:]

@@ -12,7 +12,8 @@ from convhub.backend import Problem
 from ...algorithm import Machine
 from ...stage import Plan, Stage, Tile
 from ...tiling import ceil_div
-from .depthwise_weight_blocks import (
+from .blocks import small_enough
+from .depthwise_blocks_weight import (
     BUSY,
     MOST_ROWS,
     OVERHEAD,
@@ -22,8 +23,7 @@ from .depthwise_weight_blocks import (
     weight_rows,
 )
 from .grouped_blocks import FEW_CHANNELS, MOST_CHANNELS
-from .grouped_weight import Sizes
-from .suiting import small_enough
+from .grouped_kernels_weight import Sizes
 
 __all__ = ["make_plan"]
 
@@ -58,7 +58,7 @@ def grouped_weight_tile(problem: Problem, tile: Tile) -> Tile:
 
 
 def grouped_weight_stage(problem: Problem, tile: Tile) -> Stage:
-    """Return the blocks of `grouped_weight.correlate`.
+    """Return the blocks of `grouped_kernels_weight.correlate`.
 
     The order of summation depends on them, so they do not depend on the threads.
     """

@@ -13,8 +13,8 @@ from ...algorithm import Machine
 from ...chains import chain, group
 from ...stage import Plan, Stage, Tile
 from ...tiling import ceil_div, even
-from .depthwise_weight import Sizes
-from .suiting import is_depthwise, small_enough
+from .blocks import is_depthwise, small_enough
+from .depthwise_kernels_weight import Sizes
 
 __all__ = [
     "Rows",
@@ -84,7 +84,7 @@ def sums_at_once(problem: Problem, tile: Tile) -> tuple[int, int]:
 
 
 def depthwise_weight_stage(problem: Problem, tile: Tile) -> Stage:
-    """Return the blocks of `depthwise_weight.correlate`.
+    """Return the blocks of `depthwise_kernels_weight.correlate`.
 
     The order of summation depends on them, so they do not depend on the threads.
     """
