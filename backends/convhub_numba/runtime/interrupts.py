@@ -54,15 +54,15 @@ def _system() -> Any:
     python = ctypes.pythonapi
     if ON_WINDOWS:
         kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
-        own = (_address(kernel.SwitchToThread), _address(kernel.GetTickCount64), 0)
+        of_system = (_address(kernel.SwitchToThread), _address(kernel.GetTickCount64), 0)
     else:
         library = ctypes.CDLL(None)
-        own = (_address(library.sched_yield), _address(library.clock_gettime), time.CLOCK_MONOTONIC)
+        of_system = (_address(library.sched_yield), _address(library.clock_gettime), time.CLOCK_MONOTONIC)
     of_python = map(
         _address, (python.PyGILState_Ensure, python.PyErr_CheckSignals, python.PyGILState_Release)
     )
     ident, main = _address(python.PyThread_get_thread_ident), threading.main_thread().ident
-    return np.array([*own, ident, main, *of_python], np.uint64).view(np.int64)
+    return np.array([*of_system, ident, main, *of_python], np.uint64).view(np.int64)
 
 
 #: The table above; it lives as long as the process, since helpers may look at it until the end.
