@@ -25,7 +25,7 @@ __all__ = [
     "grouped_weight_gradient",
 ]
 
-DEPTHWISE = "depthwise layers with channels enough to fill a vector; vectors of channels"
+DEPTHWISE = "depthwise layers with enough channels to fill a vector; vectors of channels"
 GROUPED = "small groups, mostly of 4 to 16 channels; vectors of a group's channels"
 DEPTHWISE_SIZES = sizes_of(depthwise_kernels.Sizes)
 
