@@ -59,7 +59,7 @@ _CORRELATIONS = (
     ),
     Algorithm(
         "tensor_gemm_tf32",
-        "the same of float32 that is rounded to TF32, where `allow_tf32` is set",
+        "the same for float32 rounded to TF32, where `allow_tf32` is set",
         "componentwise",
         tensor_cores.correlation_plan_tf32,
         launch_tensor_cores.correlate,
@@ -91,7 +91,7 @@ _CORRELATIONS = (
     ),
     Algorithm(
         "direct",
-        "all else: complex numbers, integers, sizes beyond a launch",
+        "everything else: complex numbers, integers, sizes too large for one launch",
         "componentwise",
         direct.correlation_plan,
         launch.direct_correlate,
@@ -118,7 +118,7 @@ _GRADIENTS_OF_WEIGHT = (
     ),
     Algorithm(
         "tensor_weight_tf32",
-        "the same of float32 that is rounded to TF32, where `allow_tf32` is set",
+        "the same for float32 rounded to TF32, where `allow_tf32` is set",
         "componentwise",
         tensor_cores.weight_plan_tf32,
         launch_tensor_cores.grad_weight,
@@ -135,7 +135,7 @@ _GRADIENTS_OF_WEIGHT = (
     ),
     Algorithm(
         "direct",
-        "all else: complex numbers, integers, no room in the workspace",
+        "everything else: complex numbers, integers, no room in the workspace",
         "componentwise",
         direct.weight_plan,
         launch.direct_grad_weight,

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["block", "chain", "group"]
+__all__ = ["RUN", "SHORT_CHAIN", "block", "chain", "group"]
+
+SHORT_CHAIN = 64  # terms that several kernels add one after another, so that rounding errors stay small
+RUN = 128  # terms that plain loops add one after another; as many such sums are added up next
 
 #: One chain may take at most this many eighths of the bound: three quarters.
 OF_THE_BOUND = 6

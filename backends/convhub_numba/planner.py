@@ -73,10 +73,11 @@ prepared_plans: dict[Any, Any] = {}
 @bounded_cache(clear=prepared_plans.clear)
 def make_plan(problem: Problem, options: RunOptions, vector_bits: int = 0) -> Plan:
     """Return the plan for a problem; `vector_bits` 0 means this machine's own vectors."""
-    own = options.backend or Options()
-    bits = vector_bits or own.vector_bits or host_vector_bits()
+    engine_options = options.backend or Options()
+    bits = vector_bits or engine_options.vector_bits or host_vector_bits()
     item = sum_dtype(problem.dtype).itemsize
-    machine = Machine(Tile(8 if bits == 512 else 4, 3, bits // 8 // item, item), options, own)
+    tile = Tile(8 if bits == 512 else 4, 3, bits // 8 // item, item)
+    machine = Machine(tile, options, engine_options)
     allowed, work = usable_threads(options.threads), _work(problem)
     for algorithm in ALGORITHMS:
         if problem.primitive in algorithm.primitives:
@@ -85,7 +86,7 @@ def make_plan(problem: Problem, options: RunOptions, vector_bits: int = 0) -> Pl
             if plan is not None:
                 fitted = _fitted(plan, algorithm, problem, machine)
                 return fitted or make_direct_plan(problem, machine, allowed)
-    raise AssertionError(f"no algorithm took {problem}; the last must take any")
+    raise AssertionError(f"no algorithm suits {problem}; the last must suit every problem")
 
 
 def algorithm_of(problem: Problem, plan: Plan) -> Algorithm:

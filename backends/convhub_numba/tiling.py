@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["PANEL_BYTES", "TASKS_PER_THREAD", "TILE_BYTES", "ceil_div", "even", "round_up", "shares_well"]
+__all__ = [
+    "LARGE_TILE_BYTES", "LEAST_TILE_ROWS", "PANEL_BYTES", "SUM_BYTES", "TASKS_PER_THREAD", "TILE_BYTES",
+    "ceil_div", "even", "round_up", "shares_well",
+]  # fmt: skip
 
 PANEL_BYTES = 24 * 1024  # a panel: most of a first-level cache
 TILE_BYTES = 256 * 1024  # a tile's padded copy, or its block of the weight: a part of a second-level cache
+LARGE_TILE_BYTES = 512 * 1024  # a tile's pixels where they are nearly all that it reads: a larger part of it
+SUM_BYTES = 12 * 1024 * 1024  # a task's sums of the weight's gradient, which stay in memory between blocks
+LEAST_TILE_ROWS = 4  # tiles with no more rows are not cut further: they would mostly read their margins
 TASKS_PER_THREAD = 4
 
 

@@ -57,6 +57,6 @@ def convhub_backends() -> list[Backend]:
             grad_weight,
             algorithm=algorithm,
             preference={"cpu": 20},
-            summary="matrix products in bounded memory; needs NumPy alone",
+            summary="matrix products in bounded memory; needs only NumPy",
         )
     ]

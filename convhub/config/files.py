@@ -56,7 +56,7 @@ def user_folder(kind: Literal["config", "cache"]) -> Path:
         if raised_by_caller(error):
             raise
         raise FolderError(
-            f"the user has no {kind} folder, since no home is known: {safe_str(error)}"
+            f"the user has no {kind} folder, since the home folder is unknown: {safe_str(error)}"
         ) from error
     if not path.is_absolute():  # it would be relative to the working folder
         raise FolderError(f"the user's {kind} folder is {str(path)!r}; {variable} must be an absolute path")
@@ -68,7 +68,7 @@ def find_user_file(note: Callable[[str], None]) -> Found | None:
     try:
         folder = user_folder("config")
     except FolderError as error:
-        note(f"{NAME} of the user is not looked for: {error}")
+        note(f"the user's {NAME} is not looked for: {error}")
         return None
     path = folder / NAME
     return _read_own(path) if _is_there(path, note) else None
@@ -81,7 +81,7 @@ def find_project_file(note: Callable[[str], None]) -> Found | None:
     except OSError as error:  # removed meanwhile, or below an unreadable folder
         if raised_by_caller(error):
             raise
-        note(f"{NAME} and {SHARED} of a project are not looked for: the working folder: {error.strerror}")
+        note(f"a project's {NAME} and {SHARED} are not looked for: the working folder: {error.strerror}")
         return None
     for folder in (here, *here.parents):
         plain = folder / NAME
@@ -168,7 +168,9 @@ def _parsed(path: Path, raw: bytes) -> tuple[str, dict[str, Any]]:
     import tomllib
 
     if len(raw) > MOST_BYTES:
-        raise ConfigurationError(f"{path} has more than {MOST_BYTES} bytes, which is no configuration")
+        raise ConfigurationError(
+            f"{path} has more than {MOST_BYTES} bytes; a configuration file has at most that many"
+        )
     try:
         text = raw.decode("utf-8-sig")
         return text, tomllib.loads(text)

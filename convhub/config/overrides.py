@@ -118,7 +118,9 @@ def checked_values(values: Mapping[str, Any]) -> dict[str, Any]:
         place = f"settings({key}=...)"
         if key not in KEYS:
             near = did_you_mean(key, KEYS)
-            raise ConfigurationError(f"{place}: {key!r} is no setting; they are {', '.join(KEYS)}.{near}")
+            raise ConfigurationError(
+                f"{place}: {key!r} is not a setting; the settings are {', '.join(KEYS)}.{near}"
+            )
         found[key] = checked(key, value, lambda *_, place=place: place)
         if key == "options":
             found[key] = _plain(found[key], place, key)
@@ -136,7 +138,7 @@ def _plain(value: Any, place: str, path: str) -> Any:
         return [_plain(item, place, path) for item in value]
     if type(value) not in _PLAIN:
         raise ConfigurationError(
-            f"{place}: {path} is {short_repr(value)}; it must be what a file of settings can hold: a text, a "
-            "number, true or false, a date, a list or a table with texts as keys"
+            f"{place}: {path} is {short_repr(value)}; it must be what a file of settings can hold: a "
+            "string, a number, true or false, a date, a list or a table with strings as keys"
         )
     return value

@@ -60,7 +60,7 @@ KEYS: dict[str, Key] = {
     ),
     "fallback": Key("let the next backend run what a named one declines, with a warning", "true or false"),
     "accuracy": Key(
-        "with strict, only algorithms that keep the bound for each element on its own",
+        "strict: run only algorithms that keep the error bound of each element",
         '"standard" or "strict"',
     ),
     "threads": Key(
@@ -68,20 +68,20 @@ KEYS: dict[str, Key] = {
         'from 1 to 1024, or "auto"',
     ),
     "workspace_limit": Key(
-        "the most memory a backend may hold beyond its arrays", 'bytes, or a text such as "64 MiB"'
+        "the most memory a backend may hold beyond its arrays", 'bytes, or a string such as "64 MiB"'
     ),
     "allow_tf32": Key("let GPUs round float32 products to TF32", "true or false"),
     "tune": Key("measure the backends that can run a problem, and keep the fastest", "true or false"),
-    "verbose": Key("log one line a call: what ran, where, how long and why", "true or false"),
+    "verbose": Key("log one line per call: what ran, where, how long and why", "true or false"),
     "check": Key(
-        "compare part of every result with the right one, and call twice: for finding a faulty backend; slow",
+        "recompute part of every result, and make each call twice: slow, for finding faulty backends",
         "true or false",
     ),
     "plugins": Key("load the plugins of other distributions", "true or false"),
     "disable_plugins": Key("plugins or distributions that are not loaded", "a list of names"),
     "options": Key(
-        "settings of the backends' own, a table for each",
-        "tables [options.NAME], one for each backend's name, or a text such as 'NAME.option=value'",
+        "the backends' own settings, a table for each",
+        "tables [options.NAME], one for each backend's name, or a string such as 'NAME.option=value'",
     ),
 }
 
@@ -158,7 +158,8 @@ def checked(key: str, value: Any, where: Where, strict: bool = True) -> Any:
         for device in sorted(converted.keys() - DEVICES):
             near = did_you_mean("cuda" if device.lower() == "gpu" else device, DEVICES)
             raise ConfigurationError(
-                f"{where(device)}: {wrong} {short_repr(device)} is no device; they are cpu and cuda.{near}"
+                f"{where(device)}: {wrong} {short_repr(device)} is not a device; the devices are "
+                f"cpu and cuda.{near}"
             )
     return converted
 
@@ -208,14 +209,14 @@ def parse_bytes(value: int | str) -> int:
     too_much = "it is more than any machine has"
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         if value > MOST_MEMORY:
-            raise ConfigurationError(f"{short_repr(value)} is no size; {too_much}")
+            raise ConfigurationError(f"{short_repr(value)} is not a size; {too_much}")
         return value
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", str(value).strip())
     if match is None or match[2].lower() not in _UNITS:
         raise ConfigurationError(
-            f"{short_repr(value)} is no size; write bytes, or a number with KiB, MiB or GiB"
+            f"{short_repr(value)} is not a size; write bytes, or a number with KiB, MiB or GiB"
         )
     size = float(match[1]) * _UNITS[match[2].lower()]
     if size > MOST_MEMORY:
-        raise ConfigurationError(f"{short_repr(value)} is no size; {too_much}")
+        raise ConfigurationError(f"{short_repr(value)} is not a size; {too_much}")
     return int(size)

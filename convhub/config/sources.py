@@ -25,7 +25,7 @@ def environment_layer(errors: list[str]) -> Layer:
         key = VARIABLES.get(name)
         if key is None:
             near = did_you_mean(name.removeprefix("CONVHUB_"), VARIABLES.values())
-            errors.append(f"the environment has {name}={short_repr(text)}, which is no setting.{near}")
+            errors.append(f"the environment has {name}={short_repr(text)}, which is not a setting.{near}")
             continue
         source = f"environment {name}"
         try:
@@ -100,10 +100,12 @@ def _file_layer(found: Found, errors: list[str]) -> Layer:
     for key, value in found.table.items():
         place = _nearest(layer, (key,))
         if key == "tool" and found.path.name == NAME:
-            errors.append(f"{place}: in {NAME} the settings stand at the top, without [tool.convhub]")
+            errors.append(f"{place}: in {NAME} settings belong at the top level, without [tool.convhub]")
         elif key not in KEYS:
             near = did_you_mean(key, KEYS)
-            errors.append(f"{place}: {short_repr(key)} is no setting; they are {', '.join(KEYS)}.{near}")
+            errors.append(
+                f"{place}: {short_repr(key)} is not a setting; the settings are {', '.join(KEYS)}.{near}"
+            )
         else:
             try:
                 layer.values[key] = checked(key, value, lambda *path, key=key: _nearest(layer, (key, *path)))

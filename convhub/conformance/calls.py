@@ -43,7 +43,9 @@ def registered(name: str) -> RegisteredBackend:
     """
     backends = current_dispatcher().registry.backends
     if name not in backends:
-        raise UnknownBackendError(f"backend is {name!r}; registered are {', '.join(backends) or 'none'}")
+        raise UnknownBackendError(
+            f"backend is {name!r}; registered backends: {', '.join(backends) or 'none'}"
+        )
     return backends[name]
 
 

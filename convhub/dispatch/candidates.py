@@ -154,7 +154,7 @@ def _too_loose(registered: RegisteredBackend, problem: Problem, config: Config) 
         return Refusal(str(error), fault=True)
     if accuracy == "componentwise":
         return None
-    return Refusal(f"is of the accuracy class {accuracy}, and accuracy is strict")
+    return Refusal(f'has the accuracy class {accuracy}; where accuracy = "strict" it must be componentwise')
 
 
 def _with_owner(refusal: Refusal | None, origin: Origin) -> Refusal | None:

@@ -103,7 +103,7 @@ def _named_or_fallback(name: str, source: str, problem: Problem, dispatcher: Dis
         on_device = problem.device in registered.backend.capabilities.devices
         if on_device and availability(registered, dispatcher) is not None:
             raise BackendUnavailableError(message)
-        hint = "" if refusal.fault else ". With fallback = true the next backend that can runs it"
+        hint = "" if refusal.fault else ". With fallback = true, the next backend that can run it is used"
         raise UnsupportedProblemError(message + hint)
     instead = _able(problem, dispatcher)[0]
     _warn_once(name, instead, refusal.reason, problem, dispatcher)
@@ -136,9 +136,9 @@ def _able(problem: Problem, dispatcher: Dispatcher) -> list[str]:
             _warn_of_fault(name, refusal.reason, dispatcher)
     if able:
         return able
-    lines = [f"no backend that may be chosen by itself runs {problem}:"]
+    lines = [f"no backend that may be chosen automatically runs {problem}:"]
     lines += [
-        f"  {name}: {reason or 'could, but runs only when it is named'}"
+        f"  {name}: {reason or 'can run it, but only when it is named'}"
         for name, reason in verdicts(problem, dispatcher)
     ]
     raise UnsupportedProblemError("\n".join(lines))
@@ -160,8 +160,8 @@ def _pick(problem: Problem, candidates: list[str], dispatcher: Dispatcher, measu
             continue
         if type(name) is not str or name not in candidates:
             raise BackendContractError(
-                f"convhub_choose of {origin} gave {short_repr(name)} for {problem}; it must give one of "
-                f"{candidates}, or None"
+                f"convhub_choose of {origin} returned {short_repr(name)} for {problem}; it must return "
+                f"one of {candidates}, or None"
             )
         return name, str(origin)
     # Work on a GPU is queued, so timing it would need other means.

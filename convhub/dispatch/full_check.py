@@ -76,8 +76,8 @@ def check(
         )
     if wrong is not None:
         raise BackendContractError(
-            f"{choice.registered} ran {problem} and {wrong} (found since check is on; "
-            f'`convhub verify "{problem}" --backend {choice.backend.name}` tells more)'
+            f"{choice.registered} ran {problem} and {wrong} (found because check is on; "
+            f'`convhub verify "{problem}" --backend {choice.backend.name}` shows more)'
         )
 
 
@@ -107,7 +107,7 @@ def _wrong_second(
     if index is None:
         return None
     return (
-        f"returned other bits for the same call: at {index} first {one[index]}, then {other[index]}; it "
+        f"returned different bits for the same call: at {index} first {one[index]}, then {other[index]}; it "
         "declares deterministic = True"
     )
 
@@ -141,7 +141,7 @@ def _wrong_elements(choice: Choice, problem: Problem, before: Operands, result: 
             worst = int(swallowed.argmax())
             return (
                 f"returned {found[worst]} at {_place(elements, worst)}, where the result must not be finite, "
-                "since something in its window is not"
+                "since its window holds NaN or an infinity"
             )
         for magnitude in _magnitudes(choice, problem, before, right):
             allowed = _allowed(choice, problem, before, right, magnitude)
@@ -153,10 +153,11 @@ def _wrong_elements(choice: Choice, problem: Problem, before: Operands, result: 
             if (excess <= 1).all():
                 return None
     wrong, worst = np.count_nonzero(excess > 1), int(excess.argmax())
+    tolerance = f"within {allowed[worst]:.3g} of" if allowed[worst] else "exactly"
     return (
         f"returned a wrong result: at {_place(elements, worst)} it is {found[worst]}, and "
-        f"{right.value[worst]} is right within {allowed[worst]:.3g}; {wrong} of {len(found)} elements looked "
-        "at are wrong"
+        f"must be {tolerance} {right.value[worst]}; {wrong} of {len(found)} checked elements "
+        f"{'is' if wrong == 1 else 'are'} wrong"
     )
 
 

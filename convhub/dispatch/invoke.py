@@ -228,7 +228,7 @@ def _odd_memory(result: Array, library: str) -> str | None:
     """Return what a result is if it does not lie plainly in memory, or None."""
     if library == "torch":
         if result.requires_grad:
-            return "a tensor that wants a gradient"
+            return "a tensor that requires a gradient"
         if result.is_conj() or result.is_neg():
             return "a tensor that is lazily conjugated or negated"
         return None if result.is_contiguous() else "a view"

@@ -93,9 +93,9 @@ def unknown_backend(name: str, source: str, dispatcher: Dispatcher) -> UnknownBa
                 f"backend {short_repr(name)} (from {source}) is {_left_out_by(out, config)}"
             )
     others = [out for out in registry.left_out if not out.is_own]
-    left = f" Left out is {others[0].origin}, {_left_out_by(others[0], config)}." if others else ""
+    left = f" Not loaded: {others[0].origin}, {_left_out_by(others[0], config)}." if others else ""
     return UnknownBackendError(
-        f"backend is {short_repr(name)} (from {source}); registered are "
+        f"backend is {short_repr(name)} (from {source}); registered backends: "
         f"{', '.join(registry.backends) or 'none'}."
         f"{did_you_mean(name[:60], registry.backends)}{left}"
     )
@@ -179,6 +179,6 @@ def _no_backends(dispatcher: Dispatcher) -> Iterator[ConfigurationError]:
     for name in sorted(config.settings.options.keys() - known):
         place = config.place_of("options", name)
         yield ConfigurationError(
-            f"{place}: [options.{name}] is for no backend; there are "
+            f"{place}: [options.{name}] names no backend; registered backends: "
             f"{', '.join(registry.backends) or 'none'}.{did_you_mean(name, known)}"
         )

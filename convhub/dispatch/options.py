@@ -124,7 +124,7 @@ def written_type(kind: Any) -> str:
     if origin in (Union, types.UnionType):
         words = [written_type(part) for part in arguments if part is not type(None)]
         return _listed(words) if all(words) else ""
-    plain = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    plain = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
     return plain.get(kind, "")
 
 

@@ -51,8 +51,9 @@ def ask(question: str, function: Callable[[], Answer]) -> Refusal | None:
         return None
     if issubclass(type(answer), str) and one_line(answer):
         return Refusal(one_line(answer))
-    wanted = "where the contract wants True or a reason"
-    return Refusal(f"its {question} gave {short_repr(answer)}, {wanted}", fault=True)
+    return Refusal(
+        f"its {question} returned {short_repr(answer)}; it must return True or a reason", fault=True
+    )
 
 
 def ask_availability(function: Callable[[], Answer]) -> Refusal | None:
@@ -118,7 +119,7 @@ def algorithm_of(registered: RegisteredBackend, problem: Problem, options: RunOp
         ) from error
     if not issubclass(type(name), str):
         raise BackendContractError(
-            f"{registered} gave the algorithm {short_repr(name)} for {problem}; it must be a text"
+            f"{registered} returned the algorithm {short_repr(name)} for {problem}; it must be a string"
         )
     return one_line(name, 200)
 
@@ -141,7 +142,7 @@ def accuracy_of(registered: RegisteredBackend, problem: Problem, options: RunOpt
         ) from error
     if type(accuracy) is not str or accuracy not in get_args(Accuracy):
         raise BackendContractError(
-            f"{registered} gave the accuracy class {short_repr(accuracy)} for {problem}; it must be one of "
-            f"{', '.join(get_args(Accuracy))}"
+            f"{registered} returned the accuracy class {short_repr(accuracy)} for {problem}; it must be "
+            f"one of {', '.join(get_args(Accuracy))}"
         )
     return accuracy

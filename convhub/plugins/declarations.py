@@ -78,12 +78,17 @@ def wrong_contract(stated: object, distribution: str, convhub_version: str) -> s
 def wrong_backend(backend: Any) -> str | None:
     """Return why dispatch and tables could not work with a backend, or None."""
     if not issubclass(type(backend), Backend):
-        return f"its convhub_backends() gave {short_repr(backend)}, which is no convhub.backend.Backend"
+        return (
+            f"its convhub_backends() returned {short_repr(backend)}, which is not a convhub.backend.Backend"
+        )
     if not issubclass(type(backend.capabilities), Capabilities):
-        return f"its convhub_backends() gave {short_repr(backend)}, which is no convhub.backend.Backend"
+        return (
+            f"its convhub_backends() returned {short_repr(backend)}, whose capabilities are not a "
+            "convhub.backend.Capabilities"
+        )
     wrong = wrong_name(backend.name)
     if wrong is not None:
-        return f"a backend of it is named {short_repr(backend.name)}; {wrong}"
+        return f"one of its backends is named {short_repr(backend.name)}; {wrong}"
     wrong = _wrong_capabilities(backend.capabilities) or _wrong_fields(backend)
     return None if wrong is None else f"its backend {backend.name!r} declares {wrong}"
 
@@ -94,20 +99,20 @@ def wrong_name(name: object) -> str | None:
     Examples
     --------
     >>> wrong_name("my-loops"), wrong_name("auto")
-    (None, "'auto' means automatic choice, and is no name")
+    (None, "'auto' means automatic choice, and cannot be a name")
     """
     if type(name) is not str or not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
-        return "a name has small letters, digits, - and _ only, and begins with a letter"
+        return "a name has lowercase letters, digits, - and _ only, and begins with a letter"
     if len(name) > LONGEST_NAME:
         return f"a name has at most {LONGEST_NAME} characters"
-    return "'auto' means automatic choice, and is no name" if name == "auto" else None
+    return "'auto' means automatic choice, and cannot be a name" if name == "auto" else None
 
 
 def _wrong_capabilities(can: Capabilities) -> str | None:
     by_primitive = can.dtypes if isinstance(can.dtypes, Mapping) else dict.fromkeys(PRIMITIVES, can.dtypes)
     for primitive, dtypes in by_primitive.items():
         if primitive not in PRIMITIVES:
-            return f"dtypes for {short_repr(primitive)}, which is none of {', '.join(PRIMITIVES)}"
+            return f"dtypes for {short_repr(primitive)}, which is not one of {', '.join(PRIMITIVES)}"
         if not isinstance(dtypes, tuple) or not all(name in ITEM_BYTES for name in dtypes):
             return (
                 f"dtypes {short_repr(dtypes)}; they must be a tuple of names such as ('float32', 'float64')"
@@ -130,7 +135,7 @@ def _wrong_fields(backend: Backend) -> str | None:
         return f"preference {short_repr(order)}; it must map device types to integers"
     summary = backend.summary
     if type(summary) is not str or len(summary) > LONGEST_SUMMARY or len(summary.splitlines()) > 1:
-        right = f"a text of one line, up to {LONGEST_SUMMARY} characters"
+        right = f"a string of one line, up to {LONGEST_SUMMARY} characters"
         return f"summary {short_repr(summary)}; it must be {right}"
     wrong = _wrong_options(backend.options)
     if wrong is not None:

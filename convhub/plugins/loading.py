@@ -148,7 +148,7 @@ def ask_backends(function: Callable[[], Any], origin: Origin) -> tuple[list[Back
         reason = f"{kind_of(error)} from its convhub_backends(): {safe_str(error)}"
         return [], [Failure(origin.plugin, origin, reason)]
     if len(answer) > MOST_BACKENDS:
-        reason = f"its convhub_backends() gave more than {MOST_BACKENDS} backends, and may have no end"
+        reason = f"its convhub_backends() returned more than {MOST_BACKENDS} backends, and may have no end"
         return [], [Failure(origin.plugin, origin, reason)]
     good: list[Backend] = []
     failures: list[Failure] = []

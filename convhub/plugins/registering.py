@@ -173,7 +173,7 @@ def unregister(name: str) -> None:
     """
     with _lock:
         if name not in _added:
-            raise ValueError(f"name is {short_repr(name)}; registered by hand are {sorted(_added)}")
+            raise ValueError(f"name is {short_repr(name)}; plugins registered by hand: {sorted(_added)}")
         del _added[name]
         _forget()
 
@@ -314,7 +314,7 @@ def _settle(claims: dict[str, list[RegisteredBackend]]) -> tuple[dict[str, Regis
                 "so the other must take another name"
             )
         elif len({claim.origin for claim in claimants}) == 1:
-            reason = f"its convhub_backends() gave {len(claimants)} backends of the name {name!r}"
+            reason = f"its convhub_backends() returned {len(claimants)} backends named {name!r}"
         else:
             reason = (
                 f"the name {name!r} is claimed by {owners}; uninstall one, or name one of those plugins or "

@@ -61,7 +61,7 @@ _LETTERS = {
 def parse_fields(text: str) -> dict[str, Any]:
     """Read `text` into the fields of a `Problem`, which checks their values itself."""
     if not issubclass(type(text), str):
-        raise ArgumentError(f"problem is {short_repr(text)}; it must be a text such as '{_EXAMPLE}'")
+        raise ArgumentError(f"problem is {short_repr(text)}; it must be a string such as '{_EXAMPLE}'")
     text = str.__str__(text)
     fields: dict[str, object] = {"primitive": "forward"}
     sizes: dict[str, int] = {}
@@ -94,7 +94,9 @@ def parse_fields(text: str) -> dict[str, Any]:
             fields[name] = value
     missing = [f"{name} ({letter})" for letter, name in _LETTERS.items() if letter not in sizes]
     if missing:
-        raise ArgumentError(f"problem {_shown(text)} lacks {', '.join(missing)}; a whole one is '{_EXAMPLE}'")
+        raise ArgumentError(
+            f"problem {_shown(text)} lacks {', '.join(missing)}; a complete one is '{_EXAMPLE}'"
+        )
     return {
         **fields,
         "batch": sizes["n"],
@@ -125,7 +127,7 @@ def _not_understood(part: str, following: str, text: str) -> ArgumentError:
     near = did_you_mean(two, split) or did_you_mean(word, known) or did_you_mean(part.rstrip(_DIGITS), _NAMED)
     return ArgumentError(
         f"problem {_shown(text)} has the part {short_repr(two if did_you_mean(two, split) else part)}, "
-        f"which is not understood; a whole one is '{_EXAMPLE}'.{near}"
+        f"which is not understood; a complete one is '{_EXAMPLE}'.{near}"
     )
 
 

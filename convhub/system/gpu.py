@@ -148,12 +148,12 @@ def suited(found: tuple[Gpu, ...], major: int) -> None:
     >>> suited((Gpu("Some chip", "8.0", 100, 2**34, "550.1", "12.4"),), 13)
     Traceback (most recent call last):
     ...
-    convhub.system.gpu.GpuError: the driver 550.1 takes CUDA 12.4 at most, not 13: update it, or say CUDA=12
+    convhub.system.gpu.GpuError: driver 550.1 supports CUDA 12.4 at most, not 13: update it, or set CUDA=12
     """
     newest = found[0].cuda
     if int(newest.partition(".")[0]) < major:
         raise GpuError(
-            f"the driver {found[0].driver} takes CUDA {newest} at most, not {major}: update it, or say "
+            f"driver {found[0].driver} supports CUDA {newest} at most, not {major}: update it, or set "
             f"CUDA={newest.partition('.')[0]}"
         )
 

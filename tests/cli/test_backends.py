@@ -93,7 +93,7 @@ def test_a_broken_plugin_is_shown_and_takes_nothing_down(run, run_json, plugin, 
     assert [row["name"] for row in found["backends"]] == ["toy"]
     (failure,) = found["failures"]
     assert failure["plugin"] == "broken"
-    assert "'no backend at all', which is no convhub.backend.Backend" in failure["reason"]
+    assert "'no backend at all', which is not a convhub.backend.Backend" in failure["reason"]
     assert f"plugin 'broken' of this process: {failure['reason']}\n" in run("backends").stdout
 
 

@@ -122,7 +122,7 @@ def test_nothing_checked_is_no_success(conformance):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["toi"], "backend is 'toi' (from NAME); registered are "),
+        (["toi"], "backend is 'toi' (from NAME); registered backends: "),
         (["auto"], "NAME is 'auto'; it must be the name of one backend"),
         (["toy", "--json", "no/where.json"], "--json is 'no/where.json', whose folder does not exist"),
         (["toy", "--junit", "no/where.xml"], "--junit is 'no/where.xml', whose folder does not exist"),

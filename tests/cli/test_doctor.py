@@ -202,6 +202,8 @@ def test_settings_that_name_what_there_is_not(run_json, plugin, only_by_hand, tm
     assert len(what) == 4
     assert "backend is 'typd'" in what[0]
     assert "backend is 'toi'" in what[1]
-    assert f"{tmp_path}/convhub.toml:5: [options.other] is for no backend; there are typed" in what[2]
+    assert (
+        f"{tmp_path}/convhub.toml:5: [options.other] names no backend; registered backends: typed" in what[2]
+    )
     assert f"{tmp_path}/convhub.toml:4: [options.typed] has 'tyle'; that backend has tile. Did you" in what[3]
     assert report["backends"]["typed"]["not_run"] == "available, but settings are wrong"

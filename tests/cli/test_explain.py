@@ -52,7 +52,7 @@ def test_refused_is_exit_code_1(run, run_json, toy, only_by_hand):
     assert "would be refused: backend 'toy' (from argument) does not run forward_uint8_" in result.stdout
     found, code = run_json("explain", PROBLEM + "_cuda")
     assert (code, found["backend"]) == (1, None)
-    assert "no backend that may be chosen by itself runs" in found["refusal"]
+    assert "no backend that may be chosen automatically runs" in found["refusal"]
     assert found["verdicts"] == [
         {"name": "toy", "able": False, "reason": "runs on cpu only, not on cuda"},
     ]
@@ -71,7 +71,7 @@ def test_a_misspelt_problem_is_exit_code_2(run):
 def test_an_unknown_backend_is_exit_code_2(run, toy):
     result = run("explain", PROBLEM, "--backend", "toi")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith("Error: backend is 'toi' (from --backend); registered are ")
+    assert result.stderr.startswith("Error: backend is 'toi' (from --backend); registered backends: ")
     assert result.stderr.endswith("Did you mean 'toy'?\n")
 
 

@@ -89,14 +89,14 @@ def test_a_backend_with_a_hyphen_computes(written, monkeypatch, primitive):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("My Loops", "a name has small letters, digits, - and _ only, … Did you mean 'my-loops'?"),
+        ("My Loops", "a name has lowercase letters, digits, - and _ only, … Did you mean 'my-loops'?"),
         ("3fast", "… Did you mean 'fast'?"),
-        ("*", "a name has small letters, digits, - and _ only, and begins with a letter."),
+        ("*", "a name has lowercase letters, digits, - and _ only, and begins with a letter."),
         (
             "loops-",
             "it must end with a letter or digit, as part of the name of a distribution. … 'loops'?",
         ),
-        ("auto", "'auto' means automatic choice, and is no name."),
+        ("auto", "'auto' means automatic choice, and cannot be a name."),
         (
             "numpy",
             "… which plugin 'numpy' of convhub … has; it must be one that `convhub backends` does not list",

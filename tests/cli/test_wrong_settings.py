@@ -41,7 +41,7 @@ def typed(plugin, toy):
 
 #: What is wrong in a file, its line, and what is said.
 WRONG = {
-    "backend = 'typd'": (1, "backend is 'typd' (from FILE:1); registered are", "Did you mean 'typed'?"),
+    "backend = 'typd'": (1, "backend is 'typd' (from FILE:1); registered backends:", "Did you mean 'typed'?"),
     "backend = {cpu = 'toy', cuda = 'toi'}": (1, "backend is 'toi' (from FILE:1)", "Did you mean 'toy'?"),
     "[backend]\ncpu = 'toi'": (2, "backend is 'toi' (from FILE:2)", "Did you mean 'toy'?"),
     "priority = [\n  'toy',\n  'tpyed',\n]": (3, "backend is 'tpyed' (from FILE:3)", "Did you mean 'typed'?"),
@@ -55,7 +55,11 @@ WRONG = {
         "FILE:2: disable_plugins has 'typed_plugni', and there is neither a plugin nor a distribution",
         "Did you mean 'typed_plugin'?",
     ),
-    "[options.tpyed]\ntile = 1": (1, "FILE:1: [options.tpyed] is for no backend; there are", "mean 'typed'?"),
+    "[options.tpyed]\ntile = 1": (
+        1,
+        "FILE:1: [options.tpyed] names no backend; registered backends:",
+        "mean 'typed'?",
+    ),
     "options.typed.tlie = 1": (
         1,
         "FILE:1: [options.typed] has 'tlie'; that backend has",
@@ -170,7 +174,7 @@ def test_a_backend_of_a_plugin_that_is_left_out(run, install, tmp_path):
     assert (
         run("config")
         .stderr.rstrip()
-        .endswith(f"Left out is plugin 'mine' of convhub-mine 1.2, left out by plugins = false in {file}:1.")
+        .endswith(f"Not loaded: plugin 'mine' of convhub-mine 1.2, left out by plugins = false in {file}:1.")
     )
 
 
@@ -182,7 +186,7 @@ def test_doctor_blames_the_setting_and_no_plugin(run_json, only_by_hand, monkeyp
     report, code = run_json("doctor")
     (trouble,) = report["troubles"]
     assert code == 1
-    assert trouble["what"].startswith("environment CONVHUB_OPTIONS: [options.tyoped] is for no backend")
+    assert trouble["what"].startswith("environment CONVHUB_OPTIONS: [options.tyoped] names no backend")
     assert {row["not_run"] for row in report["backends"].values()} == {"available, but settings are wrong"}
 
 

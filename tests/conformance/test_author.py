@@ -99,6 +99,6 @@ def test_options_of_pytest_are_stronger_than_the_decorator(folder):
 def test_a_backend_that_is_not_there_is_an_error_of_collection(folder):
     ran = run_pytest(folder, '"mien"')
     assert ran.returncode == 2
-    assert "test_conformance: backend is 'mien' (from conformance_cases); registered are" in ran.stdout
+    assert "test_conformance: backend is 'mien' (from conformance_cases); registered backends:" in ran.stdout
     assert "Did you mean 'mine'?" in ran.stdout
     assert "Traceback" not in ran.stdout

@@ -107,7 +107,7 @@ def test_the_option_works_in_the_repository(tmp_path):
 def test_a_backend_that_is_not_there_is_named(tmp_path):
     ran = run_pytest(tmp_path, str(FOLDER), "--convhub-backend", "nunba")
     assert ran.returncode == 4
-    assert "backend is 'nunba' (from --convhub-backend); registered are" in ran.stderr + ran.stdout
+    assert "backend is 'nunba' (from --convhub-backend); registered backends:" in ran.stderr + ran.stdout
     assert "Did you mean 'numba'?" in ran.stderr + ran.stdout
 
 

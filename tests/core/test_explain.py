@@ -43,7 +43,7 @@ def test_refusals_are_explained_too(monkeypatch):
     assert "runs on cpu only, not on cuda" in explanation.parts[0].refusal
     assert "would be refused" in str(explanation)
     assert "nobody" not in str(explanation)
-    assert "registered are" in str(convhub.explain("n1c1h4w4_k1r3s3", backend="nobody"))
+    assert "registered backends:" in str(convhub.explain("n1c1h4w4_k1r3s3", backend="nobody"))
 
 
 def test_wrong_questions():

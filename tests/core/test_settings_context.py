@@ -160,14 +160,14 @@ def test_a_backend_is_named_as_use_backend_names_it():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"thraeds": 1}, "settings(thraeds=...): 'thraeds' is no setting; they are backend, "),
+        ({"thraeds": 1}, "settings(thraeds=...): 'thraeds' is not a setting; the settings are backend, "),
         ({"threads": 0}, 'settings(threads=...): threads is 0; it must be from 1 to 1024, or "auto".'),
         ({"threads": "2"}, "settings(threads=...): threads is '2'"),
         ({"fallback": 1}, "settings(fallback=...): fallback is 1; it must be true or false."),
         ({"workspace_limit": 1.5}, "settings(workspace_limit=...): workspace_limit is 1.5"),
         ({"backend": None}, "settings(backend=...): backend is None; it must be a name"),
         ({"priority": "numba"}, "settings(priority=...): priority is 'numba'"),
-        ({"priority": {"gpu": []}}, "'gpu' is no device"),
+        ({"priority": {"gpu": []}}, "'gpu' is not a device"),
         ({"options": {"numba": 3}}, "settings(options=...): options is {'numba': 3}"),
         (
             {"options": {"a": {"b": object}}},
@@ -189,7 +189,7 @@ def test_values_are_checked_at_once(values, message):
     ("values", "message"),
     [
         ({"priority": ["typd"]}, "backend is 'typd' (from settings(...) context)"),
-        ({"options": {"typd": {"tile": 1}}}, "settings(...) context: [options.typd] is for no backend"),
+        ({"options": {"typd": {"tile": 1}}}, "settings(...) context: [options.typd] names no backend"),
         ({"options": {"typed": {"tyle": 1}}}, "settings(...) context: [options.typed] has 'tyle'"),
         ({"options": {"typed": {"tile": "big"}}}, "settings(...) context: "),
     ],

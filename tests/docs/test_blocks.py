@@ -282,7 +282,7 @@ def test_pages_that_are_run_elsewhere_are():
         ("```\nCONVHUB_THREADS=none convhub config\n```", "threads is 'none'"),
         ("```\nrm -r x\n```", "'rm' is unknown here"),
         ("```yaml\n- run: make nothing\n```", "make has no nothing"),
-        ("```toml\n# convhub.toml\nbackends = 1\n```", "'backends' is no setting"),
+        ("```toml\n# convhub.toml\nbackends = 1\n```", "'backends' is not a setting"),
         ("```toml\na = \n```", "Invalid value"),
         ("```json\n{\n```", "Expecting"),
         ("```python\nassert False\n```", "AssertionError"),

@@ -91,7 +91,7 @@ def test_a_fault_is_no_refusal(tmp_path):
     done = python(tmp_path, code)
     assert done.returncode == 1
     assert "RuntimeError: narrow does not run" in done.stderr
-    assert "where the contract wants True or a reason" in done.stderr
+    assert "it must return True or a reason" in done.stderr
 
 
 def test_what_a_revision_does_not_have_is_skipped(tmp_path):

@@ -85,7 +85,7 @@ ANSWERS = {
     "availability that is no answer": Fault(
         plugin(fields="availability=lambda: None"),
         "BackendUnavailableError",
-        f"{DECLINES}not available: its availability gave None, where the contract wants True or a reason "
+        f"{DECLINES}not available: its availability returned None; it must return True or a reason "
         f"({ORIGIN})",
     ),
     "supports that raises": Fault(
@@ -93,10 +93,10 @@ ANSWERS = {
         "UnsupportedProblemError",
         f"{DECLINES}its supports raised AttributeError: 'Problem' object has no attribute 'size' ({ORIGIN})",
     ),
-    "algorithm that is no text": Fault(
+    "algorithm that is not a string": Fault(
         plugin(fields="algorithm=lambda problem, options: 5"),
         "BackendContractError",
-        f"{WHO} gave the algorithm 5 for {PROBLEM}; it must be a text",
+        f"{WHO} returned the algorithm 5 for {PROBLEM}; it must be a string",
     ),
 }
 
@@ -135,15 +135,15 @@ CALLS = {
     ),
 }
 
-FOUND = f'(found since check is on; `convhub verify "{PROBLEM}" --backend mine` tells more)'
+FOUND = f'(found because check is on; `convhub verify "{PROBLEM}" --backend mine` shows more)'
 
 #: Faults found when the backend is called with ``CONVHUB_CHECK=1``.
 CHECKS = {
     "a wrong element": Fault(
         plugin("y = right(x, w); y[0, 0, 1, 1] += 0.5; return y"),
         "BackendContractError",
-        f"{WHO} ran {PROBLEM} and returned a wrong result: at (0, 0, 1, 1) it is 9.5, and 9.0 is right "
-        f"within 2.2e-14; 1 of 4 elements looked at are wrong {FOUND}",
+        f"{WHO} ran {PROBLEM} and returned a wrong result: at (0, 0, 1, 1) it is 9.5, and must be within "
+        f"2.2e-14 of 9.0; 1 of 4 checked elements is wrong {FOUND}",
     ),
     "an operand that is changed": Fault(
         plugin("y = right(x, w); x[0, 0, 0, 3] = 0; return y"),
@@ -158,10 +158,10 @@ CHECKS = {
         "BackendContractError",
         f"{WHO} ran {PROBLEM} and returned the memory of an earlier result; it must be a new array {FOUND}",
     ),
-    "other bits for the same call": Fault(
+    "different bits for the same call": Fault(
         plugin("calls.append(0); return right(x, w) * (1 + len(calls) * 2**-52)", before="calls = []"),
         "BackendContractError",
-        f"{WHO} ran {PROBLEM} and returned other bits for the same call: at (0, 0, 0, 0) first "
+        f"{WHO} ran {PROBLEM} and returned different bits for the same call: at (0, 0, 0, 0) first "
         f"9.000000000000004, then 9.000000000000005; it declares deterministic = True {FOUND}",
     ),
 }

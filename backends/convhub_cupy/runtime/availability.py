@@ -36,7 +36,7 @@ def availability() -> Answer:
         return "CuPy is not installed: pip install 'convhub[cuda13]' (or 'convhub[cuda12]')"
     # Without a home CuPy would make a folder named ~ in the working folder, and run code from it.
     if not os.environ.get("CUPY_CACHE_DIR") and not os.path.isabs(os.path.expanduser("~")):
-        return f"CuPy has no folder for compiled kernels, since no home is known: {NAME_A_FOLDER}"
+        return f"CuPy has no folder for compiled kernels, since the home folder is unknown: {NAME_A_FOLDER}"
     try:
         import cupy
     except ImportError as error:
@@ -96,7 +96,7 @@ def _check_device(runtime: Any) -> str:
         devices = runtime.getDeviceCount()
     except runtime.CUDARuntimeError as error:
         if error.status == INITIALIZATION_ERROR:
-            return f"CUDA does not start ({error}); this is what happens where {FORKED}"
+            return f"CUDA does not start ({error}); this happens where {FORKED}"
         if error.status != NO_DEVICE:
             return f"CUDA does not answer: {error}"
         devices = 0
@@ -104,7 +104,7 @@ def _check_device(runtime: Any) -> str:
         return ""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     hidden = "" if visible is None else f"; CUDA_VISIBLE_DEVICES is {visible!r}"
-    return f"CuPy and a CUDA driver are there, but no device{hidden}"
+    return f"CuPy and a CUDA driver are installed, but there is no device{hidden}"
 
 
 def _check_compiler(cupy: Any) -> str:

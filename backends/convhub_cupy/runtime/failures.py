@@ -18,7 +18,7 @@ __all__ = ["BFLOAT16_UNKNOWN", "explained", "knows_bfloat16", "not_compiled", "r
 WRONG_CODE = (200, 209, 218, 222)
 DRIVER_OUT_OF_MEMORY = 2
 
-BFLOAT16_UNKNOWN = "CuPy knows bfloat16 only beside ml_dtypes and NumPy 2.1.2 or newer: pip install ml_dtypes"
+BFLOAT16_UNKNOWN = "CuPy has bfloat16 only with ml_dtypes and NumPy 2.1.2 or newer: pip install ml_dtypes"
 
 
 @functools.cache
@@ -67,7 +67,7 @@ def explained(
     """
     of_cuda = (xp.cuda.runtime.CUDARuntimeError, xp.cuda.driver.CUDADriverError)
     if isinstance(error, of_cuda) and error.status == INITIALIZATION_ERROR:
-        return BackendUnavailableError(f"CUDA does not start ({error}); this is what happens where {FORKED}")
+        return BackendUnavailableError(f"CUDA does not start ({error}); this happens where {FORKED}")
     if not isinstance(error, MemoryError):
         return None
     with device:
@@ -81,8 +81,8 @@ def explained(
     return OutOfMemoryError(
         f"cuda:{device.id} has too little memory for {problem}: the result takes "
         f"{results[problem.primitive]:,} bytes and the workspace {workspace:,}, and {free:,} of the device's "
-        f"{total:,} are free, without what array libraries keep for reuse. Take a smaller batch{smaller}, "
-        f"or delete arrays. ({error})"
+        f"{total:,} are free, not counting what array libraries keep for reuse. Use a smaller "
+        f"batch{smaller}, or delete arrays. ({error})"
     )
 
 

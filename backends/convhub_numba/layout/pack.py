@@ -7,11 +7,15 @@ that whatever the stride, neighbouring outputs read neighbouring elements and no
 
 from __future__ import annotations
 
+import numpy as np
+
 from .. import jit
 from ..vectors.half import widen
 from ..vectors.moves import clear_vector, copy_every, copy_vector, pack_runs
 
-__all__ = ["copy_run", "list_runs", "load_planes", "pack_panel"]
+__all__ = ["WHOLE", "copy_run", "list_runs", "load_planes", "pack_panel"]
+
+WHOLE = np.zeros((1, 2), np.int64)  # the one phase of an array that is not split
 
 
 @jit.part()

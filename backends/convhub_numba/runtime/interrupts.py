@@ -28,8 +28,8 @@ from .calls import call_for_flag
 from .float_mode import default_float_mode, set_float_mode
 
 __all__ = [
-    "CHECKING", "GIVE_WAY", "INTERRUPTED", "LOOK", "MODE", "STOP", "SYSTEM", "check", "raise_pending",
-    "system", "told_to_stop",
+    "CHECKING", "GIVE_WAY", "INTERRUPTED", "LOOK", "LOOK_EVERY", "MODE", "STOP", "SYSTEM", "check",
+    "raise_pending", "system", "told_to_stop",
 ]  # fmt: skip
 
 #: Offsets in a job, in bytes: whether all threads must stop; whether a handler has raised; when to look next;
@@ -42,6 +42,7 @@ GIVE_WAY, CLOCK, WHICH_CLOCK, IDENT, MAIN, ENSURE, SIGNALS, RELEASE = range(0, 6
 
 PERIOD = 100_000_000  # nanoseconds between two looks; Python's lock may take five milliseconds to get
 NEVER = 2**62
+LOOK_EVERY = 64  # elements, or rows of them, that plain loops compute between two looks
 ON_WINDOWS = os.name == "nt"
 
 
@@ -53,15 +54,15 @@ def _system() -> Any:
     python = ctypes.pythonapi
     if ON_WINDOWS:
         kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
-        own = (_address(kernel.SwitchToThread), _address(kernel.GetTickCount64), 0)
+        of_system = (_address(kernel.SwitchToThread), _address(kernel.GetTickCount64), 0)
     else:
         library = ctypes.CDLL(None)
-        own = (_address(library.sched_yield), _address(library.clock_gettime), time.CLOCK_MONOTONIC)
+        of_system = (_address(library.sched_yield), _address(library.clock_gettime), time.CLOCK_MONOTONIC)
     of_python = map(
         _address, (python.PyGILState_Ensure, python.PyErr_CheckSignals, python.PyGILState_Release)
     )
     ident, main = _address(python.PyThread_get_thread_ident), threading.main_thread().ident
-    return np.array([*own, ident, main, *of_python], np.uint64).view(np.int64)
+    return np.array([*of_system, ident, main, *of_python], np.uint64).view(np.int64)
 
 
 #: The table above; it lives as long as the process, since helpers may look at it until the end.

@@ -180,9 +180,9 @@ def _across_each(emit: Emitter, lines: list[Any]) -> Any:
         upper = [k + i + side for k in starts for side in (0, emit.lanes) for i in range(run)]
         lower = [lane + run for lane in upper]
         merged = []
-        for (one, own), (other, others) in zip(held[::2], held[1::2], strict=True):
+        for (one, lines_of_one), (other, lines_of_other) in zip(held[::2], held[1::2], strict=True):
             value = emit.builder.fadd(emit.shuffle(one, other, upper), emit.shuffle(one, other, lower))
-            merged.append((value, [(own + others)[lane] for lane in upper]))
+            merged.append((value, [(lines_of_one + lines_of_other)[lane] for lane in upper]))
         held, run = merged, run // 2
     ((value, order),) = held
     return emit.shuffle(value, value, [order.index(i) for i in range(emit.lanes)])

@@ -58,7 +58,7 @@ def test_without_a_home_cupy_makes_no_folder_where_you_stand(monkeypatch, tmp_pa
     monkeypatch.delenv("CUPY_CACHE_DIR", raising=False)
     monkeypatch.setattr(module.os.path, "expanduser", lambda path: path)
     assert availability() == (
-        "CuPy has no folder for compiled kernels, since no home is known: "
+        "CuPy has no folder for compiled kernels, since the home folder is unknown: "
         "set CUPY_CACHE_DIR to a folder that only you can write to"
     )
 
@@ -130,10 +130,10 @@ def test_a_driver_of_the_same_major_version_or_a_newer_one_will_do(cuda, driver,
 
 def test_no_device(cuda, monkeypatch):
     cuda.cuda.runtime.replace(getDeviceCount=cuda.cuda.runtime.CUDARuntimeError(100))
-    assert availability() == "CuPy and a CUDA driver are there, but no device"
+    assert availability() == "CuPy and a CUDA driver are installed, but there is no device"
     cuda.cuda.runtime.replace(getDeviceCount=0)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert availability().endswith("but no device; CUDA_VISIBLE_DEVICES is ''")
+    assert availability().endswith("but there is no device; CUDA_VISIBLE_DEVICES is ''")
 
 
 def test_another_error(cuda):

@@ -75,7 +75,7 @@ def test_out_of_memory_tells_every_size(failing):
         "cuda:3 has too little memory",
         f"the result takes 822,083,584 bytes and the workspace {workspace:,},",
         "1,000,000 of the device's 80,000,000,000 are free",
-        "Take a smaller batch, a workspace_limit below 67,108,864, or delete arrays.",
+        "Use a smaller batch, a workspace_limit below 67,108,864, or delete arrays.",
         "Out of memory allocating 822,083,584 bytes (allocated so far: 5,000 bytes)",
     ):
         assert words in str(error)

@@ -88,7 +88,7 @@ def test_a_working_folder_that_is_gone_has_no_file(tmp_path, monkeypatch):
     monkeypatch.chdir(gone)
     gone.rmdir()
     config.reload()
-    assert "of a project are not looked for: the working folder" in works()
+    assert "a project's convhub.toml and pyproject.toml are not looked for: the working folder" in works()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="XDG variables are Linux's")
@@ -101,10 +101,10 @@ def test_a_user_without_a_home_has_no_file(monkeypatch):
     monkeypatch.setattr("platformdirs.user_config_path", lambda *_, **__: no_home())
     monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: no_home())
     config.reload()
-    assert "the user has no config folder, since no home is known" in works()
+    assert "the user has no config folder, since the home folder is unknown" in works()
     with pytest.raises(FolderError, match="has no cache folder"):
         tuning_store.database_path()
-    with pytest.raises(OSError, match="no home is known"):
+    with pytest.raises(OSError, match="the home folder is unknown"):
         user_folder("config")
 
 

@@ -106,19 +106,19 @@ def test_auto_takes_back_what_a_weaker_layer_named(project, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('\nbackned = "numba"', [":2: 'backned' is no setting", "Did you mean 'backend'"]),
+        ('\nbackned = "numba"', [":2: 'backned' is not a setting", "Did you mean 'backend'"]),
         ("threads = 0", [":1: threads is 0", 'from 1 to 1024, or "auto"']),
         ('threads = "many"', ["threads is 'many'"]),
         ("threads = true", ["threads is True"]),
         ("threads = 1025", ["threads is 1025"]),
-        ("[tool.convhub]\nthreads = 2", ["the settings stand at the top"]),
+        ("[tool.convhub]\nthreads = 2", ["settings belong at the top level"]),
         ('workspace_limit = "' + "9" * 400 + '"', ["more than any machine has"]),
         ("fallback = 1", ["fallback is 1", "true or false"]),
         ('accuracy = "strickt"', ["accuracy is 'strickt'", "Did you mean 'strict'"]),
         ('workspace_limit = "64 MBit"', ["workspace_limit is '64 MBit'", "MiB"]),
         ("workspace_limit = -1", ["workspace_limit is -1"]),
         ("backend = 3", ["backend is 3", "a name"]),
-        ('backend = {gpu = "cupy"}', ["'gpu' is no device", "cpu and cuda"]),
+        ('backend = {gpu = "cupy"}', ["'gpu' is not a device", "cpu and cuda"]),
         ('disable_plugins = "a"', ["disable_plugins is 'a'", "a list of names"]),
         ("[options]\nnumba = 3", ["options is {'numba': 3}"]),
         ("backend = ", ["is not valid TOML", "end of document"]),
@@ -143,10 +143,10 @@ def test_wrong_files_name_file_line_and_what_would_be_right(project, text, words
         (
             "CONVHUB_OPTIONS",
             "x",
-            "options is 'x'; it must be tables [options.NAME], one for each backend's name, or a text",
+            "options is 'x'; it must be tables [options.NAME], one for each backend's name, or a string",
         ),
         ("CONVHUB_OPTIONS", "x = 1", "options is {'x': 1}; it must be tables"),
-        ("CONVHUB_OPTIONS", "mine.x = 1", "environment CONVHUB_OPTIONS: [options.mine] is for no backend"),
+        ("CONVHUB_OPTIONS", "mine.x = 1", "environment CONVHUB_OPTIONS: [options.mine] names no backend"),
     ],
 )
 def test_wrong_variables(monkeypatch, name, value, words):
@@ -215,7 +215,7 @@ def test_values_reach_the_backend_typed(project, monkeypatch):
             convhub.conv2d(X, W, backend="mine")
         project("[options.mien]\ntile = 8")
         with pytest.raises(
-            ConfigurationError, match=r"\[options.mien\] is for no backend.*Did you mean 'mine'"
+            ConfigurationError, match=r"\[options.mien\] names no backend.*Did you mean 'mine'"
         ):
             convhub.conv2d(X, W, backend="mine")
         project("[options.naive]\nspeed = 8")

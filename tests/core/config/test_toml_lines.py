@@ -95,7 +95,7 @@ def test_the_line_is_that_of_the_part(path, line):
         (
             "[priority]\ncpu = ['a']\ngpu = ['b']",
             3,
-            "'gpu' is no device; they are cpu and cuda. Did you mean",
+            "'gpu' is not a device; the devices are cpu and cuda. Did you mean",
         ),
         ("backend.cpu = 'a'\nbackend.cuda = 7", 2, "backend is"),
         ("[options.a]\nx = 1\n[options]\nb = 3", 4, "options is"),

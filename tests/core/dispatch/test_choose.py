@@ -56,7 +56,7 @@ def backend(name="mine", functions=(zeros,), capabilities=None, **fields):
             "UnsupportedProblemError",
         ),
         (backend(supports=lambda problem: "only Sundays"), "only Sundays", "UnsupportedProblemError"),
-        (backend(supports=lambda problem: False), "its supports gave False", "UnsupportedProblemError"),
+        (backend(supports=lambda problem: False), "its supports returned False", "UnsupportedProblemError"),
         (
             backend(supports=lambda problem: 1 / 0),
             "its supports raised ZeroDivisionError",
@@ -67,7 +67,7 @@ def backend(name="mine", functions=(zeros,), capabilities=None, **fields):
             "not available: no such chip",
             "BackendUnavailableError",
         ),
-        (backend(availability=lambda: None), "its availability gave None", "BackendUnavailableError"),
+        (backend(availability=lambda: None), "its availability returned None", "BackendUnavailableError"),
         (
             backend(availability=lambda: {}["x"]),
             "its availability raised KeyError",
@@ -129,9 +129,9 @@ def test_nobody_can_and_everybody_says_why(monkeypatch):
         with pytest.raises(convhub.UnsupportedProblemError) as caught:
             convhub.conv2d(np.ones((1, 1, 4, 4), "F"), np.ones((1, 1, 3, 3), "F"))
         message = str(caught.value)
-        assert "no backend that may be chosen by itself runs forward_complex64" in message
+        assert "no backend that may be chosen automatically runs forward_complex64" in message
         assert "mine: takes float64 in forward, not complex64" in message
-        assert "naive: could, but runs only when it is named" in message
+        assert "naive: can run it, but only when it is named" in message
 
 
 def test_auto_takes_back_a_name(monkeypatch):
@@ -179,7 +179,7 @@ def test_strict_accuracy_keeps_transforming_backends_out(monkeypatch):
         convhub.conv2d(X, W, backend="loose")
         monkeypatch.setenv("CONVHUB_ACCURACY", "strict")
         with pytest.raises(
-            convhub.UnsupportedProblemError, match="accuracy class normwise, and accuracy is strict"
+            convhub.UnsupportedProblemError, match='accuracy class normwise; where accuracy = "strict"'
         ):
             convhub.conv2d(X, W, backend="loose")
 

@@ -39,4 +39,4 @@ def test_an_error_a_little_beyond_the_bound_is_found(geometry, primitive, monkey
         pytest.raises(convhub.BackendContractError, match="returned a wrong result") as caught,
     ):
         run(problem, given)
-    assert f"is right within {np.max(allowed):.3g};" in str(caught.value)
+    assert f"must be within {np.max(allowed):.3g} of" in str(caught.value)

@@ -85,7 +85,7 @@ def test_what_it_does_not_is_refused_where_it_is_named(function, operands, words
         function(*operands, backend="partial")
     assert "backend 'partial' (from argument) does not run " in str(caught.value)
     assert words in str(caught.value)
-    assert "With fallback = true the next backend that can runs it" in str(caught.value)
+    assert "With fallback = true, the next backend that can run it is used" in str(caught.value)
     with convhub.use_backend("partial"), pytest.raises(convhub.UnsupportedProblemError, match="from context"):
         function(*operands)
 
@@ -148,7 +148,7 @@ def test_fallback_to_nobody_says_what_each_says(monkeypatch):
     with pytest.raises(convhub.UnsupportedProblemError) as caught:
         convhub.conv_transpose2d(DY, W, backend="partial")
     assert "  partial: has no grad_input; it offers forward" in str(caught.value)
-    assert "  numpy: could, but runs only when it is named" in str(caught.value)
+    assert "  numpy: can run it, but only when it is named" in str(caught.value)
 
 
 def test_explain_tells_what_it_offers():

@@ -87,7 +87,7 @@ def test_what_a_backend_raises_when_it_is_asked_for_its_accuracy(install, error,
         ("'no\\n' * 10**6", "no no no no"),
         ("Text('not on Sundays')", "not on Sundays"),
         ("Text('')", "that cannot be shown"),
-        ("' \\n '", "where the contract wants True or a reason"),
+        ("' \\n '", "it must return True or a reason"),
     ],
 )
 @pytest.mark.parametrize("field", ["availability", "supports"])
@@ -110,27 +110,27 @@ def test_the_name_of_an_algorithm_is_one_short_line(install):
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("\n    while True: yield 3", "gave more than 1000 backends, and may have no end"),
-        ("return __import__('itertools').count()", "gave more than 1000 backends, and may have no end"),
+        ("\n    while True: yield 3", "returned more than 1000 backends, and may have no end"),
+        ("return __import__('itertools').count()", "returned more than 1000 backends, and may have no end"),
         ("return [Backend('mine', Evil(), None)]", "(a Backend that cannot be shown: "),
         ("return [Evil()]", "(a Evil that cannot be shown: "),
         ("return [ClassFails()]", "ClassFails object"),
         ("return Evil()", "from its convhub_backends(): "),
-        ("return [Nameless]", "gave <class 'mine.Nameless'>, which is no"),
+        ("return [Nameless]", "returned <class 'mine.Nameless'>, which is not a"),
         ("return [Backend(Evil(), Capabilities(dtypes=()))]", "is named (a Evil that cannot"),
         ("return [Backend('m' * 10**6, Capabilities(dtypes=()))]", "a name has at most 60 characters"),
-        ("return [Backend(Text('mine'), Capabilities(dtypes=()))]", "small letters"),
+        ("return [Backend(Text('mine'), Capabilities(dtypes=()))]", "lowercase letters"),
         ("return [Backend('mine', Capabilities(dtypes=Evil()))]", "declares dtypes (a Evil"),
         ("return [Backend('mine', Capabilities(dtypes=(), devices=(Evil(),)))]", "the declaration"),
         ("return [Backend('mine', Capabilities(dtypes=(), groups=Evil()))]", "declares groups (a Evil"),
         ("return [Backend('mine', Capabilities(dtypes=(), arrays=Evil()))]", "the declaration"),
         (
             "return [Backend('mine', Capabilities(dtypes=()), summary='two\\nlines')]",
-            "must be a text of one line",
+            "must be a string of one line",
         ),
         (
             "return [Backend('mine', Capabilities(dtypes=()), summary='x' * 10**6)]",
-            "must be a text of one line",
+            "must be a string of one line",
         ),
         ("return [Backend('mine', Capabilities(dtypes=()), preference=Evil())]", "preference (a Evil"),
         ("fails()", "from its convhub_backends(): "),
@@ -179,7 +179,7 @@ def test_choices_that_exit(install, error):
 @pytest.mark.parametrize("choice", ["Evil()", "Nameless()", "ClassFails()", "'x' * 10**6", "Text('naive')"])
 def test_choices_that_cannot_be_shown(install, choice):
     install("policy", EVIL.format(error="SystemExit") + HOOKS.format(choice=choice, seen="pass"))
-    with pytest.raises(convhub.BackendContractError, match="it must give one of") as caught:
+    with pytest.raises(convhub.BackendContractError, match="it must return one of") as caught:
         convhub.conv2d(X, W)
     assert len(str(caught.value)) < LONGEST
 

@@ -70,9 +70,9 @@ def test_an_installed_plugin_is_found_and_runs_when_named(install):
         ),
         (
             STATED + "@hookimpl\ndef convhub_backends():\n    return ['x']",
-            "gave 'x', which is no convhub.backend.Backend",
+            "returned 'x', which is not a convhub.backend.Backend",
         ),
-        (GOOD.format(name="Bad Name"), "named 'Bad Name'; a name has small letters"),
+        (GOOD.format(name="Bad Name"), "named 'Bad Name'; a name has lowercase letters"),
         (GOOD.format(name="auto"), "means automatic choice"),
         ("import convhub\nconvhub.available_backends()\nconvhub_contract = 1", "implements no hook"),
     ],
@@ -242,7 +242,7 @@ def zeros(x, w, bias, problem, options):
         ({"dtypes": "float32"}, {}, "dtypes 'float32'; they must be a tuple of names"),
         ({"dtypes": (np.float32,)}, {}, "they must be a tuple of names"),
         ({"dtypes": ("bool",)}, {}, "they must be a tuple of names"),
-        ({"dtypes": {"forwards": ("float32",)}}, {}, "dtypes for 'forwards', which is none of forward"),
+        ({"dtypes": {"forwards": ("float32",)}}, {}, "dtypes for 'forwards', which is not one of forward"),
         ({"devices": ("gpu",)}, {}, "devices ('gpu',); they must be a tuple of 'cpu' and 'cuda'"),
         ({"devices": "cpu"}, {}, "devices 'cpu'"),
         ({"arrays": "jax"}, {}, "arrays 'jax'; it must be one of numpy, torch, cupy"),
@@ -254,7 +254,7 @@ def zeros(x, w, bias, problem, options):
         ({}, {"options": dict}, "it must be a dataclass, or None"),
         ({}, {"options": Needy}, "options whose 'tile' has no default; each must have one"),
         ({}, {"options": Needy(3)}, "it must be a dataclass, or None"),
-        ({}, {"summary": None}, "summary None; it must be a text"),
+        ({}, {"summary": None}, "summary None; it must be a string"),
         ({}, {"accuracy": "normwise"}, "accuracy 'normwise'; it must be a function"),
         ({}, {"grad_input": 3}, "grad_input 3; it must be a function"),
         ({}, {"supports": None}, "supports None; it must be a function"),
@@ -280,12 +280,13 @@ def test_a_policy_may_pass_but_not_invent(recorder):
     recorder.choice = "nobody"
     config.reload()
     with pytest.raises(
-        convhub.BackendContractError, match="'recorder' of this process gave 'nobody' for .*it must give one"
+        convhub.BackendContractError,
+        match="'recorder' of this process returned 'nobody' for .*it must return one",
     ):
         convhub.conv2d(X, W)
     recorder.choice = property(1)  # no name at all
     config.reload()
-    with pytest.raises(convhub.BackendContractError, match="must give one of"):
+    with pytest.raises(convhub.BackendContractError, match="must return one of"):
         convhub.conv2d(X, W)
 
 
@@ -304,7 +305,7 @@ def test_observers_see_each_primitive(recorder):
 def test_registering_by_hand(toy):
     with pytest.raises(ValueError, match="already registered"):
         plugins.register(types.ModuleType("other"), "toy")
-    with pytest.raises(ValueError, match="registered by hand are"):
+    with pytest.raises(ValueError, match="plugins registered by hand:"):
         plugins.unregister("toi")
     backend = Backend("x", Capabilities(dtypes=()))
     assert backend.primitives == ()

@@ -123,7 +123,7 @@ def test_two_backends_of_one_name_in_one_plugin(install):
     install("mine", plugin().replace("return [", "return 2 * ["))
     with pytest.raises(convhub.PluginError) as caught:
         call()
-    assert "its convhub_backends() gave 2 backends of the name 'mine'" in str(caught.value)
+    assert "its convhub_backends() returned 2 backends named 'mine'" in str(caught.value)
 
 
 BAD = "class Bad(Exception):\n    def __str__(self):\n        raise ValueError\n    __repr__ = __str__\n"
@@ -174,7 +174,7 @@ def test_what_is_meant_for_the_program_passes_through(install, kind):
     [
         (f"{BAD}raise Bad", "Bad when it was loaded: (its text cannot be shown: ValueError)"),
         (plugin("raise Bad", before=BAD), "Bad: (its text cannot be shown: ValueError)"),
-        (plugin(fields="availability=Bad", before=BAD), "gave (a Bad that cannot be shown: ValueError)"),
+        (plugin(fields="availability=Bad", before=BAD), "returned (a Bad that cannot be shown: ValueError)"),
     ],
 )
 def test_an_error_whose_text_cannot_be_made(install, source, words):
@@ -191,7 +191,7 @@ def test_an_error_whose_text_cannot_be_made(install, source, words):
     ("result", "words"),
     [
         ("torch.zeros(problem.output_shape, dtype=torch.float64, device='meta')", "is on device 'meta'"),
-        ("torch.zeros(problem.output_shape, dtype=torch.float64, requires_grad=True)", "wants a gradient"),
+        ("torch.zeros(problem.output_shape, dtype=torch.float64, requires_grad=True)", "requires a gradient"),
         ("torch.zeros(problem.output_shape, dtype=torch.complex64).conj().imag", "of dtype float32"),
         ("torch._neg_view(torch.zeros(problem.output_shape, dtype=torch.float64))", "lazily conjugated"),
         ("torch.zeros(problem.output_shape, dtype=torch.float64).transpose(2, 3)", "a view"),
@@ -255,7 +255,10 @@ def convhub_called(event):
 
 @pytest.mark.parametrize(
     ("choice", "words"),
-    [("1 / 0", "failed at {}: ZeroDivisionError"), ("'nobody'", "gave 'nobody' for {}; it must give one of")],
+    [
+        ("1 / 0", "failed at {}: ZeroDivisionError"),
+        ("'nobody'", "returned 'nobody' for {}; it must return one of"),
+    ],
 )
 def test_a_policy_with_a_fault_is_named(install, choice, words):
     install("policy", HOOKS.format(choice=choice))

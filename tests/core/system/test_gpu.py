@@ -67,7 +67,7 @@ def test_a_driver_is_suited_to_its_own_release_of_cuda_and_older_ones(driver):
     found = gpus()
     suited(found, 12)
     suited(found, 13)
-    with pytest.raises(GpuError, match=r"takes CUDA 13.1 at most, not 14: update it, or say CUDA=13"):
+    with pytest.raises(GpuError, match=r"supports CUDA 13.1 at most, not 14: update it, or set CUDA=13"):
         suited(found, 14)
 
 
@@ -75,7 +75,7 @@ def test_a_driver_is_suited_to_its_own_release_of_cuda_and_older_ones(driver):
     ("version", "code", "message"),
     [
         ("13010", 0, "cuda:1: Fake H1 80GB"),
-        ("12040", 1, "no CUDA device: the driver 580.65.06 takes CUDA 12.4 at most, not 13"),
+        ("12040", 1, "no CUDA device: driver 580.65.06 supports CUDA 12.4 at most, not 13"),
     ],
 )
 def test_as_a_script_it_needs_no_package(fake_driver, version, code, message):

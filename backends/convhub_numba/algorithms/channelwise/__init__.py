@@ -8,14 +8,14 @@ from ...algorithm import Algorithm
 from ...launch import Prepared, run_correlations, run_reduction
 from ...runtime.compile import sizes_of
 from . import (
-    depthwise,
     depthwise_blocks,
-    depthwise_weight,
-    depthwise_weight_blocks,
-    grouped,
+    depthwise_blocks_weight,
+    depthwise_kernels,
+    depthwise_kernels_weight,
     grouped_blocks,
-    grouped_weight,
-    grouped_weight_blocks,
+    grouped_blocks_weight,
+    grouped_kernels,
+    grouped_kernels_weight,
 )
 
 __all__ = [
@@ -25,15 +25,17 @@ __all__ = [
     "grouped_weight_gradient",
 ]
 
-DEPTHWISE = "depthwise layers with channels enough to fill a vector; vectors of channels"
+DEPTHWISE = "depthwise layers with enough channels to fill a vector; vectors of channels"
 GROUPED = "small groups, mostly of 4 to 16 channels; vectors of a group's channels"
-DEPTHWISE_SIZES = sizes_of(depthwise.Sizes)
+DEPTHWISE_SIZES = sizes_of(depthwise_kernels.Sizes)
 
 
 def _run_depthwise(prepared: Prepared, out: Array, source: Array, weight: Array, bias: Array) -> None:
     """Run the kernel with the weight's channels on the same axis as an image's."""
     channels_second = weight.swapaxes(0, 1)
-    run_correlations(depthwise.correlate, DEPTHWISE_SIZES, prepared, out, source, channels_second, bias)
+    run_correlations(
+        depthwise_kernels.correlate, DEPTHWISE_SIZES, prepared, out, source, channels_second, bias
+    )
 
 
 depthwise_correlation = Algorithm(
@@ -48,8 +50,8 @@ depthwise_weight_gradient = Algorithm(
     "depthwise",
     ("grad_weight",),
     DEPTHWISE,
-    depthwise_weight_blocks.make_plan,
-    partial(run_reduction, depthwise_weight.correlate, sizes_of(depthwise_weight.Sizes)),
+    depthwise_blocks_weight.make_plan,
+    partial(run_reduction, depthwise_kernels_weight.correlate, sizes_of(depthwise_kernels_weight.Sizes)),
 )
 
 grouped_correlation = Algorithm(
@@ -57,13 +59,13 @@ grouped_correlation = Algorithm(
     ("forward", "grad_input"),
     GROUPED,
     grouped_blocks.make_plan,
-    partial(run_correlations, grouped.correlate, sizes_of(grouped.Sizes)),
+    partial(run_correlations, grouped_kernels.correlate, sizes_of(grouped_kernels.Sizes)),
 )
 
 grouped_weight_gradient = Algorithm(
     "grouped",
     ("grad_weight",),
     GROUPED,
-    grouped_weight_blocks.make_plan,
-    partial(run_reduction, grouped_weight.correlate, sizes_of(grouped_weight.Sizes)),
+    grouped_blocks_weight.make_plan,
+    partial(run_reduction, grouped_kernels_weight.correlate, sizes_of(grouped_kernels_weight.Sizes)),
 )

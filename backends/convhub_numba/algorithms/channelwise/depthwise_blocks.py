@@ -11,21 +11,17 @@ import numpy as np
 from convhub.backend import Problem
 
 from ...algorithm import Machine
-from ...chains import block
+from ...chains import SHORT_CHAIN, block
 from ...correlation import Axis, Correlation, correlations, too_many_phases
 from ...stage import Plan, Stage, Tile
-from ...tiling import ceil_div, shares_well
-from .depthwise import Part, Sizes
-from .suiting import is_depthwise, small_enough
+from ...tiling import LARGE_TILE_BYTES, LEAST_TILE_ROWS, ceil_div, shares_well
+from .blocks import LATENCY_SUMS, is_depthwise, small_enough
+from .depthwise_kernels import Part, Sizes
 
 __all__ = ["make_plan", "margins", "most_source_rows", "parts_table"]
 
-TILE_BYTES = 512 * 1024  # of a tile's pixels and results: a part of a second-level cache
-LEAST_ROWS = 4
-FEW_TAPS = 12
+FEW_TAPS = 12  # up to this many, vectors of pixels may be faster
 SIDE_BY_SIDE = (14, 12, 8, 7, 6, 4, 3, 2, 1)  # outputs, one register each
-MOST_TERMS = 64  # summed at once
-BUSY = 8  # this many sums at once hide a multiply-add's latency; fewer are no faster
 
 
 def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
@@ -74,7 +70,8 @@ def outputs_at_once(parts: tuple[Correlation, ...]) -> int:
 
     def cost(number: int) -> int:
         return sum(
-            part.rows.count * ceil_div(part.columns.count, number) * max(number, BUSY) for part in parts
+            part.rows.count * ceil_div(part.columns.count, number) * max(number, LATENCY_SUMS)
+            for part in parts
         )
 
     narrowest = max(1, min((part.columns.count for part in parts), default=1))
@@ -82,7 +79,7 @@ def outputs_at_once(parts: tuple[Correlation, ...]) -> int:
 
 
 def depthwise_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile, threads: int) -> Stage:
-    """Return the blocks of `depthwise.correlate`; some part has taps."""
+    """Return the blocks of `depthwise_kernels.correlate`; some part has taps."""
     covers = covers_rows(parts)
     if covers:
         (part,) = parts
@@ -103,9 +100,9 @@ def depthwise_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile
     def halved() -> int:
         return ceil_div(tile_rows, 2 * multiple) * multiple
 
-    while tile_rows > LEAST_ROWS * multiple and items() * tile.item > TILE_BYTES:
+    while tile_rows > LEAST_TILE_ROWS * multiple and items() * tile.item > LARGE_TILE_BYTES:
         tile_rows = halved()
-    while tile_rows > LEAST_ROWS * multiple and not shares_well(tasks(), threads):
+    while tile_rows > LEAST_TILE_ROWS * multiple and not shares_well(tasks(), threads):
         tile_rows = halved()
 
     table, offsets, weights = parts_table(parts, left, phase_pitch)
@@ -128,7 +125,7 @@ def depthwise_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile
         most_pixels=most_source_rows(parts, out_rows, tile_rows) * columns.source_size,
         pad_items=most_source_rows(parts, out_rows, tile_rows) * pitch * tile.lanes,
         tile_items=tile_rows * out_columns * tile.lanes,
-        block_terms=block(math.prod(problem.kernel_size), MOST_TERMS),
+        block_terms=block(math.prod(problem.kernel_size), SHORT_CHAIN),
         covers=int(covers),
     )
     return Stage(

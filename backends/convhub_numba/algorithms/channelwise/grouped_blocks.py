@@ -11,22 +11,18 @@ from ...algorithm import Machine
 from ...chains import block
 from ...correlation import Correlation, correlations, too_many_phases
 from ...stage import Plan, Stage, Tile
-from ...tiling import ceil_div, shares_well
+from ...tiling import LARGE_TILE_BYTES, LEAST_TILE_ROWS, ceil_div, shares_well
+from .blocks import LATENCY_SUMS, STEP_OVERHEAD, small_enough
 from .depthwise_blocks import margins, most_source_rows, parts_table
-from .grouped import Sizes
-from .suiting import small_enough
+from .grouped_kernels import Sizes
 
 __all__ = ["FEW_CHANNELS", "MOST_CHANNELS", "make_plan"]
 
-TILE_BYTES = 512 * 1024  # of a tile's pixels and results: a part of a second-level cache
-LEAST_ROWS = 4
-SUMS = {True: 28, False: 12}  # registers for sums, with 32 of them in all or with 16
+OUTPUT_REGISTERS = {True: 28, False: 12}  # for sums of outputs, with 32 registers in all or with 16
 SIDE_BY_SIDE = (28, 24, 14, 12, 8, 7, 6, 4, 3, 2, 1)  # outputs
-BUSY = 8  # this many sums at once hide a multiply-add's latency; fewer are no faster
-OVERHEAD = 2  # of a term, in multiply-adds
 FEW_CHANNELS = 4  # short vectors, which pay off only where vectors of pixels are cut up
-MOST_CHANNELS = 16
-MOST_TERMS = 256  # summed at once
+MOST_CHANNELS = 16  # with more, other algorithms fill their vectors
+CHAIN_TERMS = 256  # of all channels of a group and all taps, summed at once
 
 
 def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
@@ -45,7 +41,7 @@ def suits_groups(parts: tuple[Correlation, ...], tile: Tile) -> bool:
     if not parts:
         return False
     channels = parts[0].out_channels
-    if channels > MOST_CHANNELS or ceil_div(channels, tile.lanes) > SUMS[tile.wide]:
+    if channels > MOST_CHANNELS or ceil_div(channels, tile.lanes) > OUTPUT_REGISTERS[tile.wide]:
         return False
     if channels > FEW_CHANNELS:
         return True
@@ -63,18 +59,18 @@ def grouped_tile(parts: tuple[Correlation, ...], tile: Tile) -> Tile:
         lanes //= 2
     height = ceil_div(channels, lanes)
     narrowest = max(1, min(part.columns.count for part in parts))
-    most = max(1, min(narrowest, SUMS[tile.wide] // height))
+    most = max(1, min(narrowest, OUTPUT_REGISTERS[tile.wide] // height))
     choices = (number for number in SIDE_BY_SIDE if number <= most)
 
     def cost(number: int) -> int:
-        busy = max(number * height, BUSY) + OVERHEAD
+        busy = max(number * height, LATENCY_SUMS) + STEP_OVERHEAD
         return sum(part.rows.count * ceil_div(part.columns.count, number) * busy for part in parts)
 
     return replace(tile, height=height, vectors=min(choices, key=cost), lanes=lanes)
 
 
 def grouped_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile, threads: int) -> Stage:
-    """Return the blocks of `grouped.correlate`; some part has taps."""
+    """Return the blocks of `grouped_kernels.correlate`; some part has taps."""
     rows, columns = parts[0].rows, parts[0].columns
     M, C = parts[0].out_channels, parts[0].source_channels
     out_rows, out_columns = problem.result_shape[2:]
@@ -96,9 +92,9 @@ def grouped_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile, 
     def halved() -> int:
         return ceil_div(tile_rows, 2 * multiple) * multiple
 
-    while tile_rows > LEAST_ROWS * multiple and items() * tile.item > TILE_BYTES:
+    while tile_rows > LEAST_TILE_ROWS * multiple and items() * tile.item > LARGE_TILE_BYTES:
         tile_rows = halved()
-    while tile_rows > LEAST_ROWS * multiple and not shares_well(tasks(), threads):
+    while tile_rows > LEAST_TILE_ROWS * multiple and not shares_well(tasks(), threads):
         tile_rows = halved()
 
     table, offsets, weights = parts_table(parts, left, phase_pitch)
@@ -123,7 +119,7 @@ def grouped_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile, 
         pad_items=blocks * plane_items(),
         tile_items=tile_rows * out_columns * width,
         packed_items=blocks * weights * tile.lanes * width,
-        block_terms=block(C * math.prod(problem.kernel_size), MOST_TERMS),
+        block_terms=block(C * math.prod(problem.kernel_size), CHAIN_TERMS),
     )
     return Stage(
         sizes,

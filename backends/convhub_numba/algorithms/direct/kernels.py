@@ -7,13 +7,11 @@ the square root of the number of terms even where all are alike.
 from __future__ import annotations
 
 from ... import jit
-from ...runtime.interrupts import told_to_stop
+from ...chains import RUN
+from ...runtime.interrupts import LOOK_EVERY, told_to_stop
 from ...vectors.half import narrow_for, widen
 
 __all__ = ["correlate", "grad_weight"]
-
-RUN = 128
-LOOK_EVERY = 64  # elements, or rows of them, between checks whether to stop
 
 
 @jit.kernel()

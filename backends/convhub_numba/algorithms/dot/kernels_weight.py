@@ -7,18 +7,14 @@ groups (see `chains`), always in the same order.
 
 from __future__ import annotations
 
-import numpy as np
-
 from ... import jit
-from ...layout.pack import load_planes
+from ...layout.pack import WHOLE, load_planes
 from ...reduction import add_groups
 from ...runtime.interrupts import told_to_stop
 from ...vectors.gemm_microkernel import dot_rows
 from ...vectors.half import narrow_for
 
 __all__ = ["correlate"]
-
-WHOLE = np.zeros((1, 2), np.int64)  # the one phase of an array that is not split
 
 
 @jit.kernel()

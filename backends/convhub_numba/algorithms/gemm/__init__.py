@@ -11,7 +11,7 @@ from . import blocks, blocks_weight, kernels, kernels_weight
 
 __all__ = ["correlation", "weight_gradient"]
 
-SUMMARY = "all else: matrix products on panels of gathered pixels, or on 1x1 layers in place"
+SUMMARY = "everything else: matrix products on panels of gathered pixels, or on 1x1 layers in place"
 
 correlation = Algorithm(
     "gemm",

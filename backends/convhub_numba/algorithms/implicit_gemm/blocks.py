@@ -14,15 +14,14 @@ from ...chains import block
 from ...channel_tile import channel_tile, fills
 from ...correlation import Correlation, clipped, correlations, suits_regions, too_many_phases
 from ...stage import Plan, Stage, Tile
-from ...tiling import ceil_div, even, round_up, shares_well
+from ...tiling import LARGE_TILE_BYTES, ceil_div, even, round_up, shares_well
 from . import kernels as implicit_gemm
 
 __all__ = ["make_plan"]
 
 FEW_PIXELS = 64  # of an image
-PIXELS_AT_ONCE = 384  # of the output, in a task
-PIXEL_BYTES = 512 * 1024  # of the source, in a task
-TERMS_AT_ONCE = 192
+TASK_PIXELS = 384  # of the output
+CHAIN_TERMS = 192  # summed one after another
 
 
 def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
@@ -78,14 +77,14 @@ def implicit_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile,
         return source_rows * source_columns * blocks * lanes
 
     steps = ceil_div(out_rows, rows.step)
-    most = max(1, min(steps, PIXELS_AT_ONCE // (out_columns * rows.step)))
-    while most > 1 and source_items(most * rows.step) * tile.item > PIXEL_BYTES:
+    most = max(1, min(steps, TASK_PIXELS // (out_columns * rows.step)))
+    while most > 1 and source_items(most * rows.step) * tile.item > LARGE_TILE_BYTES:
         most = ceil_div(most, 2)
     block_steps = even(steps, most)
     block_images = 1
     if block_steps == steps and images:
         fitting = min(
-            PIXELS_AT_ONCE // (out_columns * out_rows), PIXEL_BYTES // (source_items(out_rows) * tile.item)
+            TASK_PIXELS // (out_columns * out_rows), LARGE_TILE_BYTES // (source_items(out_rows) * tile.item)
         )
         block_images = even(images, fitting)
     block_out = padded_out
@@ -135,7 +134,7 @@ def implicit_stage(problem: Problem, parts: tuple[Correlation, ...], tile: Tile,
         block_images=block_images,
         block_rows=block_rows,
         block_out=block_out,
-        block_terms=even(blocks * most_taps, max(1, block(C * most_taps, TERMS_AT_ONCE) // lanes)),
+        block_terms=even(blocks * most_taps, max(1, block(C * most_taps, CHAIN_TERMS) // lanes)),
         clips=int(any(clipped(part) for part in parts)),
         pixel_items=block_images * source_items(block_rows),
         out_items=pixels * block_out,

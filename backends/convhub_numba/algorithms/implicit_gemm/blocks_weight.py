@@ -10,14 +10,13 @@ from ...algorithm import Machine, fits_one_thread
 from ...chains import chain, group
 from ...channel_tile import fills, weight_channel_tile
 from ...stage import NO_TABLE, Plan, Stage, Tile
-from ...tiling import ceil_div, even, round_up
+from ...tiling import SUM_BYTES, ceil_div, even, round_up
 from . import kernels_weight as implicit_weight
 
 __all__ = ["make_plan"]
 
-PIXELS_AT_ONCE = 320  # summed one after another
-PIXEL_BYTES = 1024 * 1024  # of the source, in a block
-SUM_BYTES = 12 * 1024 * 1024  # of a task
+CHAIN_PIXELS = 320  # summed one after another
+BLOCK_BYTES = 1024 * 1024  # of the source's pixels, in a block
 
 
 def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
@@ -48,14 +47,14 @@ def implicit_weight_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
         return high * ((columns - 1) * problem.stride[1] + reach[1])
 
     # The order of summation depends on these blocks: they must not depend on the threads.
-    most = chain(problem.batch * P * Q, PIXELS_AT_ONCE)
+    most = chain(problem.batch * P * Q, CHAIN_PIXELS)
     block_columns = even(Q, most)
     block_rows = even(P, most // block_columns) if block_columns == Q else 1
-    while block_rows > 1 and source_pixels(block_rows, block_columns) * channels * tile.item > PIXEL_BYTES:
+    while block_rows > 1 and source_pixels(block_rows, block_columns) * channels * tile.item > BLOCK_BYTES:
         block_rows = even(P, block_rows // 2)
     block_images = 1
     if (block_rows, block_columns) == (P, Q) and problem.batch:
-        fitting = PIXEL_BYTES // (source_pixels(P, Q) * channels * tile.item)
+        fitting = BLOCK_BYTES // (source_pixels(P, Q) * channels * tile.item)
         block_images = even(problem.batch, min(most // (P * Q), fitting))
 
     blocks = ceil_div(problem.batch, block_images) * ceil_div(P, block_rows) * ceil_div(Q, block_columns)

@@ -11,7 +11,7 @@ from ...chains import block
 from ...correlation import Correlation, correlations, too_many_phases
 from ...planes import LONG_TILE_PIXELS, correlation_sizes, leaves_pixels, pixel_tile, planes_of
 from ...stage import Plan, Stage, Tile
-from ...tiling import PANEL_BYTES, ceil_div, shares_well
+from ...tiling import LEAST_TILE_ROWS, PANEL_BYTES, ceil_div, shares_well
 
 __all__ = ["make_plan"]
 
@@ -50,7 +50,7 @@ def indirect_stage(problem: Problem, part: Correlation, tile: Tile, threads: int
     while problem.batch and not shares_well(tasks(), threads):
         if tile_groups > 1:
             tile_groups = ceil_div(tile_groups, 2)
-        elif tile_rows > 4:
+        elif tile_rows > LEAST_TILE_ROWS:
             tile_rows = ceil_div(tile_rows, 2)
         else:
             break

@@ -9,23 +9,20 @@ import numpy as np
 from convhub.backend import Problem
 
 from ...algorithm import Machine
-from ...chains import block
+from ...chains import SHORT_CHAIN, block
 from ...correlation import too_many_phases
 from ...stage import Plan, Stage, Tile
-from ...tiling import ceil_div, even, shares_well
+from ...tiling import LARGE_TILE_BYTES, LEAST_TILE_ROWS, ceil_div, even, shares_well
 from ...vectors.phase_microkernel import shared_columns
 from .kernels import Sizes
 
 __all__ = ["make_plan"]
 
 STEPS = (2, 4)  # of columns, whose vectors can be interleaved
-MOST_CHANNELS = 4
-TILE_BYTES = 512 * 1024  # of dy: a part of a second-level cache
+MOST_CHANNELS = 4  # of the input
 TILE_COLUMNS = 64
 TILE_ROWS = 32
-LEAST_ROWS = 4
-MOST_TERMS = 64  # summed at once, so that rounding errors stay small
-SUMS = 24  # vectors in registers, of 32; half as many where a machine has 16
+SUM_REGISTERS = 24  # vectors in registers, of 32; half as many where a machine has 16
 
 
 def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
@@ -34,12 +31,12 @@ def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
     C, step = problem.in_channels, problem.stride[1]
     if too_many_phases(problem) or problem.groups > 1 or C > MOST_CHANNELS or step not in STEPS:
         return None
-    if problem.kernel_size[1] > MOST_TERMS * step:  # a row of the kernel is summed at once
+    if problem.kernel_size[1] > SHORT_CHAIN * step:  # a row of the kernel is summed at once
         return None
     if 2 * problem.input_size[1] < step * tile.lanes:
         return None
     columns = problem.kernel_size[1], step, problem.padding[1][0] % step, problem.dilation[1]
-    vectors = max(1, min(8, (SUMS if tile.wide else SUMS // 2) // (C * step)))
+    vectors = max(1, min(8, (SUM_REGISTERS if tile.wide else SUM_REGISTERS // 2) // (C * step)))
     tile = replace(tile, height=C, vectors=vectors, pattern=columns)
     return Plan("phases", tile, threads, (phases_stage(problem, tile, threads),))
 
@@ -70,9 +67,9 @@ def phases_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
 
     tile_columns = even(B, max(TILE_COLUMNS, tile.lanes), tile.lanes)
     tile_rows = min(A, TILE_ROWS)
-    while tile_rows > LEAST_ROWS and items(tile_rows) * tile.item > TILE_BYTES:
+    while tile_rows > LEAST_TILE_ROWS and items(tile_rows) * tile.item > LARGE_TILE_BYTES:
         tile_rows -= 1
-    while tile_rows > LEAST_ROWS and not shares_well(tasks(), threads):
+    while tile_rows > LEAST_TILE_ROWS and not shares_well(tasks(), threads):
         tile_rows = ceil_div(tile_rows, 2)
     tile_rows = even(A, tile_rows)
     sizes = Sizes(
@@ -89,7 +86,7 @@ def phases_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
         span_w=span_w,
         tile_rows=tile_rows,
         tile_columns=tile_columns,
-        block_rows=max(1, block(K * R * S // (step_h * step_w), MOST_TERMS) // ceil_div(S, step_w)),
+        block_rows=max(1, block(K * R * S // (step_h * step_w), SHORT_CHAIN) // ceil_div(S, step_w)),
         pad_items=items(tile_rows),
         packed_items=problem.in_channels * K * R * S,
         tile_items=tile.height * step_w * tile.width,

@@ -13,16 +13,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from ... import jit
-from ...layout.pack import copy_run, load_planes
+from ...layout.pack import WHOLE, copy_run, load_planes
 from ...vectors.half import widen
 from ...vectors.phase_microkernel import interleave, phases_tile
 
 __all__ = ["Sizes", "correlate"]
-
-WHOLE = np.zeros((1, 2), np.int64)  # the one phase of an array that is not split
 
 
 class Sizes(NamedTuple):

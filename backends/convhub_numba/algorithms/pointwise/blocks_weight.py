@@ -12,13 +12,12 @@ from ...correlation import correlations
 from ...planes import planes_of
 from ...reduction_blocks import reducing_stage, summed_pixels
 from ...stage import Plan, Stage, Tile
-from ...tiling import TASKS_PER_THREAD, ceil_div, even, round_up
+from ...tiling import LARGE_TILE_BYTES, TASKS_PER_THREAD, ceil_div, even, round_up
 
 __all__ = ["make_plan"]
 
 BLOCK_VECTORS = 96  # of pixels, summed at once
 LEAST_VECTORS = 32  # of an image: adding up the lanes of fewer costs more than transposing them
-TILE_BYTES = 512 * 1024  # of x: a part of a second-level cache
 MOST_CHANNELS = 512  # of dy: each has a sum for each channel of x
 
 
@@ -42,7 +41,7 @@ def pointwise_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     # The order of summation depends on this: it must not depend on the threads.
     most = chain(summed_pixels(problem), BLOCK_VECTORS)
     tile_rows = even(part.rows.count, max(1, most * tile.lanes // columns))
-    most = max(tile.vectors, TILE_BYTES // (tile_rows * columns * tile.item))
+    most = max(tile.vectors, LARGE_TILE_BYTES // (tile_rows * columns * tile.item))
     if threads > 1:
         most = max(tile.vectors, min(most, C // (TASKS_PER_THREAD * threads)))
     block_columns = even(C, most, tile.vectors)

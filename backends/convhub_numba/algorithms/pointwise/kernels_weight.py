@@ -7,18 +7,14 @@ Pixels are summed in blocks and blocks in groups, as there.
 
 from __future__ import annotations
 
-import numpy as np
-
 from ... import jit
-from ...layout.pack import load_planes
+from ...layout.pack import WHOLE, load_planes
 from ...reduction import add_groups
 from ...runtime.interrupts import told_to_stop
 from ...vectors.dot_microkernel import dot_totals
 from ...vectors.half import narrow_for
 
 __all__ = ["correlate"]
-
-WHOLE = np.zeros((1, 2), np.int64)  # the one phase of an array that is not split
 
 
 @jit.kernel()

@@ -7,18 +7,18 @@ from dataclasses import replace
 from convhub.backend import Problem
 
 from ...algorithm import Machine
+from ...chains import SHORT_CHAIN
 from ...correlation import Correlation, correlations
 from ...planes import LONG_TILE_PIXELS, correlation_sizes, pixel_tile, planes_of
 from ...reduction_blocks import dot_rows, reducing_stage
 from ...stage import Plan, Stage, Tile
-from ...tiling import ceil_div, even, round_up, shares_well
+from ...tiling import LEAST_TILE_ROWS, ceil_div, even, round_up, shares_well
 
 __all__ = ["make_plan", "make_weight_plan"]
 
-MOST_CHANNELS = 4
+MOST_CHANNELS = 4  # of the input
 FEW_TERMS = 100  # for each output: gathering more of them into panels is cheap beside the products
-MOST_TERMS = 64  # summed at once, so that rounding errors stay small
-BLOCK_PIXELS = 1024  # summed at once in the gradient of the weight, by each lane separately
+CHAIN_PIXELS = 1024  # summed at once in the gradient of the weight, by each lane separately
 
 
 def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
@@ -59,7 +59,7 @@ def stem_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
     def tasks() -> int:
         return problem.batch * ceil_div(A, tile_rows) * ceil_div(B, tile_columns)
 
-    while tile_rows > 4 and not shares_well(tasks(), threads):
+    while tile_rows > LEAST_TILE_ROWS and not shares_well(tasks(), threads):
         tile_rows = ceil_div(tile_rows, 2)
     sizes = correlation_sizes(
         problem,
@@ -70,7 +70,7 @@ def stem_stage(problem: Problem, part: Correlation, tile: Tile, threads: int) ->
         tile_columns=tile_columns,
         tile_groups=1,
         tile_channels=part.out_channels,
-        block_channels=even(part.terms, MOST_TERMS),
+        block_channels=even(part.terms, SHORT_CHAIN),
         block_taps=part.taps,
         pad_items=C * planes.items(tile_rows, tile_columns) + tile.lanes,
         panel_items=0,
@@ -98,7 +98,7 @@ def stem_dots_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
     block_channels = even(M, ceil_div(M, tasks), tile.height)
     # The order of summation depends on these: they must not depend on the threads.
     tile_rows, tile_columns, block_rows = dot_rows(problem, part, planes, tile, part.source_channels)
-    block_rows = even(tile_rows, min(block_rows, max(1, BLOCK_PIXELS // tile_columns)))
+    block_rows = even(tile_rows, min(block_rows, max(1, CHAIN_PIXELS // tile_columns)))
     filled = round_up(part.terms, half)
     return reducing_stage(
         problem,

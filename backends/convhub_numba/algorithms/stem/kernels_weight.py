@@ -10,17 +10,13 @@ same order, whatever the threads, and with an error that stays far below that of
 
 from __future__ import annotations
 
-import numpy as np
-
 from ... import jit
-from ...layout.pack import load_planes
+from ...layout.pack import WHOLE, load_planes
 from ...runtime.interrupts import told_to_stop
 from ...vectors.dot_microkernel import add_across, dot_tile
 from ...vectors.half import narrow_for
 
 __all__ = ["correlate"]
-
-WHOLE = np.zeros((1, 2), np.int64)  # the one phase of an array that is not split
 
 
 @jit.part()

@@ -27,9 +27,9 @@ __all__ = ["AxisTiles", "axis_tiles", "best_tiling", "make_best_plan", "make_pla
 SIDES = (4, 3, 2, 1)
 MOST_TAPS = 7
 MOST_POINTS = 20  # along one axis: transforms are compiled without loops
-TILES_AT_ONCE = 48
+TASK_TILES = 48
 BLOCK_BYTES = 6 * 1024 * 1024  # transformed tiles and their products
-CHANNELS_AT_ONCE = 192
+CHAIN_CHANNELS = 192  # summed one after another
 #: The cost of transforming a vector, for each of its points, in multiply-adds.
 SOURCE_COST, OUTPUT_COST, WEIGHT_COST = 13.0, 9.0, 8.0
 LARGE_WEIGHT_COST = 20.0  # where the transformed weight is larger than a cache
@@ -156,7 +156,7 @@ def winograd_stage(problem: Problem, axes: tuple[AxisTiles, AxisTiles], tile: Ti
     points = high.scheme.points * wide.scheme.points
     channel_blocks = ceil_div(C, tile.lanes)
     padded_out = round_up(M, tile.width)
-    most = max(1, min(TILES_AT_ONCE, BLOCK_BYTES // (points * (C + padded_out) * tile.item)))
+    most = max(1, min(TASK_TILES, BLOCK_BYTES // (points * (C + padded_out) * tile.item)))
     blocks = _task_blocks(problem, axes, tile, most, threads)
     block_images, block_h, block_w, block_out = blocks
     grouped = high.dilation * wide.dilation
@@ -190,7 +190,7 @@ def winograd_stage(problem: Problem, axes: tuple[AxisTiles, AxisTiles], tile: Ti
         block_h=block_h,
         block_w=block_w,
         block_out=block_out,
-        block_channels=even(channel_blocks, max(1, block(problem.terms, CHANNELS_AT_ONCE) // tile.lanes)),
+        block_channels=even(channel_blocks, max(1, block(problem.terms, CHAIN_CHANNELS) // tile.lanes)),
         channel_blocks=channel_blocks,
         tiles=tiles,
         pixel_items=block_images * rows * columns * tile.lanes,

@@ -10,17 +10,24 @@ from ...algorithm import Machine
 from ...chains import group
 from ...channel_tile import weight_channel_tile
 from ...stage import NO_TABLE, Plan, Stage, Tile
-from ...tiling import ceil_div, even, round_up
+from ...tiling import SUM_BYTES, ceil_div, even, round_up
 from . import kernels_weight as winograd_weight
-from .blocks import BLOCK_BYTES, LARGE_WEIGHT_BYTES, SOURCE_COST, AxisTiles, make_best_plan, may_run, tilings
+from .blocks import (
+    BLOCK_BYTES,
+    LARGE_WEIGHT_BYTES,
+    PLAIN_COST,
+    SOURCE_COST,
+    AxisTiles,
+    make_best_plan,
+    may_run,
+    tilings,
+)
 
 __all__ = ["best_weight_tiling", "make_plan"]
 
-TILES_AT_ONCE = 64
-PRODUCT_BYTES = 12 * 1024 * 1024  # of a task's sums
+CHAIN_TILES = 64  # summed one after another
 #: In vectors of multiply-adds: adding a block's sums to the total, and transforming this into kernels.
 ADD_COST, KERNEL_COST, LARGE_KERNEL_COST = 6.0, 10.0, 24.0
-PLAIN_COST = 1.1  # of plain sums, packing included
 
 
 def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
@@ -45,7 +52,7 @@ def best_weight_tiling(problem: Problem, tile: Tile) -> tuple[float, tuple[AxisT
         high, wide = axes
         points = high.scheme.points * wide.scheme.points
         tiles = problem.batch * high.work * wide.work  # times their points
-        blocks = math.ceil(tiles / points / TILES_AT_ONCE)
+        blocks = math.ceil(tiles / points / CHAIN_TILES)
         weights = points * C * vectors_out
         large = weights * tile.lanes * tile.item > LARGE_WEIGHT_BYTES
         kernels = LARGE_KERNEL_COST if large else KERNEL_COST
@@ -66,7 +73,7 @@ def winograd_weight_stage(
     rows_of_products = round_up(C, tile.lanes)
     padded_out = round_up(M, tile.width)
     # The order of summation depends on the blocks of tiles: they must not depend on the threads.
-    most = max(1, min(TILES_AT_ONCE, BLOCK_BYTES // (points * (C + M) * tile.item)))
+    most = max(1, min(CHAIN_TILES, BLOCK_BYTES // (points * (C + M) * tile.item)))
     grouped = high.dilation * wide.dilation
     block_w = even(wide.tiles, most // grouped)
     block_h = even(high.tiles, most // (grouped * block_w)) if block_w == wide.tiles else 1
@@ -79,7 +86,7 @@ def winograd_weight_stage(
     )
     at_once = group(blocks, problem.batch * math.prod(problem.output_size))
     panels = padded_out // tile.width
-    block_panels = even(panels, PRODUCT_BYTES // (points * rows_of_products * tile.width * tile.item))
+    block_panels = even(panels, SUM_BYTES // (points * rows_of_products * tile.width * tile.item))
     while threads > 1 and block_panels > 1 and problem.groups * ceil_div(panels, block_panels) < threads:
         block_panels = ceil_div(block_panels, 2)
     block_out = block_panels * tile.width

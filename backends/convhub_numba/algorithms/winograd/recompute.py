@@ -11,13 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ... import jit
-from ...runtime.interrupts import told_to_stop
+from ...chains import RUN
+from ...runtime.interrupts import LOOK_EVERY, told_to_stop
 from ...vectors.half import narrow_for, widen
 
 __all__ = ["Geometry", "recompute", "recompute_weight"]
-
-RUN = 128  # terms that are summed at once
-LOOK_EVERY = 64  # elements, or rows of them, between checks whether to stop
 
 
 class Geometry(NamedTuple):

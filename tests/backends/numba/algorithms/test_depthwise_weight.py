@@ -10,7 +10,7 @@ from convhub.reference.oracle import Operands
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
 from convhub_numba import Options, backend
-from convhub_numba.algorithms.channelwise.depthwise_weight_blocks import (
+from convhub_numba.algorithms.channelwise.depthwise_blocks_weight import (
     groups_of_taps,
     most_sums,
     sums_at_once,

@@ -11,23 +11,18 @@ from convhub.backend import Problem
 
 from ...algorithm import Machine
 from ...stage import Plan, Stage, Tile
-from ...tiling import ceil_div
-from .depthwise_weight_blocks import (
-    BUSY,
-    MOST_ROWS,
-    OVERHEAD,
+from ...tiling import LARGE_TILE_BYTES, ceil_div
+from .blocks import LATENCY_SUMS, MOST_TAP_ROWS, STEP_OVERHEAD, small_enough
+from .depthwise_blocks_weight import (
     groups_of_taps,
     most_sums,
     pixel_blocks,
     weight_rows,
 )
 from .grouped_blocks import FEW_CHANNELS, MOST_CHANNELS
-from .grouped_weight import Sizes
-from .suiting import small_enough
+from .grouped_kernels_weight import Sizes
 
 __all__ = ["make_plan"]
-
-TILE_BYTES = 512 * 1024  # of a tile's pixels: a part of a second-level cache
 
 
 def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
@@ -48,9 +43,9 @@ def grouped_weight_tile(problem: Problem, tile: Tile) -> Tile:
     def cost(choice: tuple[int, int]) -> float:
         height, channels = choice
         lengths = sum(high - low for _, low, high in groups_of_taps(problem, 0, height))
-        return lengths * ceil_div(C, channels) * (max(height * channels, BUSY) + OVERHEAD)
+        return lengths * ceil_div(C, channels) * (max(height * channels, LATENCY_SUMS) + STEP_OVERHEAD)
 
-    rows = range(1, min(problem.kernel_size[0], MOST_ROWS) + 1)
+    rows = range(1, min(problem.kernel_size[0], MOST_TAP_ROWS) + 1)
     channels = (1 << i for i in range(lanes.bit_length()))
     choices = itertools.product(rows, channels)
     best = min((choice for choice in choices if choice[0] * choice[1] <= most), key=cost)
@@ -58,7 +53,7 @@ def grouped_weight_tile(problem: Problem, tile: Tile) -> Tile:
 
 
 def grouped_weight_stage(problem: Problem, tile: Tile) -> Stage:
-    """Return the blocks of `grouped_weight.correlate`.
+    """Return the blocks of `grouped_kernels_weight.correlate`.
 
     The order of summation depends on them, so they do not depend on the threads.
     """
@@ -66,7 +61,7 @@ def grouped_weight_stage(problem: Problem, tile: Tile) -> Stage:
     row_groups, column_groups = groups_of_taps(problem, 0, tile.height), groups_of_taps(problem, 1, 1)
     rows = weight_rows(problem, row_groups, tile.height)
     planes, source_planes = ceil_div(M, tile.lanes), ceil_div(C, tile.lanes)
-    tile_rows = rows.most_within(TILE_BYTES // (tile.lanes * tile.item), source_planes, planes)
+    tile_rows = rows.most_within(LARGE_TILE_BYTES // (tile.lanes * tile.item), source_planes, planes)
     columns = problem.output_size[1]
     tiles = planes * ceil_div(C, tile.vectors) * len(row_groups) * len(column_groups)
     sizes = Sizes(

@@ -1,9 +1,9 @@
 """Computes the weight gradient of small groups, with vectors of a group's output channels.
 
-As in `grouped`, planes are turned into pixels. The sums of `height` taps, one below the other, by `vectors`
-input channels stay in registers, each a vector of output channels, during the loop over the pixels of ``dy``
-and those of ``x`` that they meet; pixels that meet only padding are left out. Blocks of rows are summed in
-groups (see `chains`).
+As in `grouped_kernels`, planes are turned into pixels. The sums of `height` taps, one below the other, by
+`vectors` input channels stay in registers, each a vector of output channels, during the loop over the pixels
+of ``dy`` and those of ``x`` that they meet; pixels that meet only padding are left out. Blocks of rows are
+summed in groups (see `chains`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ...reduction import add_groups
 from ...runtime.interrupts import told_to_stop
 from ...vectors.half import narrow_for
 from ...vectors.weight_microkernel import weight_tile
-from .depthwise_weight import blocks_of, list_places
+from .depthwise_kernels_weight import blocks_of, list_places
 
 __all__ = ["Sizes", "correlate"]
 
@@ -79,7 +79,7 @@ def correlate(
     dy_in_place,
     x_in_place, height, vectors, lanes,
 ):  # fmt: skip
-    """Compute the weights of groups `first` to `last`; the arguments are those of `depthwise_weight`.
+    """Compute the weights of groups `first` to `last`; the arguments are those of `depthwise_kernels_weight`.
 
     Each group in `column_groups` has one tap; `vectors`, which divides `lanes`, is how many input channels
     are summed at once.

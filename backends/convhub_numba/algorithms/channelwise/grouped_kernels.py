@@ -1,7 +1,8 @@
 """Computes forward and grad_input of small groups, with vectors of a group's output channels.
 
-As in `depthwise`, planes are turned into pixels, so that neither the ends of rows nor stride nor padding
-cost anything. Each product is a vector of weights, one for each output channel, times one channel of a pixel.
+As in `depthwise_kernels`, planes are turned into pixels, so that neither the ends of rows nor stride nor
+padding cost anything. Each product is a vector of weights, one for each output channel, times one channel of
+a pixel.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from ... import jit
 from ...layout.pixels import load_listed
 from ...vectors.channels_microkernel import group_tile, hand_out_lines
 from ...vectors.half import narrow_for, widen
-from .depthwise import reached_rows, taps_that_meet
+from .depthwise_kernels import reached_rows, taps_that_meet
 
 __all__ = ["Sizes", "correlate"]
 
@@ -70,8 +71,8 @@ def correlate(
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is some rows of one image for one group.
 
-    The arguments are those of `depthwise.correlate`; `height` is how many vectors a group's output channels
-    fill, and `vectors` how many outputs are summed at once.
+    The arguments are those of `depthwise_kernels.correlate`; `height` is how many vectors a group's output
+    channels fill, and `vectors` how many outputs are summed at once.
     """
     M, C, H, W = sizes.out_channels, sizes.source_channels, sizes.source_rows, sizes.source_columns
     width, out_plane = height * lanes, sizes.out_rows * sizes.out_columns

@@ -6,8 +6,11 @@ from convhub.backend import Problem
 
 from ...stage import Plan, Tile
 
-__all__ = ["is_depthwise", "small_enough"]
+__all__ = ["LATENCY_SUMS", "MOST_TAP_ROWS", "STEP_OVERHEAD", "is_depthwise", "small_enough"]
 
+LATENCY_SUMS = 8  # this many sums at once hide a multiply-add's latency; fewer are no faster
+STEP_OVERHEAD = 2  # of a step of a kernel's inner loop, a pixel or a term, in multiply-adds
+MOST_TAP_ROWS = 5  # that the weight's gradient sums at once: each has a pointer
 MOST_BYTES = 4 * 1024 * 1024  # of scratch: rows are taken whole, and may be too long for it
 
 

@@ -1,9 +1,9 @@
 """Computes the gradient of a depthwise layer's weight, with vectors of channels.
 
-As in `depthwise`, planes are turned into pixels of `lanes` channels. The sums of several taps, `height` rows
-of them by `vectors`, stay in registers, one vector each, during the loop over the pixels of ``dy`` and those
-of ``x`` that they meet; pixels that meet only padding are left out. Blocks of rows are summed in groups (see
-`chains`).
+As in `depthwise_kernels`, planes are turned into pixels of `lanes` channels. The sums of several taps,
+`height` rows of them by `vectors`, stay in registers, one vector each, during the loop over the pixels of
+``dy`` and those of ``x`` that they meet; pixels that meet only padding are left out. Blocks of rows are
+summed in groups (see `chains`).
 """
 
 from __future__ import annotations

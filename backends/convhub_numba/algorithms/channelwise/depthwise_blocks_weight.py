@@ -12,9 +12,9 @@ from convhub.backend import Problem
 from ...algorithm import Machine
 from ...chains import chain, group
 from ...stage import Plan, Stage, Tile
-from ...tiling import ceil_div, even
-from .depthwise_weight import Sizes
-from .suiting import is_depthwise, small_enough
+from ...tiling import LARGE_TILE_BYTES, ceil_div, even
+from .blocks import LATENCY_SUMS, MOST_TAP_ROWS, STEP_OVERHEAD, is_depthwise, small_enough
+from .depthwise_kernels_weight import Sizes
 
 __all__ = [
     "Rows",
@@ -25,12 +25,8 @@ __all__ = [
     "weight_rows",
 ]  # fmt: skip
 
-TILE_BYTES = 512 * 1024  # of a tile's pixels: a part of a second-level cache
-BLOCK_PIXELS = 256  # summed at once, so that rounding errors stay small
-MOST_ROWS = 5  # of taps at once: each has a pointer
-SUMS = {True: 27, False: 12}  # registers for sums, with 32 of them in all or with 16
-BUSY = 8  # this many sums at once hide a multiply-add's latency; fewer are no faster
-OVERHEAD = 2  # of a pixel, in multiply-adds
+CHAIN_PIXELS = 256  # summed at once, so that rounding errors stay small
+TAP_REGISTERS = {True: 27, False: 12}  # for sums of taps, with 32 registers in all or with 16
 
 
 def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
@@ -44,7 +40,7 @@ def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
 
 def most_sums(tile: Tile) -> int:
     """Return how many vectors of sums fit in registers."""
-    return SUMS[tile.wide]
+    return TAP_REGISTERS[tile.wide]
 
 
 def groups_of_taps(problem: Problem, axis: int, number: int) -> list[tuple[int, int, int]]:
@@ -77,21 +73,21 @@ def sums_at_once(problem: Problem, tile: Tile) -> tuple[int, int]:
             sum(high - low for _, low, high in groups_of_taps(problem, axis, number))
             for axis, number in enumerate(choice)
         ]
-        return lengths[0] * lengths[1] * (max(choice[0] * choice[1], BUSY) + OVERHEAD)
+        return lengths[0] * lengths[1] * (max(choice[0] * choice[1], LATENCY_SUMS) + STEP_OVERHEAD)
 
-    choices = itertools.product(range(1, min(R, MOST_ROWS) + 1), range(1, S + 1))
+    choices = itertools.product(range(1, min(R, MOST_TAP_ROWS) + 1), range(1, S + 1))
     return min((choice for choice in choices if choice[0] * choice[1] <= most_sums(tile)), key=cost)
 
 
 def depthwise_weight_stage(problem: Problem, tile: Tile) -> Stage:
-    """Return the blocks of `depthwise_weight.correlate`.
+    """Return the blocks of `depthwise_kernels_weight.correlate`.
 
     The order of summation depends on them, so they do not depend on the threads.
     """
     row_groups = groups_of_taps(problem, 0, tile.height)
     column_groups = groups_of_taps(problem, 1, tile.vectors)
     rows = weight_rows(problem, row_groups, tile.height)
-    tile_rows = rows.most_within(TILE_BYTES // (tile.lanes * tile.item), 1, 1)
+    tile_rows = rows.most_within(LARGE_TILE_BYTES // (tile.lanes * tile.item), 1, 1)
     columns = problem.output_size[1]
     sizes = Sizes(
         **rows.sizes(tile_rows),
@@ -116,7 +112,7 @@ def pixel_blocks(problem: Problem, tile_rows: int) -> dict[str, int]:
     """Return how many rows and columns of dy to sum at once, and how many such sums to add at once."""
     P, Q = problem.output_size
     pixels = problem.batch * P * Q
-    most = chain(pixels, BLOCK_PIXELS)
+    most = chain(pixels, CHAIN_PIXELS)
     block_columns = even(Q, most)
     block_rows = max(1, most // max(1, Q))
     blocks = ceil_div(P, tile_rows) * ceil_div(tile_rows, block_rows) * ceil_div(Q, max(1, block_columns))
