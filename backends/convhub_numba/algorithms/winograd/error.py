@@ -56,7 +56,7 @@ def amplification(scheme: Scheme) -> float:
     [1.0, 1.7, 3.3, 4.0]
     """
     made = matrices(scheme)
-    factors = [_squares(matrix) for matrix in (transposed(made.output), made.weight, made.source)]
+    factors = [_squares(matrix) for matrix in (transposed(made.to_outputs), made.weight, made.source)]
     return math.sqrt(max(_largest(*order) for order in itertools.permutations(factors)))
 
 
