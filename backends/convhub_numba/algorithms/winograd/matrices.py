@@ -18,6 +18,9 @@ A, G and B are short numbers, exact in binary, and all other denominators are in
 each result, by 1/585, which gives the exact integer (see `transforms.odd_divisor`). With ones this holds in
 float32 wherever the planner takes such tiles along one axis; along both, which it does from 105 channels on,
 sums have more than 24 bits, and are rounded.
+
+Where 1 is a point, a constant source is zero at all others: Lagrange's polynomials have the factor ``x - 1``.
+With 1, -5/3 and -3/5 the transforms use differences of neighbours, so that this is exact.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ POINTS = {
     1: (Fraction(0),),
     2: (Fraction(0), Fraction(1)),
     3: (Fraction(0), Fraction(1), Fraction(-1)),
-    4: (Fraction(0), Fraction(3, 4), Fraction(-3, 4), Fraction(13, 8)),
+    4: (Fraction(0), Fraction(1), Fraction(-5, 3), Fraction(-3, 5)),
     5: (Fraction(0), Fraction(2, 3), Fraction(-2, 3), Fraction(3, 2), Fraction(-3, 2)),
     6: (*(Fraction(p, 4) for p in (0, 4, -4, 7, -7, 2)),),
     7: (*(Fraction(p, 2) for p in (0, 1, -1, 2, -2, 4, -4)),),

@@ -213,7 +213,7 @@ def _applied(emit: Emitter, matrix: Matrix, values: list[Any], of_source: bool =
 def _by_differences(emit: Emitter, rows: Matrix, values: list[Any]) -> list[Multiple]:
     """Return ``rows · values`` for rows whose sum is 1 or 0, which give just that for a constant.
 
-    They are made of differences of neighbours, and of one value where the sum is 1.
+    They are made of differences of neighbours, and of one value where the sum is 1, as it is for the point 1.
     """
     differences: dict[tuple[int, int], Any] = {}
     results = []

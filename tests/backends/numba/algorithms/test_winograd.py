@@ -157,7 +157,7 @@ def test_transforms_that_overflow_are_computed_plainly():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("channels", [16, 17])
+@pytest.mark.parametrize("channels", [16, 17, 64])
 @pytest.mark.parametrize("padding", ["", "_pad1"])
 def test_ones_give_exact_counts(channels, dtype, padding):
     problem = problem_of("forward", dtype, f"n1c{channels}h16w24_k16r3s3{padding}")

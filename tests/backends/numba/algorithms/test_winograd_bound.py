@@ -117,7 +117,7 @@ def test_with_sixteen_channels_half_of_it_is_left(primitive):
     # Sums of 4 x 4 outputs have more than 24 bits from 75 channels on, and the planner takes them from 105.
     [
         (high, wide, dtype)
-        for high, wide, dtype in itertools.product((2, 4), (2, 4), ("float32", "float64"))
+        for high, wide, dtype in itertools.product((2, 3, 4), (2, 3, 4), ("float32", "float64"))
         if (high, wide, dtype) != (4, 4, "float32")
     ],
 )
