@@ -6,19 +6,21 @@ from typing import NamedTuple
 
 import numpy as np
 from convhub_numba.algorithms.winograd.matrices import Scheme, matrices, transposed
-from convhub_numba.algorithms.winograd.transforms import _applied
+from convhub_numba.algorithms.winograd.transforms import applied_to_both
+from llvmlite import ir
 
 #: A type in which a product of two numbers of another is exact, or nearly so.
 WIDER = {"float32": np.float64, "float64": np.longdouble}
 
 
 class Arithmetic:
-    """Replaces the emitter of `transforms._applied`: it computes, and rounds as the instructions would."""
+    """Replaces the emitter of the transforms: it computes, and rounds as the instructions would."""
 
     def __init__(self, dtype):
         self.dtype, self.wide = np.dtype(dtype).type, WIDER[dtype]
         self.zero = self.dtype(0)
         self.builder = self
+        self.element = ir.FloatType() if dtype == "float32" else ir.DoubleType()
 
     def constant(self, value):
         return self.dtype(value)
@@ -31,6 +33,9 @@ class Arithmetic:
 
     def fmul(self, a, b):
         return a * b
+
+    def fneg(self, a):
+        return -a
 
     def multiply_add(self, a, b, c):
         return (self.wide(a) * b.astype(self.wide) + c).astype(self.dtype)
@@ -48,23 +53,36 @@ def factors(scheme: Scheme, primitive: str) -> Factors:
     """Return the matrices for the result, for the operand with fewer elements, and for the source."""
     made = matrices(scheme)
     if primitive == "grad_weight":
-        return Factors(transposed(made.weight), transposed(made.output), made.source)
-    return Factors(made.output, made.weight, made.source)
+        return Factors(made.to_weight, transposed(made.output), made.source)
+    return Factors(made.to_outputs, made.weight, made.source)
 
 
-def applied(arithmetic, left, right, values):
+def applied(arithmetic, left, right, values, of_source=False):
     """Return ``left · values · rightᵀ`` in the engine's order, for values of shape (rows, columns, tiles)."""
-    columns = [_applied(arithmetic, left, list(values[:, j])) for j in range(values.shape[1])]
-    rows = [_applied(arithmetic, right, [column[i] for column in columns]) for i in range(len(left))]
+    rows = applied_to_both(arithmetic, left, right, lambda j: list(values[:, j]), of_source)
     like = np.zeros(values.shape[2], arithmetic.dtype)
-    return np.stack([np.stack([value + like for value in row]) for row in rows])
+    return np.stack([np.stack([value.multiplied(arithmetic) + like for value in row]) for row in rows])
 
 
 def tiles(dtype, primitive, high: Scheme, wide: Scheme, first, second):
     """Return the results of tiles of one channel, for operands of shape (rows, columns, tiles)."""
     arithmetic = Arithmetic(dtype)
     h, w = factors(high, primitive), factors(wide, primitive)
-    products = applied(arithmetic, h.first, w.first, first) * applied(arithmetic, h.second, w.second, second)
+    transformed = applied(arithmetic, h.second, w.second, second, of_source=True)
+    products = applied(arithmetic, h.first, w.first, first) * transformed
+    return applied(arithmetic, h.results, w.results, products)
+
+
+def constants(dtype, high: Scheme, wide: Scheme, value, channels):
+    """Return the outputs of a tile of ones, for kernels whose every element is `value`."""
+    arithmetic, ones = Arithmetic(dtype), np.ones((high.sources, wide.sources, 1), dtype)
+    h, w = factors(high, "forward"), factors(wide, "forward")
+    weight = np.full((high.taps, wide.taps, 1), value, dtype)
+    first = applied(arithmetic, h.first, w.first, weight)
+    second = applied(arithmetic, h.second, w.second, ones, of_source=True)
+    products = np.zeros_like(first)
+    for _ in range(channels):
+        products = arithmetic.multiply_add(first, second, products)
     return applied(arithmetic, h.results, w.results, products)
 
 

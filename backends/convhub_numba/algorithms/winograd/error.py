@@ -53,10 +53,10 @@ def amplification(scheme: Scheme) -> float:
     Examples
     --------
     >>> [round(amplification(Scheme(outputs, 3)), 1) for outputs in (1, 2, 3, 4)]
-    [1.0, 1.7, 3.3, 4.0]
+    [1.0, 1.7, 3.1, 4.0]
     """
     made = matrices(scheme)
-    factors = [_squares(matrix) for matrix in (transposed(made.output), made.weight, made.source)]
+    factors = [_squares(matrix) for matrix in (transposed(made.to_outputs), made.weight, made.source)]
     return math.sqrt(max(_largest(*order) for order in itertools.permutations(factors)))
 
 
@@ -80,7 +80,7 @@ def greatest_error(high: Scheme, wide: Scheme) -> float:
     Examples
     --------
     >>> round(greatest_error(Scheme(3, 3), Scheme(4, 3)), 1)
-    31.8
+    30.1
     """
     phase = max(_points_of_a_phase(scheme) for scheme in (high, wide))
     roundings = ROUNDINGS if phase <= MOST_SMALL_POINTS else LARGE_ROUNDINGS

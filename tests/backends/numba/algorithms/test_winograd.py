@@ -59,7 +59,7 @@ def test_matrices_make_the_correlation_exactly(scheme):
         sum(a * b for a, b in zip(row, g, strict=True)) * sum(a * b for a, b in zip(line, d, strict=True))
         for row, line in zip(made.weight, made.source, strict=True)
     ]
-    found = [sum(a * b for a, b in zip(row, product, strict=True)) for row in made.output]
+    found = [sum(a * b for a, b in zip(row, product, strict=True)) for row in made.to_outputs]
     if scheme.spread:
         expected = [
             sum(
@@ -154,6 +154,21 @@ def test_transforms_that_overflow_are_computed_plainly():
     result = run(backend, problem, huge, backend=ALWAYS)
     assert np.isfinite(result).all()
     assert_right(result, problem, huge, "normwise")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("channels", [16, 17, 64])
+@pytest.mark.parametrize("padding", ["", "_pad1"])
+def test_ones_give_exact_counts(channels, dtype, padding):
+    problem = problem_of("forward", dtype, f"n1c{channels}h16w24_k16r3s3{padding}")
+    assert make_plan(problem, RunOptions(backend=ALWAYS)).algorithm == "winograd"
+    operands = operands_of(problem, np.random.default_rng(7), bias=False).map(np.ones_like)
+    result = run(backend, problem, operands, backend=ALWAYS)
+    rows, columns = (
+        np.convolve(np.ones(size), np.ones(3), "same" if padding else "valid") for size in (16, 24)
+    )
+    np.testing.assert_array_equal(result[0, 0], channels * np.multiply.outer(rows, columns))
+    assert (result == result[:, :1]).all()
 
 
 def test_strict_accuracy_and_the_option_keep_it_out():

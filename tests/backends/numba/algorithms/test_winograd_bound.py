@@ -14,7 +14,7 @@ pytest.importorskip("numba", reason="the engine under test is made of Numba")
 from convhub_numba.algorithms.winograd.blocks import MOST_TAPS, SIDES
 from convhub_numba.algorithms.winograd.error import greatest_error
 from convhub_numba.algorithms.winograd.matrices import Scheme
-from support.winograd_model import WIDER, factors, largest_magnitude, sum_of_products, tiles
+from support.winograd_model import WIDER, constants, factors, largest_magnitude, sum_of_products, tiles
 
 AXES = [Scheme(1, 1), *(Scheme(side, taps) for taps in range(2, MOST_TAPS + 1) for side in SIDES)]
 STRIDED = [
@@ -109,3 +109,20 @@ def test_with_sixteen_channels_half_of_it_is_left(primitive):
         found.append((errors("float32", primitive, high, wide, rng, 1, 16).max(), high, wide))
     print(f"16 channels: worst {max(found)}")
     assert max(found)[0] < 0.5
+
+
+@pytest.mark.parametrize("value", [1, 3])
+@pytest.mark.parametrize(
+    ("high", "wide", "dtype"),
+    # Sums of 4 x 4 outputs have more than 24 bits from 75 channels on, and the planner takes them from 105.
+    [
+        (high, wide, dtype)
+        for high, wide, dtype in itertools.product((2, 3, 4), (2, 3, 4), ("float32", "float64"))
+        if (high, wide, dtype) != (4, 4, "float32")
+    ],
+)
+def test_constants_give_exact_sums(high, wide, dtype, value):
+    schemes = Scheme(high, 3), Scheme(wide, 3)
+    for channels in (*range(16, 65), 96, 104):
+        found = constants(dtype, *schemes, value, channels)
+        np.testing.assert_array_equal(found, 9 * value * channels)
