@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numba
@@ -15,12 +17,14 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.runtime import rtsys
 
 from convhub.backend import apart
+from convhub.errors import ConfigurationError
 
 from ..pipeline import KNOWN_VERSIONS
 from ..vectors.half import stored_type
 from . import forks, kernel_cache
+from .cache_folder import VARIABLE
 
-__all__ = ["address", "compiled", "float_array", "sizes_of"]
+__all__ = ["address", "compiled", "compiled_here", "float_array", "sizes_of"]
 
 log = logging.getLogger("convhub.numba")
 _results: dict[tuple[Any, ...], Any] = {}
@@ -53,6 +57,39 @@ def address(kernel: Any, *signature: Any) -> int:
     """Return the address of the machine code of `kernel` for these argument types, for `calls.call`."""
     result = _result(kernel, signature)
     return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
+
+
+@contextlib.contextmanager
+def compiled_here() -> Iterator[list[Any]]:
+    """Give a list that gets each kernel that this block compiles, and none that was loaded from disk.
+
+    Raises
+    ------
+    ConfigurationError
+        If compiled kernels are not kept for later processes.
+    """
+    _check_kept(kernel_cache.folder() is None)
+    made: list[Any] = []
+    before = _compiled_here.set(made)
+    try:
+        yield made
+    finally:
+        _compiled_here.reset(before)
+    _check_kept(bool(made))
+
+
+#: Set within `compiled_here`, also in the thread that compiles, which has the caller's context.
+_compiled_here: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar("compiled", default=None)
+
+
+def _check_kept(wanted: bool) -> None:
+    """Raise if kernels `wanted` on disk could not be written there."""
+    reason = kernel_cache.why_not_kept()
+    if wanted and reason is not None:
+        raise ConfigurationError(
+            f"compiled kernels are not kept: {reason}. Set {VARIABLE} to a folder that has room, and that "
+            "only you can write to"
+        )
 
 
 def _result(kernel: Any, signature: tuple[Any, ...]) -> Any:
@@ -116,4 +153,7 @@ def _compile(kernel: Any, signature: tuple[Any, ...]) -> Any:
         kernel.compile(signature)
     result = kernel.overloads[signature]
     kernel_cache.save(kernel, signature, result)
+    counted = _compiled_here.get()
+    if counted is not None:
+        counted.append(kernel)
     return result
