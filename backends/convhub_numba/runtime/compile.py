@@ -123,6 +123,23 @@ def _from_disk(kernel: Any, signature: tuple[Any, ...]) -> Any | None:
         return kernel_cache.load(kernel, signature)
 
 
+#: Seconds of compiling in one process after which it is worth saying what would avoid them.
+LONG = 1.0
+
+_waited = 0.0
+
+
+def _hint(seconds: float) -> str:
+    """Count the seconds that calls have waited; once they are many, and only once, say what would help."""
+    global _waited
+    if _compiled_here.get() is not None:  # by `convhub compile` itself
+        return ""
+    before, _waited = _waited, _waited + seconds
+    if before >= LONG or _waited < LONG:
+        return ""
+    return "; `convhub compile` would compile this process's kernels ahead of its calls"
+
+
 class _Announce(event.Listener):
     """Say that a kernel is being compiled, before it starts: the caller waits for seconds."""
 
@@ -141,7 +158,8 @@ class _Announce(event.Listener):
     def on_end(self, event: Any) -> None:
         """Log how long it took."""
         if event.data["dispatcher"] is self.kernel:
-            log.info("compiling %s took %.1f s", self._name, time.perf_counter() - self.began)
+            seconds = time.perf_counter() - self.began
+            log.info("compiling %s took %.1f s%s", self._name, seconds, _hint(seconds))
 
     @property
     def _name(self) -> str:
