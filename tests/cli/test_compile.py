@@ -34,9 +34,10 @@ def compiles(problem, options):
 
 
 @pytest.fixture
-def mine(install, monkeypatch, only_by_hand):
+def mine(install, monkeypatch):
     """Install a backend that compiles ahead, for this process and those that it starts."""
     before = os.environ.get("PYTHONPATH")
+    monkeypatch.setenv("CONVHUB_DISABLE_PLUGINS", "convhub")
 
     def mine_(fields="compile=compiles, preference={'cpu': 1}"):
         folder = install("mine", plugin(fields=fields, before=COMPILES))
@@ -125,6 +126,16 @@ def test_a_backend_that_compiles_nothing_ahead(mine, run):
     named = run("compile", PROBLEM, "--backend", "mine")
     assert (named.exit_code, named.stdout) == (2, "")
     assert "--backend is 'mine', which compiles nothing ahead; those that do: none" in named.stderr
+
+
+def test_each_backend_that_tuning_would_try_compiles(mine, run_json, monkeypatch):
+    mine()
+    monkeypatch.setenv("CONVHUB_DISABLE_PLUGINS", "")
+    monkeypatch.setenv("CONVHUB_TUNE", "1")
+    monkeypatch.setenv("CONVHUB_PRIORITY", "mine,numpy")
+    report, code = run_json("compile", PROBLEM)
+    rows = {row["backend"]: row["compiled"] for row in report["problems"]}
+    assert (code, rows) == (0, {"mine": 2, "numpy": None})
 
 
 def test_tables_and_logs(mine, run, run_json, tmp_path):
