@@ -262,6 +262,11 @@ class Backend:
         ``accuracy(problem, options)`` returns the accuracy class of the algorithm that would run, if not all
         have that of the capabilities; with ``options.accuracy == "strict"`` it may return "componentwise"
         because another algorithm runs.
+    compile : callable, optional
+        ``compile(problem, options)`` compiles everything that calls of this problem may need, keeps it where
+        later processes find it, and returns how many kernels it compiled: 0 if all were there. It computes
+        nothing and takes no memory for operands, however large they would be; it raises an error if nothing
+        can be kept. ``convhub compile`` calls it, also in several processes at once.
     options : type, optional
         A dataclass with the backend's own settings, each with a default, from ``[options.NAME]`` in a
         configuration file; passed as ``options.backend``.
@@ -287,6 +292,7 @@ class Backend:
     supports: Callable[[Problem], Answer] = field(default=always, kw_only=True)
     algorithm: Callable[[Problem, RunOptions], str] | None = field(default=None, kw_only=True)
     accuracy: Callable[[Problem, RunOptions], Accuracy] | None = field(default=None, kw_only=True)
+    compile: Callable[[Problem, RunOptions], int] | None = field(default=None, kw_only=True)
     options: type | None = field(default=None, kw_only=True)
     preference: Mapping[str, int] = field(default_factory=dict, kw_only=True)
     summary: str = field(default="", kw_only=True)

@@ -54,6 +54,12 @@ def _grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions) -> 
     return _engine().grad_weight(dy, x, problem, options)
 
 
+def _compile(problem: Problem, options: RunOptions) -> int:
+    """Compile all kernels that calls of a problem may launch; see `convhub.backend`."""
+    count: int = _engine().compile_kernels(problem, options)
+    return count
+
+
 def _algorithm(problem: Problem, options: RunOptions) -> str:
     """Name the algorithm that would run, and its blocks."""
     described: str = _planner().make_plan(problem, options).described
@@ -76,6 +82,7 @@ backend = Backend(
     availability=availability,
     algorithm=_algorithm,
     accuracy=_accuracy,
+    compile=_compile,
     options=Options,
     preference={"cpu": 30},
     summary="fast CPU kernels, compiled by Numba for this machine's vector units",

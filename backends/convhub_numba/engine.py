@@ -13,9 +13,10 @@ from convhub.backend import Array, Problem, RunOptions
 from .launch import Prepared, array_types, literals
 from .planner import algorithm_of, make_plan, prepared_plans
 from .runtime import threads
-from .vectors.half import as_stored, is_narrow_dtype, sum_dtype
+from .runtime.compile import compiled_here
+from .vectors.half import as_stored, is_narrow_dtype, stored_dtype, sum_dtype
 
-__all__ = ["forward", "grad_input", "grad_weight"]
+__all__ = ["compile_kernels", "forward", "grad_input", "grad_weight"]
 
 #: Up to this many channels, the zeros for a call without a bias are kept: making them slows a tiny call down.
 MOST_ZEROS = 1024
@@ -48,6 +49,38 @@ def grad_weight(dy: Array, x: Array, problem: Problem, options: RunOptions, vect
     dw = np.empty(prepared.result_shape, dy.dtype)
     prepared.run(prepared, *(as_stored(array, problem.dtype) for array in (dw, dy, x)))
     return dw
+
+
+def compile_kernels(problem: Problem, options: RunOptions, vector_bits: int = 0) -> int:
+    """Compile all kernels that calls of a problem may launch; return how many were not kept on disk yet."""
+    with compiled_here() as made:
+        threads.compile_machinery()
+        prepared = _prepare(problem, options, vector_bits)
+        _run_compiling(prepared)
+        if prepared.rewritten is not None:
+            _run_compiling(_prepare(prepared.rewritten, options, vector_bits))
+    return len(made)
+
+
+def _run_compiling(prepared: Prepared) -> None:
+    """Run a plan on arrays without memory, with launches that only compile their kernels."""
+    problem = prepared.problem
+    stored, only_compiles = stored_dtype(problem.dtype), prepared._replace(only_compiles=True)
+    out = _without_memory(problem.result_shape, stored)
+    first, second = (_without_memory(shape, stored) for shape in problem.operand_shapes)
+    if problem.primitive == "grad_weight":
+        prepared.run(only_compiles, out, first, second)
+        return
+    weight = _without_memory(prepared.grouped_weight, stored)
+    bias = _without_memory(out.shape[1:2], prepared.sums)
+    if problem.primitive == "grad_input":
+        weight = weight.swapaxes(1, 2)
+    prepared.run(only_compiles, out, first, weight, bias)
+
+
+def _without_memory(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return an array of any size in the memory of one element."""
+    return np.broadcast_to(np.empty((), dtype), shape)
 
 
 def _correlate(source: Array, weight: Array, bias: Array | None, prepared: Prepared) -> Array:

@@ -16,14 +16,14 @@ from convhub.backend import Array, Problem
 
 from .runtime import threads
 from .runtime.compile import float_array
-from .runtime.scratch import scratch, set_aside
+from .runtime.scratch import scratch, set_aside, shared_scratch
 from .runtime.threads import Kernel, kernel
 from .stage import Plan, Stage, Tile
 from .vectors.half import sum_dtype
 
 __all__ = [
     "FLAG", "INT", "INTEGERS", "TABLE", "ArrayTypes", "Prepared", "array_types", "launch", "launch_plain",
-    "literals", "run_correlations", "run_reduction",
+    "literals", "run_correlations", "run_reduction", "shared",
 ]  # fmt: skip
 
 INT = types.int64
@@ -72,6 +72,7 @@ class Prepared(NamedTuple):
     nothing: Array  # empty, of the type of the sums
     zeros: Array | None  # the bias of a call without one; None where it would take much memory
     rewritten: Problem | None  # with the same result, and faster where the weight is contiguous
+    only_compiles: bool = False  # launches compile a kernel, and run none
 
 
 def launch(function: Any, prepared: Prepared, stage: Stage, tasks: int, *pairs: Any) -> None:
@@ -88,6 +89,8 @@ def launch(function: Any, prepared: Prepared, stage: Stage, tasks: int, *pairs: 
     compiled = prepared.kernels.get(function)
     if compiled is None:
         compiled = _compiled(function, prepared, (prepared.types.sums, INTEGERS), pairs)
+        if prepared.only_compiles:  # and so keeps no kernel, and always comes here
+            return
     count = prepared.plan.threads
     memory = scratch(stage.items, stage.integers, prepared.sums, count)
     threads.run(compiled, tasks, count, memory, pairs[1::2], prepared.ranges)
@@ -98,6 +101,8 @@ def launch_plain(function: Any, prepared: Prepared, tasks: int, *pairs: Any) -> 
     compiled = prepared.kernels.get(function)
     if compiled is None:
         compiled = _compiled(function, prepared, (), pairs)
+        if prepared.only_compiles:
+            return
     count = prepared.plan.threads
     ranges = threads.ranges_for(8 * prepared.problem.macs, count)
     threads.run(compiled, tasks, count, (), pairs[1::2], ranges)
@@ -118,8 +123,15 @@ def _compiled(function: Any, prepared: Prepared, scratch_types: tuple[Any, ...],
     if compiled is None:
         with set_aside():
             compiled = _kernels[key] = kernel(function, scratch_types, *pairs[::2])
-    prepared.kernels[function] = compiled
+    if not prepared.only_compiles:
+        prepared.kernels[function] = compiled
     return compiled
+
+
+def shared(prepared: Prepared, stage: Stage) -> Array:
+    """Return the scratch memory that all threads of a call share; it is empty where nothing runs."""
+    items = 0 if prepared.only_compiles else stage.shared_items
+    return shared_scratch(items, prepared.sums)
 
 
 def run_correlations(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ConvhubError
+from ..system.python_command import python_command
 from .progress import progress
 
 if TYPE_CHECKING:
@@ -68,10 +68,7 @@ def _pytest(processes: int) -> list[str]:
     from .. import conformance
 
     folder = Path(conformance.__file__).parent
-    # `python -m` puts the working directory first on the module search path, where a `random.py` would break
-    # everything. If this process has it on its own path, a plugin may be there, so it stays.
-    safe = [] if {"", os.getcwd()} & set(sys.path) else ["-P"]
-    command = [sys.executable, *safe, "-m", "pytest", str(folder)]
+    command = python_command("-m", "pytest", str(folder))
     command += ["-c", str(folder / "suite.ini"), "--rootdir", str(folder), "-p", "no:cacheprovider"]
     command += ["-p", "convhub.conformance.plugin"]
     if processes > 1:

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from .. import api
+from ..backend import RunOptions
 from ..callers_code import raised_by_caller
 from ..config import current
 from ..dispatch.options import run_options
+from ..errors import ConvhubError
 from ..problem import ITEM_BYTES, PRIMITIVES, Problem
 from .calls import refuse_fallback, refused, registered
 from .problems.cases import declared_problem
@@ -59,19 +61,35 @@ def declaration(subject: Subject, seed: int) -> None:
 
 
 def answers(subject: Subject, seed: int) -> None:
-    """Check that `supports` and `algorithm` answer as the contract requires."""
+    """Check that `supports`, `algorithm` and `compile` answer as the contract requires."""
     entry = registered(subject.backend)
     backend, options = entry.backend, run_options(entry, current())
     rng = np.random.default_rng(seed)
+    supported = None
     for _ in range(30):
         problem = declared_problem(rng, backend, subject.device)
         answer = backend.supports(problem)
+        supported = problem if answer is True else supported
         if answer is not True and not (isinstance(answer, str) and answer):
             raise Broken(f"supports({problem}) gave {answer!r}; it must be True or a reason")
         if answer is True and backend.algorithm is not None:
             name = backend.algorithm(problem, options)
             if not isinstance(name, str):
                 raise Broken(f"algorithm({problem}) gave {name!r}; it must be a text")
+    if supported is not None and backend.compile is not None:
+        _compiles(backend.compile, supported, options)
+
+
+def _compiles(function: Callable[[Problem, RunOptions], int], problem: Problem, options: RunOptions) -> None:
+    """Check one problem only, since compiling takes seconds."""
+    try:
+        counts = [function(problem, options) for _ in range(2)]
+    except ConvhubError:  # as the contract allows where nothing can be kept
+        return
+    if not all(type(count) is int and count >= 0 for count in counts):
+        raise Broken(f"compile({problem}) gave {counts[0]!r}; it must be a number of kernels")
+    if counts[1]:
+        raise Broken(f"compile({problem}) gave {counts[1]} when called again; it must be 0")
 
 
 def light_import(subject: Subject, seed: int) -> None:

@@ -34,6 +34,8 @@ def execute(problem: Problem, operands: Operands, request: BackendRequest, libra
     choice = choose(problem, request)
     if choice.plain and not internal_observers:
         return invoke(choice, problem, operands, library)
+    if choice.verbose:
+        _show_log()  # before the call, which may have the backend log what takes it so long
     before = _full_check().snapshot(operands) if choice.check else None
     start = time.perf_counter()
     result = invoke(choice, problem, operands, library)
@@ -64,12 +66,15 @@ def _full_check() -> ModuleType:
     return full_check
 
 
-def _log(event: CallEvent) -> None:
+def _show_log() -> None:
     if not logger.hasHandlers():
         # A user who sets CONVHUB_VERBOSE without configuring logging wants to see the lines.
         logger.addHandler(logging.StreamHandler())
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
+
+
+def _log(event: CallEvent) -> None:
     algorithm = f" ({event.algorithm})" if event.algorithm else ""
     logger.info(
         "convhub: %s -> %s%s, %.3f ms, by %s",

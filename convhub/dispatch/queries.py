@@ -13,11 +13,18 @@ from typing import NamedTuple, get_args
 
 from ..backend import Accuracy, Answer, RunOptions, always
 from ..callers_code import raised_by_caller
-from ..errors import BackendContractError, describe_error, one_line, short_repr
+from ..errors import (
+    BackendContractError,
+    BackendFailedError,
+    ConvhubError,
+    describe_error,
+    one_line,
+    short_repr,
+)
 from ..plugins import RegisteredBackend
 from ..problem import Problem
 
-__all__ = ["Refusal", "accuracy_of", "algorithm_of", "ask", "ask_availability"]
+__all__ = ["Refusal", "accuracy_of", "algorithm_of", "ask", "ask_availability", "compiled_by"]
 
 #: How long a backend may take to say whether it is available. CUDA takes seconds to start for each device
 #: where nothing keeps its driver awake, and so do large libraries from a cold network disk; anything slower
@@ -146,3 +153,36 @@ def accuracy_of(registered: RegisteredBackend, problem: Problem, options: RunOpt
             f"one of {', '.join(get_args(Accuracy))}"
         )
     return accuracy
+
+
+def compiled_by(registered: RegisteredBackend, problem: Problem, options: RunOptions) -> int | None:
+    """Have a backend compile what calls of `problem` need; return how many kernels it compiled.
+
+    Returns
+    -------
+    int or None
+        None where the backend compiles nothing ahead.
+
+    Raises
+    ------
+    BackendFailedError
+        If the backend fails, unless it raises an error of convhub's.
+    BackendContractError
+        If it returns anything but a number, zero or more.
+    """
+    function = registered.backend.compile
+    if function is None:
+        return None
+    try:
+        count = function(problem, options)
+    except BaseException as error:
+        if raised_by_caller(error) or isinstance(error, ConvhubError):
+            raise
+        raise BackendFailedError(
+            f"{registered} could not compile {problem}: {describe_error(error)}"
+        ) from error
+    if type(count) is not int or count < 0:
+        raise BackendContractError(
+            f"{registered} compiled {problem} and gave {short_repr(count)}; it must be the number of kernels"
+        )
+    return count

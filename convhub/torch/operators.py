@@ -24,7 +24,7 @@ from ..errors import ArgumentError, ShapeError
 from ..problem import PRIMITIVES, Pair, Primitive, Problem
 from .derivatives import gradients, is_needed, tangent
 
-__all__ = ["call"]
+__all__ = ["OPERATORS", "call", "problem_of"]
 
 Tensor = torch.Tensor
 _C: Any = torch._C
@@ -69,7 +69,7 @@ def call(problem: Problem, operands: Operands, request: BackendRequest) -> Tenso
         request.name,
     )
     tensors = operands[:2] if problem.primitive == "grad_weight" else operands
-    result: Tensor = _OPERATORS[problem.primitive](*tensors, *parameters)
+    result: Tensor = OPERATORS[problem.primitive](*tensors, *parameters)
     return result
 
 
@@ -82,6 +82,11 @@ def _computed(primitive: Primitive, *arguments: Any) -> Tensor:
     request = make_request(None) if name is None else BackendRequest(name, "argument")
     result: Tensor = execute.execute(problem, operands, request, "torch")
     return result
+
+
+def problem_of(primitive: Primitive, arguments: tuple[Any, ...]) -> Problem:
+    """Return the problem that an operator computes when it is called with these arguments."""
+    return _checked(primitive, arguments)[0]
 
 
 def _shape_only(primitive: Primitive, *arguments: Any) -> Tensor:
@@ -187,7 +192,7 @@ class _Below(NamedTuple):
     def __call__(self, operands: Operands) -> Tensor:
         tensors = operands[:2] if self.primitive == "grad_weight" else operands
         with _C._AutoDispatchBelowAutograd():
-            result: Tensor = _OPERATORS[self.primitive].redispatch(
+            result: Tensor = OPERATORS[self.primitive].redispatch(
                 self.keyset & _C._after_autograd_keyset, *tensors, *self.parameters
             )
         return result
@@ -248,7 +253,7 @@ def _batched(primitive: Primitive, info: Any, axes: tuple[Any, ...], *arguments:
     ]
     if primitive != "grad_weight" and all(axis is None for axis in axes[1 : len(operands)]):
         images, *others = moved
-        result = _OPERATORS[primitive](images.flatten(0, 1), *others, *parameters)
+        result = OPERATORS[primitive](images.flatten(0, 1), *others, *parameters)
         return result.unflatten(0, (count, images.shape[1])), 0
     spread = [
         operand.expand(count, *operand.shape) if axis is None and operand is not None else operand
@@ -263,7 +268,7 @@ def _batched(primitive: Primitive, info: Any, axes: tuple[Any, ...], *arguments:
         else operand.transpose(0, 1).flatten(1, 2)
         for name, operand in zip(names, spread, strict=False)
     ]
-    result = _OPERATORS[primitive](*joined, *parameters._replace(groups=parameters.groups * count))
+    result = OPERATORS[primitive](*joined, *parameters._replace(groups=parameters.groups * count))
     if primitive == "grad_weight":
         return result.unflatten(0, (count, result.shape[0] // count)), 0
     return result.unflatten(1, (count, result.shape[1] // count)), 1
@@ -292,4 +297,5 @@ def _register(primitive: Primitive) -> Any:
     return getattr(torch.ops.convhub, primitive).default
 
 
-_OPERATORS: dict[Primitive, Any] = {primitive: _register(primitive) for primitive in PRIMITIVES}
+#: The three operators.
+OPERATORS: dict[Primitive, Any] = {primitive: _register(primitive) for primitive in PRIMITIVES}

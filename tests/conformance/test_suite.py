@@ -192,6 +192,9 @@ def test_declared_problems_are_within_every_limit(register):
         ({"supports": lambda problem: ""}, "answers", "gave ''; it must be True or a reason"),
         ({"algorithm": lambda problem, options: 7}, "answers", "gave 7; it must be a text"),
         ({"algorithm": lambda problem, options: 1 / 0}, "answers", "ZeroDivisionError"),
+        ({"compile": lambda problem, options: None}, "answers", "gave None; it must be a number of kernels"),
+        ({"compile": lambda problem, options: 3}, "answers", "gave 3 when called again; it must be 0"),
+        ({"compile": lambda problem, options: 1 / 0}, "answers", "ZeroDivisionError"),
         (
             {"grad_weight": lambda *given: 2 * toy_backend.grad_weight(*given)},
             "gradients",

@@ -53,6 +53,7 @@ APPLIED = {"CONTRIBUTING.md": "tests/backends/numba/test_add_an_algorithm.py"}
 #: Commands that only have to be read, and why they are not run here.
 ONLY_READ = {
     "bench": "takes minutes, and a second that is worth anything wants a quiet machine",
+    "compile": "takes half a minute for a model; tests/cli runs it on plain loops",
     "conformance": "takes minutes; tests/cli runs it on small backends",
     "demo": "takes two minutes; tests/demo runs its parts",
     "doctor": "reports on the machine, and may find something",

@@ -50,7 +50,7 @@ def test_the_container_keeps_kernels_where_the_engine_looks():
     dockerfile = PAGE.partition("```text\nFROM ")[2].partition("```")[0]
     folder = re.search(rf"^ENV {cache_folder.VARIABLE}=(\S+)$", dockerfile, re.MULTILINE)[1]
     made = dockerfile.index(f"install -d -o app -m 0700 {folder}")
-    assert made < dockerfile.index("USER app") < dockerfile.index("RUN convhub verify")
+    assert made < dockerfile.index("USER app") < dockerfile.index("RUN convhub compile")
 
 
 def test_ci_of_a_new_backend_finds_convhub_without_an_index(tmp_path):

@@ -171,3 +171,13 @@ def cases(dtype: str, width: int) -> Iterator[tuple[Case, str]]:
             if repr(made) not in seen:
                 seen.add(repr(made))
                 yield Case(problem, chosen), made.algorithm
+
+
+def one_of_each(dtype: str, width: int) -> dict[tuple[str, str], Case]:
+    """Return the smallest case of each algorithm and primitive that a dtype has."""
+    chosen: dict[tuple[str, str], Case] = {}
+    for case, algorithm in cases(dtype, width):
+        key = (algorithm, case.problem.primitive)
+        if key not in chosen or case.problem.macs < chosen[key].problem.macs:
+            chosen[key] = case
+    return chosen

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numba
@@ -15,12 +17,14 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.runtime import rtsys
 
 from convhub.backend import apart
+from convhub.errors import ConfigurationError
 
 from ..pipeline import KNOWN_VERSIONS
 from ..vectors.half import stored_type
 from . import forks, kernel_cache
+from .cache_folder import VARIABLE
 
-__all__ = ["address", "compiled", "float_array", "sizes_of"]
+__all__ = ["address", "compiled", "compiled_here", "float_array", "sizes_of"]
 
 log = logging.getLogger("convhub.numba")
 _results: dict[tuple[Any, ...], Any] = {}
@@ -55,6 +59,39 @@ def address(kernel: Any, *signature: Any) -> int:
     return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
 
 
+@contextlib.contextmanager
+def compiled_here() -> Iterator[list[Any]]:
+    """Give a list that gets each kernel that this block compiles, and none that was loaded from disk.
+
+    Raises
+    ------
+    ConfigurationError
+        If compiled kernels are not kept for later processes.
+    """
+    _check_kept(kernel_cache.folder() is None)
+    made: list[Any] = []
+    before = _compiled_here.set(made)
+    try:
+        yield made
+    finally:
+        _compiled_here.reset(before)
+    _check_kept(bool(made))
+
+
+#: Set within `compiled_here`, also in the thread that compiles, which has the caller's context.
+_compiled_here: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar("compiled", default=None)
+
+
+def _check_kept(wanted: bool) -> None:
+    """Raise if kernels `wanted` on disk could not be written there."""
+    reason = kernel_cache.why_not_kept()
+    if wanted and reason is not None:
+        raise ConfigurationError(
+            f"compiled kernels are not kept: {reason}. Set {VARIABLE} to a folder that has room, and that "
+            "only you can write to"
+        )
+
+
 def _result(kernel: Any, signature: tuple[Any, ...]) -> Any:
     """Return Numba's result of compiling a kernel; it is kept, and with it the machine code."""
     key = (kernel, *signature)
@@ -86,6 +123,23 @@ def _from_disk(kernel: Any, signature: tuple[Any, ...]) -> Any | None:
         return kernel_cache.load(kernel, signature)
 
 
+#: Seconds of compiling in one process after which it is worth saying what would avoid them.
+LONG = 1.0
+
+_waited = 0.0
+
+
+def _hint(seconds: float) -> str:
+    """Count the seconds that calls have waited; once they are many, and only once, say what would help."""
+    global _waited
+    if _compiled_here.get() is not None:  # by `convhub compile` itself
+        return ""
+    before, _waited = _waited, _waited + seconds
+    if before >= LONG or _waited < LONG:
+        return ""
+    return "; `convhub compile` would compile this process's kernels ahead of its calls"
+
+
 class _Announce(event.Listener):
     """Say that a kernel is being compiled, before it starts: the caller waits for seconds."""
 
@@ -104,7 +158,8 @@ class _Announce(event.Listener):
     def on_end(self, event: Any) -> None:
         """Log how long it took."""
         if event.data["dispatcher"] is self.kernel:
-            log.info("compiling %s took %.1f s", self._name, time.perf_counter() - self.began)
+            seconds = time.perf_counter() - self.began
+            log.info("compiling %s took %.1f s%s", self._name, seconds, _hint(seconds))
 
     @property
     def _name(self) -> str:
@@ -116,4 +171,7 @@ def _compile(kernel: Any, signature: tuple[Any, ...]) -> Any:
         kernel.compile(signature)
     result = kernel.overloads[signature]
     kernel_cache.save(kernel, signature, result)
+    counted = _compiled_here.get()
+    if counted is not None:
+        counted.append(kernel)
     return result

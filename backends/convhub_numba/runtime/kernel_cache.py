@@ -26,7 +26,7 @@ from numba.core.serialize import dumps
 
 from .cache_folder import VARIABLE, distrust, place
 
-__all__ = ["folder", "load", "save"]
+__all__ = ["folder", "load", "save", "why_not_kept"]
 
 log = logging.getLogger("convhub.numba")
 
@@ -99,6 +99,11 @@ def _not_kept(reason: str) -> None:
 
 
 _told: list[str] = []
+
+
+def why_not_kept() -> str | None:
+    """Return the reason for which some kernel of this process is not kept, or None."""
+    return _told[0] if _told else None
 
 
 def _said(error: Exception) -> str:

@@ -23,7 +23,9 @@ from .helpers import Team, WorkerLoop, cores
 from .interrupts import check, system
 from .team import FEWEST_RANGES, launch, run_job, worker_loop
 
-__all__ = ["Kernel", "end_helpers", "kernel", "ranges_for", "run", "usable_threads"]
+__all__ = [
+    "Kernel", "compile_machinery", "end_helpers", "kernel", "ranges_for", "run", "usable_threads",
+]  # fmt: skip
 
 #: The most multiply-accumulates of a range of several tasks: a few milliseconds.
 RANGE_WORK = 2**25
@@ -110,6 +112,12 @@ def _checker() -> int:
 @functools.cache
 def _worker_loop() -> WorkerLoop:
     return compiled(worker_loop, INT, INT)
+
+
+def compile_machinery() -> None:
+    """Compile what `run` needs beside the kernels: all of it, whatever the threads and the work."""
+    for code in (_run_job, _checker, _worker_loop):
+        code()
 
 
 _system: int = system.ctypes.data

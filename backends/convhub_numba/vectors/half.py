@@ -28,6 +28,7 @@ __all__ = [
     "is_narrow",
     "is_narrow_dtype",
     "narrow_for",
+    "stored_dtype",
     "stored_type",
     "sum_dtype",
     "widen",
@@ -49,9 +50,14 @@ def sum_dtype(dtype: str) -> np.dtype[Any]:
     return np.dtype(np.float32 if dtype in _STORED else dtype)
 
 
+def stored_dtype(dtype: str) -> np.dtype[Any]:
+    """Return the type in which the kernels see `dtype` stored."""
+    return _STORED.get(dtype) or np.dtype(dtype)
+
+
 def stored_type(dtype: str) -> Any:
     """Return Numba's type of an array's elements."""
-    return from_dtype(_STORED.get(dtype) or np.dtype(dtype))
+    return from_dtype(stored_dtype(dtype))
 
 
 def as_stored(array: Array, dtype: str) -> Array:

@@ -10,7 +10,7 @@ import pytest
 from convhub_numba import backend, engine, launch, planner
 from numba import types
 from numba.np.numpy_support import from_dtype
-from support.guarded_cases import DTYPES, cases
+from support.guarded_cases import DTYPES, one_of_each
 from support.guarded_run import operands_of
 
 #: Every module that launches kernels.
@@ -71,16 +71,6 @@ def mistakes(monkeypatch):
     engine._known.clear()
     yield found
     engine._known.clear()
-
-
-def one_of_each(dtype, width):
-    """Return a small case of each algorithm and primitive that a type of number has."""
-    chosen = {}
-    for case, algorithm in cases(dtype, width):
-        key = (algorithm, case.problem.primitive)
-        if key not in chosen or case.problem.macs < chosen[key].problem.macs:
-            chosen[key] = case
-    return chosen
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

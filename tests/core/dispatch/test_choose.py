@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
+import subprocess
+import sys
 import types
 import warnings
 
@@ -285,6 +288,33 @@ def test_the_fallback_warning_points_at_the_call(monkeypatch):
     with registered(backend("mine", functions=(None, zeros))), pytest.warns(RuntimeWarning) as caught:
         convhub.conv2d(X, W, backend="mine")
     assert caught[0].filename == __file__
+
+
+TALKS = """
+import logging, types
+import numpy as np
+import convhub
+from convhub import plugins
+from convhub.backend import Backend, Capabilities, hookimpl
+
+def forward(x, w, bias, problem, options):
+    logging.getLogger("convhub.mine").info("compiling pebbles")
+    return np.zeros(problem.result_shape)
+
+mine = Backend("mine", Capabilities(dtypes=("float64",)), forward)
+plugins.register(types.SimpleNamespace(convhub_backends=hookimpl(lambda: [mine])), "mine")
+convhub.conv2d(np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3)), backend="mine")
+"""
+
+
+@pytest.mark.parametrize(
+    ("verbose", "shown"),
+    [("1", ["compiling pebbles", "convhub: forward_float64_n1c1h4w4_k1r3s3 -> mine"]), ("0", [])],
+)
+def test_verbose_shows_what_backends_log_from_the_first_call_on(verbose, shown):
+    environment = os.environ | {"CONVHUB_VERBOSE": verbose}
+    done = subprocess.run([sys.executable, "-c", TALKS], capture_output=True, text=True, env=environment)
+    assert [line.partition(",")[0] for line in done.stderr.splitlines()] == shown
 
 
 def test_verbose_logs_one_line_a_call(monkeypatch, caplog):

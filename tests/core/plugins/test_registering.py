@@ -257,6 +257,7 @@ def zeros(x, w, bias, problem, options):
         ({}, {"summary": None}, "summary None; it must be a string"),
         ({}, {"accuracy": "normwise"}, "accuracy 'normwise'; it must be a function"),
         ({}, {"grad_input": 3}, "grad_input 3; it must be a function"),
+        ({}, {"compile": 3}, "compile 3; it must be a function"),
         ({}, {"supports": None}, "supports None; it must be a function"),
     ],
 )

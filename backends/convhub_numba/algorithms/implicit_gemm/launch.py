@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from convhub.backend import Array
 
-from ...launch import TABLE, Prepared, launch
+from ...launch import TABLE, Prepared, launch, shared
 from ...runtime.compile import sizes_of
-from ...runtime.scratch import shared_scratch
 from ...tiling import ceil_div
 from . import kernels, kernels_weight
 
@@ -20,7 +19,7 @@ def run(prepared: Prepared, out: Array, source: Array, weight: Array, bias: Arra
     """Pack the weight once for all threads, then run the tiles."""
     kinds, plan = prepared.types, prepared.plan
     (stage,) = plan.stages
-    packed = shared_scratch(stage.shared_items, prepared.sums)
+    packed = shared(prepared, stage)
     panels = ceil_div(stage.sizes.out_channels, plan.tile.width)
     launch(
         kernels.pack_weights, prepared, stage, prepared.problem.groups * panels,

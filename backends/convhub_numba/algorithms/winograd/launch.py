@@ -8,9 +8,8 @@ import numpy as np
 
 from convhub.backend import Array, Problem
 
-from ...launch import INT, INTEGERS, Prepared, launch, launch_plain
+from ...launch import INT, INTEGERS, Prepared, launch, launch_plain, shared
 from ...runtime.compile import sizes_of
-from ...runtime.scratch import shared_scratch
 from ...tiling import ceil_div
 from . import kernels, kernels_weight
 from .recompute import Geometry, recompute, recompute_weight
@@ -28,7 +27,7 @@ def run(prepared: Prepared, out: Array, source: Array, weight: Array, bias: Arra
     problem, plan, kinds = prepared.problem, prepared.plan, prepared.types
     (stage,) = plan.stages
     codes = transform_codes(prepared.sums.name, plan.details, plan.tile.lanes)
-    transformed, flags = shared_scratch(stage.shared_items, prepared.sums), np.zeros(1, np.int64)
+    transformed, flags = shared(prepared, stage), np.zeros(1, np.int64)
     panels = ceil_div(stage.sizes.out_channels, plan.tile.width)
     launch(
         kernels.transform_weights, prepared, stage, problem.groups * panels * stage.sizes.channel_blocks,
@@ -50,7 +49,7 @@ def run(prepared: Prepared, out: Array, source: Array, weight: Array, bias: Arra
         INT, codes.output,
         *prepared.literals,
     )  # fmt: skip
-    if flags[0]:
+    if flags[0] or prepared.only_compiles:
         launch_plain(
             recompute, prepared, out.shape[0] * out.shape[1],
             kinds.images, out,
@@ -80,7 +79,7 @@ def run_weight(prepared: Prepared, dw: Array, dy: Array, x: Array) -> None:
         INT, codes.kernel,
         *prepared.literals,
     )  # fmt: skip
-    if flags[0]:
+    if flags[0] or prepared.only_compiles:
         launch_plain(
             recompute_weight, prepared, dw.shape[0] * dw.shape[1],
             kinds.images, dw,

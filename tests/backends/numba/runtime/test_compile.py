@@ -72,6 +72,15 @@ def test_compiling_is_announced_before_it_starts_and_once_for_all_processes(tmp_
     assert not {"numba.np.arraymath", "numba.np.linalg", "scipy.linalg"} & set(modules)
 
 
+def test_a_process_that_waits_long_is_told_once_what_would_help(tmp_path):
+    setting = "lines = []; import convhub_numba.runtime.compile as c; c.LONG = {}"
+    for long, expected in (("1e-9", [1]), ("1e9", [])):
+        lines, _ = run_child(tmp_path / long, CHILD.replace("lines = []", setting.format(long)))
+        told = [index for index, line in enumerate(lines) if "`convhub compile` would compile" in line[2]]
+        assert told == expected
+        assert len(lines) == 6
+
+
 def test_other_versions_of_numba_load_their_cache_themselves(tmp_path):
     assert numba.version_info.short in compile_module.KNOWN_VERSIONS, (
         "look whether the cache still works as `compile._from_disk` has it, and add this version"
