@@ -57,13 +57,18 @@ def run_child(cache, code=CHILD):
 
 def test_compiling_is_announced_before_it_starts_and_once_for_all_processes(tmp_path):
     lines, modules = run_child(tmp_path)
-    compiled = ("runtime.team.launch", "algorithms.direct.kernels.correlate", "runtime.team.run_job")
+    compiled = (
+        "runtime.team.run_kernel",
+        "algorithms.direct.kernels.correlate",
+        "runtime.team.launch",
+        "runtime.team.run_job",
+    )
     assert [line[:2] for line in lines] == [["convhub.numba", "INFO"]] * 2 * len(compiled)
     texts, held = [line[2] for line in lines], [line[3] for line in lines]
     for name, before, after in zip(compiled, texts[::2], texts[1::2], strict=True):
         assert before.startswith(f"compiling convhub_numba.{name}, to be kept in {tmp_path}")
         assert after.startswith(f"compiling convhub_numba.{name} took ")
-    assert held == [0, 0, 1, 1, 2, 2]  # Numba stores it after the second line
+    assert held == [0, 0, 1, 1, 2, 2, 3, 3]  # Numba stores it after the second line
     assert list(tmp_path.rglob("*.nbc"))
     assert "numba.np.arraymath" in modules
     lines, modules = run_child(tmp_path)
