@@ -12,7 +12,7 @@ from numba import njit
 
 from .pipeline import compilers
 
-__all__ = ["entry", "kernel", "part"]
+__all__ = ["entry", "entry_with_lock", "kernel", "part"]
 
 _options = {"nogil": True, "error_model": "numpy", "_nrt": False}
 _unseen = {**_options, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
@@ -26,3 +26,6 @@ kernel = functools.partial(njit, **_unseen, pipeline_class=_kernel_compiler)
 
 #: Decorates functions that Python calls; `compile` keeps them on disk.
 entry = functools.partial(njit, **_options, pipeline_class=_kernel_compiler)
+
+#: The same, of functions that give Python's lock back themselves.
+entry_with_lock = functools.partial(njit, **{**_options, "nogil": False}, pipeline_class=_kernel_compiler)

@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["call", "call_for_flag", "native_call"]
+__all__ = ["call", "call_for_flag", "call_without_lock", "native_call"]
 
 
 @intrinsic
@@ -27,13 +27,23 @@ def call_for_flag(typing_context: Any, address: Any, arguments: Any) -> Any:
     return types.boolean(address, arguments), _calling(types.boolean, arguments)
 
 
-def _calling(returned: Any, arguments: Any) -> Any:
+@intrinsic
+def call_without_lock(typing_context: Any, address: Any, arguments: Any) -> Any:
+    """Call the function at `address`, which returns a boolean, while other threads may run Python."""
+    return types.boolean(address, arguments), _calling(types.boolean, arguments, gives_lock=True)
+
+
+def _calling(returned: Any, arguments: Any, gives_lock: bool = False) -> Any:
     # Literal integers are passed as any others.
     kinds = tuple(types.unliteral(kind) for kind in arguments.types)
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         items = cgutils.unpack_tuple(builder, values[1])
+        python = context.get_python_api(builder)
+        state = python.save_thread() if gives_lock else None
         status, result = native_call(context, builder, values[0], returned, kinds, items)
+        if gives_lock:
+            python.restore_thread(state)
         with cgutils.if_unlikely(builder, status.is_error):
             context.call_conv.return_status_propagate(builder, status)
         return context.get_dummy_value() if returned is types.none else result

@@ -7,17 +7,10 @@ and returns when all are done. It does not wait for a helper that has not begun 
 
 from __future__ import annotations
 
-from typing import Any
-
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
-
 from .. import jit
-from ..vectors.emitter import INT64
+from .arguments import BLOCK_ITEMS, ROWS, call_with_block, stack_memory, unpack
 from .atomics import add, load, pause, replace, store, yield_cpu
-from .calls import call_for_flag, native_call
+from .calls import call_for_flag, call_without_lock
 from .float_mode import default_float_mode, float_mode, set_float_mode
 from .interrupts import CHECKING, GIVE_WAY, INTERRUPTED, LOOK, MODE, STOP, SYSTEM, raise_pending, told_to_stop
 
@@ -32,6 +25,7 @@ __all__ = [
     "WOKEN",
     "launch",
     "run_job",
+    "run_kernel",
     "worker_loop",
 ]  # fmt: skip
 
@@ -44,77 +38,23 @@ MAILBOX_BYTES = 8 * MAILBOX_ITEMS
 FREE, TAKEN, RESERVED = 0, -1, -2
 
 #: Offsets in a job, in bytes. Fields that helpers write have separate cache lines.
-RUNNER, ARGUMENTS, KERNEL, TASKS, THREADS, RANGES = 0, 8, 16, 24, 32, 40
+RUNNER, BLOCK, KERNEL, TASKS, THREADS, RANGES = 0, 8, 16, 24, 32, 40
 FAILED, DONE, NEXT = 128, 136, 256  # `interrupts` names the fields between
 MOST_THREADS = 1024
-JOB_BYTES = NEXT + 8 * MOST_THREADS  # for each thread, its next range
+JOB_ITEMS = NEXT // 8 + MOST_THREADS  # for each thread, its next range
 
 FEWEST_RANGES = 4  # of each thread; a late or slow one leaves some to others
 SPINS = 4096  # before the wait for a helper's last range yields to other threads
 
 
-@intrinsic
-def new_job(typing_context: Any, kernel: Any, rows: Any, own: Any, arguments: Any) -> Any:
-    """Return the address of a job for a kernel; it and what it refers to live until the caller returns.
+@jit.kernel()
+def run_kernel(kernel, block, first, last, row, watch, kinds):
+    """Call a kernel with (first, last, a row of each array of scratch memory, all other arguments).
 
-    Each thread has one row of each array in `own`; in place of an integer the kernel gets the address that
-    tells whether to stop, see `interrupts.told_to_stop`.
+    `kinds` is a type from `arguments.kinds_of`. In place of an integer among the scratch memory, the kernel
+    gets `watch`, see `told_to_stop`. Return whether the kernel failed.
     """
-    kinds = (types.int64, types.int64, *own.types, *map(types.unliteral, arguments.types))
-
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        kernel, rows, *tuples = values
-        kept = [rows, *(item for group in tuples for item in cgutils.unpack_tuple(builder, group))]
-        block = cgutils.alloca_once_value(builder, cgutils.pack_struct(builder, kept))
-        runner = _runner(context, builder.module, block.type, own.types, kinds)
-        job = cgutils.alloca_once(builder, ir.ArrayType(INT64, JOB_BYTES // 8))
-        address = builder.ptrtoint(job, INT64)
-        for offset, value in ((RUNNER, runner), (ARGUMENTS, block), (KERNEL, kernel)):
-            number = value if value is kernel else builder.ptrtoint(value, INT64)
-            builder.store(number, cgutils.gep_inbounds(builder, job, 0, offset // 8))
-        return address
-
-    return types.int64(types.int64, rows, own, arguments), generate
-
-
-def _runner(context: Any, module: Any, block_type: Any, own: Any, kinds: Any) -> Any:
-    """Return a function of (kernel, block, first, last, row, watch): 1 if the kernel failed, else 0."""
-    runner = ir.Function(module, ir.FunctionType(INT64, [INT64] * 6), module.get_unique_name("runner"))
-    runner.linkage = "internal"
-    builder = ir.IRBuilder(runner.append_basic_block())
-    kernel, block, first, last, row, watch = runner.args
-    rows, *kept = cgutils.unpack_tuple(builder, builder.load(builder.inttoptr(block, block_type)))
-    each = [
-        watch if kind == types.int64 else _row(context, builder, kind, kept[i], rows, row)
-        for i, kind in enumerate(own)
-    ]
-    values = [first, last, *each, *kept[len(own) :]]
-    status, _ = native_call(context, builder, kernel, types.none, kinds, values)
-    builder.ret(builder.zext(status.is_error, INT64))
-    return runner
-
-
-def _row(context: Any, builder: Any, kind: Any, array: Any, rows: Any, row: Any) -> Any:
-    """Return a row of a one-dimensional array that holds several."""
-    view = context.make_array(kind)(context, builder, array)
-    items = builder.sdiv(view.nitems, rows)
-    view.data = builder.gep(view.data, [builder.mul(items, row)])
-    view.nitems = items
-    view.shape = cgutils.pack_array(builder, [items])
-    return view._getvalue()
-
-
-@intrinsic
-def run_range(
-    typing_context: Any, runner: Any, kernel: Any, block: Any, first: Any, last: Any, row: Any, watch: Any
-) -> Any:
-    """Call the function that `_runner` has made; return 1 if the kernel failed, else 0."""
-
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        function_type = ir.FunctionType(INT64, [INT64] * 6)
-        return builder.call(builder.inttoptr(values[0], function_type.as_pointer()), values[1:])
-
-    return types.int64(*[types.int64] * 7), generate
+    return call_with_block(kernel, block, first, last, row, watch, kinds)
 
 
 @jit.part()
@@ -135,8 +75,9 @@ def run_ranges(job, row, watch):
             first, last = index * tasks // (ranges * threads), (index + 1) * tasks // (ranges * threads)
             if first == last:
                 continue
-            runner, block = load(job + RUNNER), load(job + ARGUMENTS)
-            if run_range(runner, load(job + KERNEL), block, first, last, row, watch):
+            block = load(job + BLOCK)
+            # A type is passed as None is.
+            if call_for_flag(load(job + RUNNER), (load(job + KERNEL), block, first, last, row, watch, None)):
                 store(job + FAILED, 1)
 
 
@@ -207,17 +148,23 @@ def run_job(job, tasks, threads, ranges, mailboxes, helpers, system, checking):
     return load(job + FAILED) != 0
 
 
-@jit.entry()
-def launch(running, kernel, tasks, threads, ranges, mailboxes, helpers, system, checking, own, arguments):
+@jit.entry_with_lock()
+def launch(
+    running, runner, kernel, layout, tasks, threads, ranges, mailboxes, helpers, system, checking, items
+):
     """Run all tasks of the kernel at this address, on this thread and free helpers; return whether it failed.
 
     Parameters
     ----------
     running : int
         The address of `run_job`.
+    runner : int
+        The address of `run_kernel` for the kernel's types.
     kernel : int
-        An address, as from `compile.address`. The kernel is called with (first, last, a row of each array of
-        `own`, and all of `arguments`), for ranges that together cover ``range(tasks)``.
+        An address, as from `compile.address`. The kernel is called for ranges that together cover
+        ``range(tasks)``.
+    layout : int
+        The address of the table of the kernel's arguments, see `arguments.layout_of`.
     tasks, threads, ranges : int
         How many there are, how many threads may work at once, and into how many ranges the tasks of each
         thread are cut.
@@ -227,10 +174,14 @@ def launch(running, kernel, tasks, threads, ranges, mailboxes, helpers, system, 
         The address of `interrupts.system`.
     checking : int
         The address of `interrupts.check`.
-    own : tuple
-        Scratch memory: each array is one-dimensional, and cut into a row for each thread.
-    arguments : tuple
-        The other arguments of the kernel.
+    items : int
+        The address of a tuple: the kernel's arguments, without the first and the last task. First come the
+        arrays of scratch memory: each is one-dimensional, and cut into a row for each thread.
     """
-    job = new_job(kernel, threads, own, arguments)
-    return call_for_flag(running, (job, tasks, threads, ranges, mailboxes, helpers, system, checking))
+    job, block = stack_memory(JOB_ITEMS), stack_memory(BLOCK_ITEMS)
+    store(block + 8 * ROWS, threads)
+    unpack(items, layout, block)
+    store(job + RUNNER, runner)
+    store(job + BLOCK, block)
+    store(job + KERNEL, kernel)
+    return call_without_lock(running, (job, tasks, threads, ranges, mailboxes, helpers, system, checking))

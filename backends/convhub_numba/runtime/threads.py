@@ -16,12 +16,15 @@ from typing import Any, NamedTuple
 
 from numba import types
 
+from convhub.backend import Array
+
 from . import scratch
+from .arguments import kinds_of, layout_of
 from .availability import thread_limit
 from .compile import address, compiled
 from .helpers import Team, WorkerLoop, cores
 from .interrupts import check, system
-from .team import FEWEST_RANGES, launch, run_job, worker_loop
+from .team import FEWEST_RANGES, launch, run_job, run_kernel, worker_loop
 
 __all__ = [
     "Kernel", "compile_machinery", "end_helpers", "kernel", "ranges_for", "run", "usable_threads",
@@ -34,11 +37,14 @@ INT = types.int64
 
 
 class Kernel(NamedTuple):
-    """A compiled kernel, and the function that shares its tasks among threads."""
+    """A compiled kernel, and what `team.launch` needs to call it."""
 
+    launch: Callable[..., bool]  # `team.launch`
+    runner: int  # the address of `run_kernel` for its types
     address: int
-    launch: Callable[..., bool]
-    own: tuple[int, ...]  # arguments before its scratch memory: a 0 if it asks whether to stop
+    layout: int  # the address of `table`
+    table: Array  # of its arguments, see `arguments.layout_of`
+    watch: tuple[int, ...]  # an argument before its scratch memory: a 0 if it asks whether to stop
 
 
 def kernel(function: Any, own: tuple[Any, ...], *arguments: Any) -> Kernel:
@@ -48,11 +54,12 @@ def kernel(function: Any, own: tuple[Any, ...], *arguments: Any) -> Kernel:
     third parameter is named `watch` gets an address that says whether to stop: `interrupts.told_to_stop`.
     """
     names = function.py_func.__code__.co_varnames
-    watching: tuple[int, ...] = (0,) if names[2] == "watch" else ()
-    own = (INT,) * len(watching) + own
-    taken = types.Tuple(tuple(map(types.unliteral, arguments)))
-    sharing = compiled(launch, *[INT] * 9, types.Tuple(own), taken)
-    return Kernel(address(function, INT, INT, *own, *arguments), sharing, watching)
+    watch: tuple[int, ...] = (0,) if names[2] == "watch" else ()
+    own = (INT,) * len(watch) + own
+    table = layout_of((*own, *arguments))
+    runner = address(run_kernel, *[INT] * 6, kinds_of(own, arguments))
+    code = address(function, INT, INT, *own, *arguments)
+    return Kernel(_launcher(), runner, code, table.ctypes.data, table, watch)
 
 
 def ranges_for(work: int, threads: int) -> int:
@@ -102,6 +109,11 @@ def usable_threads(asked: int) -> int:
 @functools.cache
 def _run_job() -> int:
     return address(run_job, *[INT] * 8)
+
+
+@functools.cache
+def _launcher() -> Callable[..., bool]:
+    return compiled(launch, *[INT] * 12)
 
 
 @functools.cache
@@ -161,9 +173,12 @@ def run(
         # More threads than cores would take turns.
         helpers = team.wake(min(threads, cores()) - 1, _worker_loop)
     long = ranges > FEWEST_RANGES
+    items = kernel.watch + own + arguments  # it lives until the call is over, which gets its address
     call = (
         _run_job(),
+        kernel.runner,
         kernel.address,
+        kernel.layout,
         tasks,
         threads,
         ranges,
@@ -171,8 +186,7 @@ def run(
         helpers,
         _system,
         _checker() if long else 0,  # a short call saves compiling it
-        kernel.own + own,
-        arguments,
+        id(items),
     )
     if long:
         with scratch.set_aside():

@@ -199,8 +199,9 @@ def looks_beyond_ranges(monkeypatch):
     def run_counted(kernel, tasks, count, own, arguments, ranges=4):
         seen[0] = 0
         own = tuple(array[: array.size // count] for array in own)
-        kernel.launch(running, kernel.address, tasks, 1, 5, 0, 0, seen.ctypes.data, checking,
-                    kernel.own + own, arguments)  # fmt: skip
+        items = kernel.watch + own + arguments
+        kernel.launch(running, kernel.runner, kernel.address, kernel.layout, tasks, 1, 5, 0, 0,
+                    seen.ctypes.data, checking, id(items))  # fmt: skip
         looks.append(int(seen[0]) - 6)
 
     monkeypatch.setattr(threads, "run", run_counted)
