@@ -24,9 +24,10 @@ ENGINE = __name__.partition(".")[0]
 #: When this process imported the engine. A file that has changed since then is not what the process runs.
 _imported_at = time.time()
 
+# A pattern that begins with letters, and not with the edge of a word, is found several times faster.
 _COMMENT = re.compile(r"#.*")
-_FROM = re.compile(r"\bfrom[ \t]+(\.*)([\w.]*)[ \t]*import[ \t]*(\([^)]*\)|(?:\\\r?\n|[^\r\n;])*)")
-_IMPORT = re.compile(r"\bimport[ \t]+((?:\\\r?\n|[\w., \t])+)")
+_FROM = re.compile(r"from[ \t]+(\.*)([\w.]*)[ \t]*import[ \t]*(\([^)]*\)|(?:\\\r?\n|[^\r\n;])*)")
+_IMPORT = re.compile(r"import[ \t]+((?:\\\r?\n|[\w., \t])+)")
 
 
 @runtime_checkable
