@@ -17,6 +17,7 @@ from ..errors import ConvhubError, did_you_mean
 from ..system.versions import version_of
 from .commands.backends import backends
 from .commands.bench import bench
+from .commands.cache import cache
 from .commands.config import config
 from .commands.conformance import conformance
 from .commands.demo import demo
@@ -106,7 +107,7 @@ def _without_command(
         typer.echo(context.get_help())
 
 
-for command in (backends, explain, verify, conformance, bench, config, doctor, demo, new_backend):
+for command in (backends, explain, verify, conformance, bench, config, doctor, cache, demo, new_backend):
     app.command(cls=CommandWithJson)(settings_checked(command))
 
 

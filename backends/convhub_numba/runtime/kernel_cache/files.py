@@ -16,11 +16,12 @@ from typing import NamedTuple
 
 from .location import distrust
 
-__all__ = ["KernelFile", "packed", "read_bytes", "replace", "touch", "unpacked"]
+__all__ = ["FOREIGN", "KernelFile", "key_of", "packed", "read_bytes", "replace", "touch", "unpacked"]
 
 MAGIC = b"convhub kernel 2"
 DIGEST_BYTES = 32
 LENGTH_BYTES = 4
+FOREIGN = "it is no compiled kernel of this engine"
 
 #: A file that is read is marked as used at most this often, in seconds.
 MARK_EVERY = 24 * 3600
@@ -50,11 +51,25 @@ def unpacked(content: bytes) -> KernelFile:
     magic, content = content[: len(MAGIC)], content[len(MAGIC) :]
     digest, rest = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
     if magic != MAGIC:
-        raise ValueError("it is no compiled kernel of this engine")
+        raise ValueError(FOREIGN)
     if digest != hashlib.sha256(rest).digest():
         raise ValueError("it is not as it was written")
     end = LENGTH_BYTES + int.from_bytes(rest[:LENGTH_BYTES], "little")
     return KernelFile(rest[LENGTH_BYTES:end], rest[end:])
+
+
+def key_of(beginning: bytes) -> bytes:
+    """Return the key from the beginning of a file, whose digest is not checked.
+
+    Raises
+    ------
+    ValueError
+        If it does not begin like a file that `packed` has made.
+    """
+    if not beginning.startswith(MAGIC):
+        raise ValueError(FOREIGN)
+    rest = beginning[len(MAGIC) + DIGEST_BYTES :]
+    return rest[LENGTH_BYTES : LENGTH_BYTES + int.from_bytes(rest[:LENGTH_BYTES], "little")]
 
 
 def read_bytes(path: str, most: int = -1) -> bytes:

@@ -18,6 +18,7 @@ import numba
 from llvmlite.binding import llvm_version_info
 from numba.core import config
 
+from .files import FOREIGN
 from .sources import source_digest
 
 __all__ = ["SUFFIX", "KernelKey", "current_settings", "current_target", "current_versions", "kernel_key"]
@@ -67,6 +68,25 @@ class KernelKey(NamedTuple):
     def encoded(self) -> bytes:
         """Return the key as bytes; equal keys give equal bytes."""
         return json.dumps(self._asdict(), sort_keys=True, separators=(",", ":")).encode()
+
+    @classmethod
+    def decoded(cls, encoded: bytes) -> KernelKey:
+        """Return the key that `encoded` has made bytes of.
+
+        Raises
+        ------
+        ValueError
+            If the bytes are none of a key.
+        """
+        try:
+            key = cls(**json.loads(encoded))
+            again = key.encoded()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(FOREIGN) from error
+        texts = (key.module, key.name, key.sources, *key.types, *key.versions, *key.target, *key.settings)
+        if again != encoded or not all(type(text) is str for text in texts):
+            raise ValueError(FOREIGN)
+        return key
 
     @property
     def file_name(self) -> str:

@@ -18,6 +18,7 @@ from numba.core.serialize import dumps
 
 from . import files, locks
 from .key import kernel_key
+from .limit import keep_within
 from .location import VARIABLE, place
 from .sources import SourceError
 
@@ -85,6 +86,8 @@ def save(kernel: Any, signature: tuple[Any, ...], result: Any) -> None:
         files.replace(file.path, files.packed(files.KernelFile(file.key, payload)))
     except OSError as error:
         _not_kept(f"{file.path}: {error.strerror or error}")
+        return
+    keep_within(os.path.dirname(file.path))
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
 from convhub_numba import jit
 from convhub_numba.runtime import compile as compile_module
-from convhub_numba.runtime.kernel_cache import files, key, location, store
+from convhub_numba.runtime.kernel_cache import files, key, limit, location, store
 from numba import types
 
 needs_modes = pytest.mark.skipif(os.name == "nt", reason="Windows has no modes of files")
@@ -177,6 +177,36 @@ def test_nothing_half_written_stays_after_an_interrupt(cache, caplog, monkeypatc
     assert [path for path in cache.rglob("*") if path.is_file()] == []
     assert compiled(compute(caplog)) == 1
     assert compute(caplog) == []
+
+
+def test_a_kernel_is_marked_as_used_when_it_is_loaded_and_the_limit_kept_when_it_is_saved(
+    cache, caplog, monkeypatch
+):
+    compute(caplog)
+    path = kept(cache)
+    os.utime(path, (0, 0))
+    compute(caplog)
+    assert path.stat().st_mtime > 0
+    os.utime(path, (0, 0))
+    monkeypatch.setattr(store, "keep_within", lambda folder: limit.keep_within(folder, 1000))
+    with monkeypatch.context() as patch:
+        patch.setattr(key, "current_settings", lambda: ["another"])
+        compute(caplog)
+    assert not path.exists()
+    assert kept(cache)
+
+
+def test_a_function_that_depends_on_variables_around_it_is_not_kept(cache, caplog):
+    factor = 3
+
+    def scaled(number):
+        return factor * number
+
+    for _ in range(2):
+        caplog.clear()
+        assert compile_module.compiled(jit.entry()(scaled), types.int64)(7) == 21
+        assert compiled([record.getMessage() for record in caplog.records]) == 1
+    assert list(cache.rglob("*.nbc")) == []
 
 
 # --- folders that cannot be written ---------------------------------------------------------------------
