@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
 import convhub_numba
+from convhub_numba.runtime.kernel_cache import location
 
 #: Compiles or loads one small kernel of a package, and prints its value and what was logged.
 PROGRAM = """
@@ -195,3 +196,21 @@ def test_a_process_that_ends_while_it_compiles_leaves_no_lock(tmp_path):
     assert not any("waiting" in line for line in lines)
     assert time.monotonic() - began < 100
     assert not list(cache.rglob("*.lock"))
+
+
+def test_an_imported_kernel_is_loaded(tmp_path, monkeypatch):
+    make_package(tmp_path)
+    value, lines = run(tmp_path / "first", tmp_path)
+    assert (value, compilations(lines)) == (41, 1)
+    cache = convhub_numba.backend.kernel_cache
+    try:
+        contents = {}
+        for folder in ("first", "second"):
+            monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / folder))
+            location.place.cache_clear()
+            contents = contents or {entry.name: cache.read(entry.name) for entry in cache.entries()}
+        for name, content in contents.items():
+            cache.write(name, content)
+    finally:
+        location.place.cache_clear()
+    assert run(tmp_path / "second", tmp_path) == [41, []]
