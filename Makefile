@@ -102,9 +102,8 @@ gpu-device: check-python
 check-python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "convhub needs Python 3.11 or newer, and PYTHON=$(PYTHON) is %d.%d" % v[:2])'
 
-clean:  ## remove the environments and all outputs of the targets
+clean:  ## remove the environments and all outputs of the targets; compiled kernels are in your cache folder
 	rm -rf $(VENV) $(OLDEST_VENV) .venv-cuda* demo-output bench-output asv_bench/.asv docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .grimp_cache .import_linter_cache
-	find backends -name '*.nb[ic]' -delete
 
 # Every target installs the whole group, so that no target leaves an incomplete environment.
 $(VENV)/.installed: pyproject.toml constraints.txt | check-python

@@ -74,7 +74,7 @@ change within a version, and what happens to a plugin that breaks a promise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -91,7 +91,9 @@ __all__ = [
     "Array",
     "ArrayLibrary",
     "Backend",
+    "CachedKernel",
     "Capabilities",
+    "KernelCache",
     "Problem",
     "RunOptions",
     "apart",
@@ -232,6 +234,62 @@ class Capabilities:
         return None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachedKernel:
+    """One compiled kernel that a backend keeps between processes.
+
+    Parameters
+    ----------
+    name : str
+        Its name in the cache, by which the functions of `KernelCache` find it.
+    size : int
+        Its size in bytes.
+    used : float
+        When it was last used, in seconds since 1970; a day more or less does not matter.
+    outdated : str or None
+        One line saying why this installation on this machine will not use it, or None if it will.
+    """
+
+    name: str
+    size: int
+    used: float
+    outdated: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelCache:
+    """How ``convhub cache`` shows, removes, exports and imports the compiled kernels that a backend keeps.
+
+    The functions are called only if the backend is available. An `OSError` of any of them is shown as it is.
+
+    Parameters
+    ----------
+    folder : callable
+        ``folder()`` returns the folder in which kernels are kept; where none can be, it raises an `OSError`
+        that says why.
+    entries : callable
+        ``entries()`` returns a `CachedKernel` for each kernel in that folder.
+    remove : callable
+        ``remove(name)`` removes a kernel, which another process may have removed meanwhile.
+    read : callable
+        ``read(name)`` returns a kernel as bytes, with everything that `write` needs to check it.
+    write : callable
+        ``write(name, content)`` keeps a kernel that `read` returned, perhaps on another machine. It raises a
+        `ValueError`, in one line, if the content is damaged or does not belong to that name.
+
+    Examples
+    --------
+    >>> CachedKernel(name="relu-1f.o", size=4096, used=0.0, outdated="it was compiled by version 1")
+    CachedKernel(name='relu-1f.o', size=4096, used=0.0, outdated='it was compiled by version 1')
+    """
+
+    folder: Callable[[], str]
+    entries: Callable[[], Iterable[CachedKernel]]
+    remove: Callable[[str], None]
+    read: Callable[[str], bytes]
+    write: Callable[[str, bytes], None]
+
+
 def always(*_: object) -> Answer:
     """Answer True, for a backend that does not define the function."""
     return True
@@ -276,6 +334,8 @@ class Backend:
         installing a package changes no result.
     summary : str
         One line for tables.
+    kernel_cache : KernelCache, optional
+        What ``convhub cache`` calls, if the backend keeps compiled kernels between processes.
 
     Examples
     --------
@@ -296,6 +356,7 @@ class Backend:
     options: type | None = field(default=None, kw_only=True)
     preference: Mapping[str, int] = field(default_factory=dict, kw_only=True)
     summary: str = field(default="", kw_only=True)
+    kernel_cache: KernelCache | None = field(default=None, kw_only=True)
 
     @property
     def primitives(self) -> tuple[Primitive, ...]:

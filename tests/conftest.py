@@ -10,10 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from platformdirs import user_cache_dir
 from support import toy_backend
 
 from convhub import config, plugins
 from convhub.system.gpu import GpuError, gpus
+
+# Compiled kernels are no settings: each is named by what it is made of, so all runs of the tests share them.
+os.environ.setdefault("NUMBA_CACHE_DIR", user_cache_dir("convhub", appauthor=False))
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,18 @@ import functools
 import importlib
 from types import ModuleType
 
-from convhub.backend import Accuracy, Array, Backend, Capabilities, Problem, RunOptions, apart, hookimpl
+from convhub.backend import (
+    Accuracy,
+    Array,
+    Backend,
+    CachedKernel,
+    Capabilities,
+    KernelCache,
+    Problem,
+    RunOptions,
+    apart,
+    hookimpl,
+)
 
 from .options import Options
 from .runtime import forks
@@ -73,6 +84,40 @@ def _accuracy(problem: Problem, options: RunOptions) -> Accuracy:
     return found
 
 
+@functools.cache
+def _kept() -> ModuleType:
+    """Return the module that lists and changes the compiled kernels that are kept."""
+    return apart(_imported, "runtime.kernel_cache.contents")
+
+
+def _folder() -> str:
+    """Return the folder of compiled kernels; see `convhub.backend.KernelCache`."""
+    found: str = _kept().folder()
+    return found
+
+
+def _entries() -> list[CachedKernel]:
+    """Return the compiled kernels that are kept."""
+    found: list[CachedKernel] = _kept().entries()
+    return found
+
+
+def _remove(name: str) -> None:
+    """Remove a compiled kernel."""
+    _kept().remove(name)
+
+
+def _read(name: str) -> bytes:
+    """Return a compiled kernel as bytes."""
+    content: bytes = _kept().read(name)
+    return content
+
+
+def _write(name: str, content: bytes) -> None:
+    """Keep a compiled kernel that `_read` returned."""
+    _kept().write(name, content)
+
+
 backend = Backend(
     "numba",
     Capabilities(dtypes=("float16", "bfloat16", "float32", "float64"), accuracy="normwise"),
@@ -86,6 +131,7 @@ backend = Backend(
     options=Options,
     preference={"cpu": 30},
     summary="fast CPU kernels, compiled by Numba for this machine's vector units",
+    kernel_cache=KernelCache(folder=_folder, entries=_entries, remove=_remove, read=_read, write=_write),
 )
 
 

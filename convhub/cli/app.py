@@ -17,6 +17,7 @@ from ..errors import ConvhubError, did_you_mean
 from ..system.versions import version_of
 from .commands.backends import backends
 from .commands.bench import bench
+from .commands.cache import cache
 from .commands.compile import compile as compile_ahead
 from .commands.config import config
 from .commands.conformance import conformance
@@ -108,7 +109,7 @@ def _without_command(
 
 
 for command in (
-    backends, explain, verify, conformance, bench, compile_ahead, config, doctor, demo, new_backend,
+    backends, explain, verify, conformance, bench, compile_ahead, cache, config, doctor, demo, new_backend,
 ):  # fmt: skip
     app.command(cls=CommandWithJson)(settings_checked(command))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum, auto
 
-__all__ = ["AccuracyChoice", "LevelChoice", "MemoryChoice", "PrimitiveChoice"]
+__all__ = ["AccuracyChoice", "CacheChoice", "LevelChoice", "MemoryChoice", "PrimitiveChoice"]
 
 
 class AccuracyChoice(StrEnum):
@@ -16,6 +16,15 @@ class AccuracyChoice(StrEnum):
 
     standard = auto()
     strict = auto()
+
+
+class CacheChoice(StrEnum):
+    """What is done with compiled kernels."""
+
+    show = auto()
+    prune = auto()
+    export = auto()
+    import_ = "import"
 
 
 class LevelChoice(StrEnum):

@@ -25,6 +25,7 @@ class Report(NamedTuple):
     versions: dict[str, str]
     system: dict[str, str]
     database: str
+    kernels: dict[str, str]
     dispatcher: Dispatcher | None
     examined: dict[str, Examined]
     findings: list[Finding]
@@ -41,6 +42,8 @@ def show_report(report: Report) -> None:
             show(Text("Notes on configuration files", style="bold"), *config.notes, "")
         _section("Plugins", _plugins(report.dispatcher.registry))
         _section("Backends, each with a small problem", _backends(report.examined))
+    if report.kernels:
+        _section("Compiled kernels", report.kernels.items())
     _section("Tuning", [("database", report.database + _exists(report.database))])
     if not report.findings:
         show(Text("Nothing is wrong.", style="bold green"))

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from ..backend import CONTRACT, Accuracy, ArrayLibrary, Backend, Capabilities
+from ..backend import CONTRACT, Accuracy, ArrayLibrary, Backend, Capabilities, KernelCache
 from ..errors import short_repr
 from ..problem import ITEM_BYTES, PRIMITIVES
 
@@ -144,6 +144,18 @@ def _wrong_fields(backend: Backend) -> str | None:
         value = getattr(backend, field)
         if not callable(value) and (value is not None or field in ("availability", "supports")):
             return f"{field} {short_repr(value)}; it must be a function"
+    return _wrong_kernel_cache(backend.kernel_cache)
+
+
+def _wrong_kernel_cache(cache: Any) -> str | None:
+    if cache is None:
+        return None
+    if not issubclass(type(cache), KernelCache):
+        return f"kernel_cache {short_repr(cache)}; it must be a convhub.backend.KernelCache, or None"
+    for field in dataclasses.fields(KernelCache):
+        value = getattr(cache, field.name)
+        if not callable(value):
+            return f"a kernel_cache whose {field.name} is {short_repr(value)}; it must be a function"
     return None
 
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "backends": (["backends"], "Tried in this order"),
     "config": (["config"], "may be "),
     "doctor": (["doctor"], "Versions"),
+    "cache": (["cache"], "No backend keeps compiled kernels"),
     "explain": (["explain", PROBLEM, "--backend", "toy"], "would run on toy"),
     "verify": (["verify", PROBLEM, "--backend", "toy"], "passed"),
     "bench": (["bench", "--from", "bench.json"], "convhub against torch"),

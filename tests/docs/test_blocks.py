@@ -52,6 +52,7 @@ COMPILED = {"CONTRIBUTING.md": "tests/backends/cupy/test_walk.py"}
 APPLIED = {"CONTRIBUTING.md": "tests/backends/numba/test_add_an_algorithm.py"}
 #: Commands that only have to be read, and why they are not run here.
 ONLY_READ = {
+    "cache": "may remove what the user's programs have compiled; tests/cli/test_cache.py runs it",
     "bench": "takes minutes, and a second that is worth anything wants a quiet machine",
     "compile": "takes half a minute for a model; tests/cli runs it on plain loops",
     "conformance": "takes minutes; tests/cli runs it on small backends",

@@ -46,9 +46,9 @@ def test_every_requirement_has_a_lower_bound():
 
 
 def test_the_container_keeps_kernels_where_the_engine_looks():
-    cache_folder = pytest.importorskip("convhub_numba.runtime.cache_folder")
+    location = pytest.importorskip("convhub_numba.runtime.kernel_cache.location")
     dockerfile = PAGE.partition("```text\nFROM ")[2].partition("```")[0]
-    folder = re.search(rf"^ENV {cache_folder.VARIABLE}=(\S+)$", dockerfile, re.MULTILINE)[1]
+    folder = re.search(rf"^ENV {location.VARIABLE}=(\S+)$", dockerfile, re.MULTILINE)[1]
     made = dockerfile.index(f"install -d -o app -m 0700 {folder}")
     assert made < dockerfile.index("USER app") < dockerfile.index("RUN convhub compile")
 

@@ -22,7 +22,6 @@ from convhub.errors import ConfigurationError
 from ..pipeline import KNOWN_VERSIONS
 from ..vectors.half import stored_type
 from . import forks, kernel_cache
-from .cache_folder import VARIABLE
 
 __all__ = ["address", "compiled", "compiled_here", "float_array", "sizes_of"]
 
@@ -87,8 +86,8 @@ def _check_kept(wanted: bool) -> None:
     reason = kernel_cache.why_not_kept()
     if wanted and reason is not None:
         raise ConfigurationError(
-            f"compiled kernels are not kept: {reason}. Set {VARIABLE} to a folder that has room, and that "
-            "only you can write to"
+            f"compiled kernels are not kept: {reason}. Set {kernel_cache.VARIABLE} to a folder that has "
+            "room, and that only you can write to"
         )
 
 
@@ -100,12 +99,28 @@ def _result(kernel: Any, signature: tuple[Any, ...]) -> Any:
 
 
 def _made(key: tuple[Any, ...]) -> Any:
-    kernel, *signature = key
+    kernel, *rest = key
+    signature = tuple(rest)
+    result = _attempt(kernel, signature, may_wait=True)
+    if result is None:
+        # No lock is held meanwhile, as a fork would wait for it.
+        kernel_cache.wait_for_others(kernel, signature)
+        result = _attempt(kernel, signature, may_wait=False)
+    return result
+
+
+def _attempt(kernel: Any, signature: tuple[Any, ...], may_wait: bool) -> Any | None:
+    """Return Numba's result; None, if the caller may wait, while another process is compiling the kernel."""
+    key = (kernel, *signature)
     with forks.lock:
-        result = _results.get(key)
+        result = _results.get(key) or _from_disk(kernel, signature)
         if result is None:
-            given = tuple(signature)
-            result = _results[key] = _from_disk(kernel, given) or _compile(kernel, given)
+            with kernel_cache.claim(kernel, signature) as claimed:
+                if may_wait and not claimed:
+                    return None
+                # Another process may have finished it just before the claim.
+                result = _from_disk(kernel, signature) or _compile(kernel, signature)
+        _results[key] = result
     return result
 
 

@@ -128,7 +128,7 @@ def _worker_loop() -> WorkerLoop:
 
 def compile_machinery() -> None:
     """Compile what `run` needs beside the kernels: all of it, whatever the threads and the work."""
-    for code in (_run_job, _checker, _worker_loop):
+    for code in (_launcher, _run_job, _checker, _worker_loop):
         code()
 
 

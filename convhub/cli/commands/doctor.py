@@ -14,7 +14,7 @@ from ...dispatch.dispatcher import Dispatcher, current_dispatcher
 from ...dispatch.names import check_options
 from ...dispatch.options import run_options
 from ...dispatch.tuning_store import database_path
-from ...errors import BackendContractError, ConfigurationError
+from ...errors import BackendContractError, BackendError, ConfigurationError
 from ...plugins import RegisteredBackend
 from ...system.cores import available_cores
 from ...system.versions import versions
@@ -29,6 +29,7 @@ from ..doctor_findings import (
 from ..doctor_report import Report, show_report
 from ..failures import failure_row
 from ..json_output import STDOUT, JsonOption, write_json
+from ..kernel_caches import kept_kernels
 from ..setting_values import changed_settings
 from ..small_check import check_backend
 
@@ -58,7 +59,7 @@ def _examine() -> Report:
         # Settings decide which plugins may be loaded, so none is loaded while settings are wrong.
         remedy = "fix that setting, then run `convhub doctor` again"
         wrong = [Finding(line, remedy) for line in str(error).splitlines()]
-        return Report(versions(), _system(), _database(), None, {}, wrong)
+        return Report(versions(), _system(), _database(), {}, None, {}, wrong)
     registry = dispatcher.registry
     examined = {name: _examine_backend(entry, dispatcher) for name, entry in registry.backends.items()}
     findings = (
@@ -69,7 +70,7 @@ def _examine() -> Report:
     )
     # One wrong setting may be found once for each device.
     once = list(dict.fromkeys(findings))
-    return Report(versions(), _system(), _database(), dispatcher, examined, once)
+    return Report(versions(), _system(), _database(), _kernels(dispatcher), dispatcher, examined, once)
 
 
 def _examine_backend(registered: RegisteredBackend, dispatcher: Dispatcher) -> Examined:
@@ -95,6 +96,14 @@ def _database() -> str:
         return f"none, so `tune` measures in each process: {error}"
 
 
+def _kernels(dispatcher: Dispatcher) -> dict[str, str]:
+    """Say in one line for each backend what it keeps, and where."""
+    try:
+        return {kept.name: kept.described for kept in kept_kernels(dispatcher)}
+    except BackendError as error:
+        return {"unknown": str(error)}
+
+
 def _system() -> dict[str, str]:
     return {
         "python": f"{platform.python_implementation()} {platform.python_version()}",
@@ -112,6 +121,7 @@ def _json(report: Report) -> dict[str, Any]:
         "versions": report.versions,
         "system": report.system,
         "tuning_database": report.database,
+        "compiled_kernels": report.kernels,
         "settings": changed_settings(config) if config else None,
         "notes": list(config.notes) if config else None,
         "plugins": [origin._asdict() for origin in registry.loaded] if registry else None,

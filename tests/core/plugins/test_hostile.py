@@ -133,12 +133,23 @@ def test_the_name_of_an_algorithm_is_one_short_line(install):
             "must be a string of one line",
         ),
         ("return [Backend('mine', Capabilities(dtypes=()), preference=Evil())]", "preference (a Evil"),
+        (
+            "return [Backend('mine', Capabilities(dtypes=()), kernel_cache=Evil())]",
+            "declares kernel_cache (a Evil",
+        ),
+        (
+            "return [Backend('mine', Capabilities(dtypes=()), kernel_cache=KernelCache("
+            "folder=str, entries=list, remove=len, read=Evil(), write=len))]",
+            "declares a kernel_cache whose read is (a Evil",
+        ),
         ("fails()", "from its convhub_backends(): "),
     ],
 )
 @pytest.mark.parametrize("error", ["SystemExit(3)", "ValueError('of pebbles ' * 10**5)"])
 def test_what_a_plugin_brings(install, body, words, error):
-    source = "convhub_contract = 1\nfrom convhub.backend import Backend, Capabilities, hookimpl\n"
+    source = (
+        "convhub_contract = 1\nfrom convhub.backend import Backend, Capabilities, KernelCache, hookimpl\n"
+    )
     install("mine", f"{source}{EVIL.format(error=error)}\n@hookimpl\ndef convhub_backends():\n    {body}\n")
     assert words in refused()
 

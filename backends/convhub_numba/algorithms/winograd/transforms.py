@@ -1,8 +1,5 @@
 """Applies Winograd's transforms, small constant matrices, to both sides of a rectangle of vectors.
 
-Numba's cache of compiled transforms checks the age of this file, not that of `matrices`: when the points
-change, this file must change too.
-
 Each lane is a separate channel. All offsets and strides count elements; nothing is checked. The axes'
 schemes are literal integers, as `Scheme.encoded` makes them.
 """

@@ -12,8 +12,8 @@ import pytest
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
 from convhub_numba import jit
-from convhub_numba.runtime import cache_folder, kernel_cache
 from convhub_numba.runtime import compile as compile_module
+from convhub_numba.runtime.kernel_cache import files, key, limit, location, store
 from numba import types
 
 needs_modes = pytest.mark.skipif(os.name == "nt", reason="Windows has no modes of files")
@@ -32,7 +32,7 @@ def cache(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
     caplog.set_level(logging.INFO, "convhub.numba")
     yield folder
-    cache_folder.place.cache_clear()
+    location.place.cache_clear()
 
 
 def use(monkeypatch, folder):
@@ -41,8 +41,9 @@ def use(monkeypatch, folder):
         monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     else:
         monkeypatch.setenv("NUMBA_CACHE_DIR", str(folder))
-    cache_folder.place.cache_clear()
-    monkeypatch.setattr(kernel_cache, "_told", [])
+    location.place.cache_clear()
+    monkeypatch.setattr(store, "_told", [])
+    monkeypatch.setattr(store, "_logged", set())
 
 
 def compute(caplog):
@@ -79,10 +80,8 @@ def with_digest(content):
     """Return a file that is whole, up to date, and holds this instead of a kernel."""
 
     def write(path):
-        whole = path.read_bytes()
-        stamp = whole[len(kernel_cache.MAGIC) + 32 :][:32]
-        payload = stamp + content
-        path.write_bytes(kernel_cache.MAGIC + kernel_cache.hashlib.sha256(payload).digest() + payload)
+        whole = files.unpacked(path.read_bytes())
+        path.write_bytes(files.packed(whole._replace(payload=content)))
 
     return write
 
@@ -106,7 +105,8 @@ FAULTS = {
     "of_numba_itself": lambda path: path.write_bytes(pickle.dumps("0.68.1") + pickle.dumps((1, {}))),
     "a_pickle_that_runs_code": lambda path: path.write_bytes(pickle.dumps(Runs())),
     "machine_code_changed": lambda path: change(path, path.stat().st_size // 2, b"\x00\xff\x00\xff"),
-    "stamp_changed": lambda path: change(path, len(kernel_cache.MAGIC) + 32, b"\x00\xff\x00\xff"),
+    "key_changed": lambda path: change(path, len(files.MAGIC) + 40, b"\x00\xff\x00\xff"),
+    "of_another_kernel": lambda path: path.write_bytes(files.packed(files.KernelFile(b"{}", b""))),
     "a_pickle_of_something_else": with_digest(pickle.dumps(7)),
     "a_pickle_of_a_class_that_is_gone": with_digest(b"cnowhere\nNothing\n."),
     "no_pickle": with_digest(b"\x80\x05junk"),
@@ -143,20 +143,25 @@ def test_a_folder_in_the_place_of_a_file_is_told_once(cache, caplog):
     assert "compiled kernels are not kept" in lines[1]
 
 
-def test_what_another_source_or_version_has_compiled_is_replaced_in_silence(cache, caplog, monkeypatch):
+@pytest.mark.parametrize("part", ["versions", "target", "settings"])
+def test_what_another_version_or_processor_has_compiled_is_not_looked_at(part, cache, caplog, monkeypatch):
     compute(caplog)
-    before = kept(cache).read_bytes()
-    monkeypatch.setattr(kernel_cache, "_source_digest", lambda module: "other")
-    lines = compute(caplog)
-    assert compiled(lines) == 1
-    assert len(lines) == 2  # before it, and after
-    assert kept(cache).read_bytes() != before
+    before = kept(cache)
+    content = before.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(key, f"current_{part}", lambda *_: ["another"])
+        lines = compute(caplog)
+        assert compiled(lines) == 1
+        assert len(lines) == 2  # before it, and after
+        assert compute(caplog) == []
     assert compute(caplog) == []
+    assert before.read_bytes() == content
+    assert len(list(cache.rglob("*.nbc"))) == 2
 
 
 def test_settings_of_numba_that_change_code_have_files_of_their_own(cache, caplog, monkeypatch):
     compute(caplog)
-    monkeypatch.setattr(kernel_cache.config, "BOUNDSCHECK", 1)
+    monkeypatch.setattr(key.config, "BOUNDSCHECK", 1)
     assert compiled(compute(caplog)) == 1
     assert len(list(cache.rglob("*.nbc"))) == 2
 
@@ -166,12 +171,42 @@ def test_nothing_half_written_stays_after_an_interrupt(cache, caplog, monkeypatc
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(kernel_cache.os, "replace", interrupt)
+        patch.setattr(files.os, "replace", interrupt)
         with pytest.raises(KeyboardInterrupt):
             compute(caplog)
     assert [path for path in cache.rglob("*") if path.is_file()] == []
     assert compiled(compute(caplog)) == 1
     assert compute(caplog) == []
+
+
+def test_a_kernel_is_marked_as_used_when_it_is_loaded_and_the_limit_kept_when_it_is_saved(
+    cache, caplog, monkeypatch
+):
+    compute(caplog)
+    path = kept(cache)
+    os.utime(path, (0, 0))
+    compute(caplog)
+    assert path.stat().st_mtime > 0
+    os.utime(path, (0, 0))
+    monkeypatch.setattr(store, "keep_within", lambda folder: limit.keep_within(folder, 1000))
+    with monkeypatch.context() as patch:
+        patch.setattr(key, "current_settings", lambda: ["another"])
+        compute(caplog)
+    assert not path.exists()
+    assert kept(cache)
+
+
+def test_a_function_that_depends_on_variables_around_it_is_not_kept(cache, caplog):
+    factor = 3
+
+    def scaled(number):
+        return factor * number
+
+    for _ in range(2):
+        caplog.clear()
+        assert compile_module.compiled(jit.entry()(scaled), types.int64)(7) == 21
+        assert compiled([record.getMessage() for record in caplog.records]) == 1
+    assert list(cache.rglob("*.nbc")) == []
 
 
 # --- folders that cannot be written ---------------------------------------------------------------------
@@ -200,16 +235,14 @@ def test_a_full_disk_is_told_once_and_nothing_fails(cache, caplog):
 @pytest.mark.skipif(
     not os.path.isdir("/proc/self"), reason="/proc stands for a file system that is read-only"
 )
-def test_neither_the_installation_nor_a_home_can_be_written(caplog, monkeypatch):
+def test_no_home_can_be_written(caplog, monkeypatch):
     use(monkeypatch, None)
-    monkeypatch.setattr(cache_folder, "SOURCE", "/proc/self/convhub_numba")
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/self/home/.cache")
     lines = compute(caplog)
     (line,) = not_kept(lines)
-    assert "/proc/self/convhub_numba/__pycache__: " in line
     assert "/proc/self/home/.cache/convhub: " in line
     assert "set NUMBA_CACHE_DIR to a folder that has room, and that only you can write to" in line
-    assert lines[1].endswith("test_kernel_cache.doubled, not to be kept")
+    assert lines[1].endswith("test_store.doubled, not to be kept")
     assert not not_kept(compute(caplog))
 
 
@@ -234,7 +267,6 @@ def test_without_a_home_nothing_is_kept_in_the_working_folder(newer, caplog, mon
         return "~/.cache/convhub"
 
     use(monkeypatch, None)
-    monkeypatch.setattr(cache_folder, "SOURCE", "/proc/self/convhub_numba")
     monkeypatch.setattr("platformdirs.user_cache_dir", user_cache_dir)
     monkeypatch.chdir(tmp_path)
     (line,) = not_kept(compute(caplog))
@@ -243,14 +275,10 @@ def test_without_a_home_nothing_is_kept_in_the_working_folder(newer, caplog, mon
     assert not (tmp_path / "~").exists()
 
 
-def test_beside_the_source_then_in_the_users_cache(monkeypatch, tmp_path):
+def test_without_a_named_folder_they_are_in_the_users_cache(monkeypatch, tmp_path):
     use(monkeypatch, None)
-    monkeypatch.setattr(cache_folder, "SOURCE", str(tmp_path / "source"))
-    assert cache_folder.place().folder == str(tmp_path / "source" / "__pycache__")
-    (tmp_path / "source" / "__pycache__").chmod(0o777)
-    cache_folder.place.cache_clear()
-    found = cache_folder.place().folder
-    assert os.path.dirname(found) == str(tmp_path / "user" / "convhub")
+    found = location.place().folder
+    assert found == str(tmp_path / "user" / "convhub" / "convhub_numba")
     assert stat.S_IMODE(os.stat(found).st_mode) & 0o022 == 0
 
 
@@ -264,7 +292,7 @@ def test_a_folder_that_others_can_write_to_is_refused(which, mode, cache, caplog
     compute(caplog)
     path = kept(cache)
     FAULTS["a_pickle_that_runs_code"](path)
-    monkeypatch.setattr(cache_folder, "_is_private", lambda group: False)
+    monkeypatch.setattr(location, "_is_private", lambda group: False)
     (cache if which == "named" else path.parent).chmod(mode)
     use(monkeypatch, cache)
     content = path.read_bytes()
@@ -286,9 +314,9 @@ def test_what_belongs_to_another_user_is_refused(which, cache, caplog, monkeypat
         another = os.stat_result([*os.stat(theirs)[:4], 4242, *os.stat(theirs)[5:]])
         real_stat, real_fstat = os.stat, os.fstat
         inode = real_stat(theirs).st_ino
-        patch.setattr(cache_folder.os, "stat", lambda p: another if p == str(theirs) else real_stat(p))
+        patch.setattr(location.os, "stat", lambda p: another if p == str(theirs) else real_stat(p))
         patch.setattr(
-            kernel_cache.os, "fstat", lambda f: another if real_fstat(f).st_ino == inode else real_fstat(f)
+            files.os, "fstat", lambda f: another if real_fstat(f).st_ino == inode else real_fstat(f)
         )
         use(monkeypatch, cache)
         lines = compute(caplog)
@@ -331,12 +359,12 @@ def test_a_group_of_one_user_is_trusted(monkeypatch):
 
     group("ada")
     user(me)
-    assert cache_folder._is_private(1000)
+    assert location._is_private(1000)
     group("ada", "ada", "eve")
-    assert not cache_folder._is_private(1000)
+    assert not location._is_private(1000)
     group("ada")
     user(me + 1)
-    assert not cache_folder._is_private(1000)
+    assert not location._is_private(1000)
 
 
 def test_no_folder_comes_from_a_file_in_the_working_folder(tmp_path):
@@ -347,7 +375,7 @@ def test_no_folder_comes_from_a_file_in_the_working_folder(tmp_path):
     (tmp_path / ".numba_config.yaml").write_text(f"cache_dir: {trap}\ncache_locator_classes: no.such.Class\n")
     code = (
         "import numba, convhub_numba.engine\n"
-        "from convhub_numba.runtime.cache_folder import place\n"
+        "from convhub_numba.runtime.kernel_cache.location import place\n"
         "print(numba.config.CACHE_DIR, place().folder)"
     )
     environment = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
@@ -363,5 +391,5 @@ def test_no_folder_comes_from_a_file_in_the_working_folder(tmp_path):
     assert done.returncode == 0, done.stderr
     numbas, ours = done.stdout.split()
     assert numbas == str(trap)
-    assert not ours.startswith(str(tmp_path))
+    assert ours == str(tmp_path / "user" / "convhub" / "convhub_numba")
     assert list(trap.iterdir()) == []

@@ -1,13 +1,12 @@
 """Finds the folder that keeps compiled kernels between processes, and decides whether to trust it.
 
-Code loaded from there runs. So the folder is named by the environment or by the place of this package, never
-by a stray file (Numba takes ``cache_dir`` from ``.numba_config.yaml`` in the working folder), and neither it
-nor a file in it may be writable by another user.
+Code loaded from there runs. So the folder is named by the environment or lies in the user's home, and no file
+in the working folder names it (as ``cache_dir`` in ``.numba_config.yaml`` does for Numba); and neither it nor
+a file in it may be writable by another user.
 
 ==  =======================================================  ===========================================
 1   ``NUMBA_CACHE_DIR`` in the environment, where it is set  this or none: it was set on purpose
-2   ``__pycache__`` beside the kernels' source               where it can be written
-3   the user's cache folder, as platformdirs names it        where it can be written
+2   the user's cache folder, as platformdirs names it        where it can be written
 ==  =======================================================  ===========================================
 """
 
@@ -15,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import logging
 import os
 import stat
@@ -26,7 +24,9 @@ __all__ = ["VARIABLE", "Place", "distrust", "place"]
 log = logging.getLogger("convhub.numba")
 
 VARIABLE = "NUMBA_CACHE_DIR"
-SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+#: The name of the engine's folder in a cache folder that others share.
+OWN_NAME = "convhub_numba"
 
 
 class Place(NamedTuple):
@@ -42,13 +42,8 @@ def place() -> Place:
     named = os.environ.get(VARIABLE)
     if named:
         named = os.path.abspath(named)
-        return _usable(os.path.join(named, _own_name()), named, f"{VARIABLE} is {named!r}", must_write=False)
-    beside = os.path.join(SOURCE, "__pycache__")
-    first = _usable(beside, None, beside, must_write=True)
-    if first.folder is not None:
-        return first
-    second = _in_the_users_cache()
-    return second if second.folder is not None else Place(None, first.why_not + second.why_not)
+        return _usable(os.path.join(named, OWN_NAME), named, f"{VARIABLE} is {named!r}", must_write=False)
+    return _in_the_users_cache()
 
 
 def _in_the_users_cache() -> Place:
@@ -60,19 +55,14 @@ def _in_the_users_cache() -> Place:
         return Place(None, (str(error),))
     if not os.path.isabs(own):  # and older ones, which would put it in the working folder
         return Place(None, (f"the user's cache folder is {own!r}, which is no absolute path",))
-    return _usable(os.path.join(own, _own_name()), own, own, must_write=True)
+    return _usable(os.path.join(own, OWN_NAME), own, own, must_write=True)
 
 
-def _own_name() -> str:
-    """Return the name of this installation's folder among others in the same cache."""
-    return f"convhub_numba_{hashlib.sha256(os.fsencode(SOURCE)).hexdigest()[:16]}"
-
-
-def _usable(folder: str, above: str | None, called: str, must_write: bool) -> Place:
+def _usable(folder: str, above: str, called: str, must_write: bool) -> Place:
     """Make a folder, and return it unless that fails or it is not to be trusted."""
     try:
         _make(folder)
-        against = (above and distrust(os.stat(above), shared=True)) or distrust(os.stat(folder))
+        against = distrust(os.stat(above), shared=True) or distrust(os.stat(folder))
     except OSError as error:
         return Place(None, (f"{called}: {error.strerror or error}",))
     if against is not None:
