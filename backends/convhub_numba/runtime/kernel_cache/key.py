@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import llvmlite
 import numba
 from llvmlite.binding import llvm_version_info
-from numba.core import config, types
+from numba import types
+from numba.core import config
 
 from .files import FOREIGN
 from .sources import source_digest
