@@ -10,12 +10,13 @@ import functools
 import hashlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import llvmlite
 import numba
 from llvmlite.binding import llvm_version_info
+from numba import types
 from numba.core import config
 
 from .files import FOREIGN
@@ -117,12 +118,14 @@ def kernel_key(kernel: Any, signature: tuple[Any, ...]) -> KernelKey:
     )
 
 
-def _named_tuples(signature: tuple[Any, ...]) -> Iterator[tuple[str, list[str]]]:
-    """Yield each class of named tuples in a signature; its type's text has the class's name, and no more."""
-    for kind in signature:
+def _named_tuples(kinds: Iterable[Any]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each class of named tuples in these types; its type's text has the class's name, and no more."""
+    for kind in kinds:
         tuple_class = getattr(kind, "instance_class", None)
         if tuple_class is not None:
             yield f"{tuple_class.__module__}:{tuple_class.__qualname__}", list(tuple_class._fields)
+        if isinstance(kind, types.Tuple | types.UniTuple):
+            yield from _named_tuples(kind)
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -131,6 +132,17 @@ def test_without_a_folder_the_reason_is_raised(use):
     use("/dev/null/kernels")
     with pytest.raises(OSError, match="NUMBA_CACHE_DIR is '/dev/null/kernels'"):
         CACHE.folder()
+
+
+def test_the_fields_of_named_tuples_count_wherever_they_are():
+    """The text of a type has the name and the length of a named tuple, and not the order of its fields."""
+    one, other = (NamedTuple("Sizes", [(field, int) for field in fields]) for fields in ("nc", "cn"))
+    kinds = [types.NamedUniTuple(types.int64, 2, sizes) for sizes in (one, other)]
+    assert str(kinds[0]) == str(kinds[1])
+    for signatures in ([(kind,) for kind in kinds], [(types.Tuple((types.int64, kind)),) for kind in kinds]):
+        first, second = (key.kernel_key(KERNEL, signature) for signature in signatures)
+        assert first.types == second.types
+        assert first.file_name != second.file_name
 
 
 def test_every_module_of_kernels_can_be_asked():
