@@ -83,7 +83,7 @@ def test_a_process_that_waits_long_is_told_once_what_would_help(tmp_path):
         lines, _ = run_child(tmp_path / long, CHILD.replace("lines = []", setting.format(long)))
         told = [index for index, line in enumerate(lines) if "`convhub compile` would compile" in line[2]]
         assert told == expected
-        assert len(lines) == 6
+        assert len(lines) == 8
 
 
 def test_other_versions_of_numba_load_their_cache_themselves(tmp_path):
