@@ -3,7 +3,8 @@
 Numba's own code for these is several times as long, and most of the time to compile a kernel goes into
 writing it, parsing it, and optimising it away. What is written here comes out the same, with two exceptions:
 
-- **An index is never negative.** Numba adds the length to a negative one, as Python does.
+- **An index is never negative**, unless it is a constant, and the only one. To a negative index Numba adds the
+  length, as Python does.
 - **A variable isn't cleared** when it is no longer needed, since there are no references to count.
 """
 
@@ -88,6 +89,8 @@ class KernelLower(Lower):
         """Return the address of one element, or None for anything but one integer for each dimension."""
         kind, at = self.typeof(array.name), self.typeof(index.name)
         if not isinstance(kind, types.Array):
+            return None
+        if isinstance(at, types.IntegerLiteral) and at.literal_value < 0:
             return None
         many = isinstance(at, types.BaseTuple)
         if not all(map(_is_integer, at.types if many else (at,))) or (len(at) if many else 1) != kind.ndim:
