@@ -20,7 +20,7 @@ OLDEST_WARNINGS := -W ignore::DeprecationWarning
 HEAD ?= HEAD
 TIMES ?= 1
 
-.PHONY: help demo bench bench-compare bench-compare-proof check-base bench-history bench-publish docs linkcheck test \
+.PHONY: help demo bench bench-compare bench-compare-proof check-base bench-history bench-publish docs linkcheck test check \
 	test-oldest lint format conformance test-gpu bench-gpu sanitize-gpu gpu-device check-python clean
 
 help:  ## list the targets
@@ -54,6 +54,9 @@ test: lint  ## check style and types, then run every test and the conformance su
 	$(BIN)/python -m pytest -m timing tests/e2e
 	PYTHONPATH=tests:tests/gpu/emulated_cupy $(BIN)/python -m pytest --numprocesses auto --dist worksteal \
 		convhub/conformance --convhub-backend cupy-emulated
+
+check: lint  ## check style, types and the core, and each backend quickly (a minute and a half)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --convhub-level quick tests/core convhub/conformance
 
 test-oldest: $(OLDEST_VENV)/.installed  ## core, command line and conformance suite on the lowest versions allowed (minutes)
 	$(OLDEST_VENV)/bin/python -m pytest $(OLDEST_WARNINGS) --numprocesses auto --dist worksteal tests/core tests/cli \

@@ -3,8 +3,8 @@
 Numba's own code for these is several times as long, and most of the time to compile a kernel goes into
 writing it, parsing it, and optimising it away. What is written here comes out the same, with two exceptions:
 
-- **An index is never negative**, unless it is a constant, and the only one. To a negative index Numba adds the
-  length, as Python does.
+- **An index is never negative**, unless it is a constant, and the only one. Numba adds the length to a
+  negative one, as Python does.
 - **A variable isn't cleared** when it is no longer needed, since there are no references to count.
 """
 

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from numba import types
-
 from convhub_numba import jit
 from convhub_numba.runtime.compile import compiled
+from numba import types
 
 
 def run(function, *arguments):
