@@ -55,7 +55,7 @@ test: lint  ## check style and types, then run every test and the conformance su
 	PYTHONPATH=tests:tests/gpu/emulated_cupy $(BIN)/python -m pytest --numprocesses auto --dist worksteal \
 		convhub/conformance --convhub-backend cupy-emulated
 
-check: lint  ## check style, types and the core, and each backend quickly (a minute and a half)
+check: lint  ## check style, types and the core, and each backend quickly (minutes)
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --convhub-level quick tests/core convhub/conformance
 
 test-oldest: $(OLDEST_VENV)/.installed  ## core, command line and conformance suite on the lowest versions allowed (minutes)
