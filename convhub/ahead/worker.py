@@ -90,8 +90,6 @@ def _main() -> None:
 if __name__ == "__main__":
     try:
         _main()
-    except (
-        KeyboardInterrupt,
-        BrokenPipeError,
-    ):  # the program that started this one has ended, or is about to
+    # The program that started this one has ended, or is about to.
+    except (KeyboardInterrupt, BrokenPipeError):
         os._exit(1)

@@ -11,6 +11,7 @@ from ..dispatch.candidates import availability
 from ..dispatch.dispatcher import Dispatcher
 from ..errors import BackendContractError, BackendFailedError, describe_error, one_line, short_repr
 from ..plugins import RegisteredBackend
+from .output import counted
 
 __all__ = ["Kept", "kept_kernels", "read_kernel", "remove_kernel", "write_kernel"]
 
@@ -46,8 +47,9 @@ class Kept(NamedTuple):
         if self.folder is None:
             return f"none: {self.reason}"
         outdated = f", {len(self.outdated)} out of date" if self.outdated else ""
-        count = "1 kernel" if len(self.kernels) == 1 else f"{len(self.kernels)} kernels"
-        return f"{count}{outdated}, {self.size / 2**20:.1f} MiB, in {self.folder}"
+        return (
+            f"{counted(len(self.kernels), 'kernel')}{outdated}, {self.size / 2**20:.1f} MiB, in {self.folder}"
+        )
 
 
 def kept_kernels(dispatcher: Dispatcher) -> list[Kept]:

@@ -23,6 +23,7 @@ from .narrow import fitted
 __all__ = [
     "FULL",
     "SHOWN",
+    "counted",
     "drop_output",
     "exit_code",
     "listed",
@@ -78,6 +79,11 @@ def unbroken(text: str) -> RenderableType:
     """Return a text that is never wrapped, such as a command to copy."""
     # A group is used since `Console.print` makes a new text of each text that it gets, which may be wrapped.
     return Group(Text(text, no_wrap=True, overflow="ignore"))
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things, as in "1 kernel" and "2 kernels"."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def show(*parts: RenderableType) -> None:

@@ -10,14 +10,13 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from ...backend import CachedKernel
 from ...dispatch.dispatcher import current_dispatcher
 from ...dispatch.names import check_name
 from ..choices import CacheChoice
 from ..json_output import STDOUT, JsonOption, check_writable, write_json
 from ..kernel_archive import ArchivedKernel, read_archive, write_archive
 from ..kernel_caches import Kept, kept_kernels, read_kernel, remove_kernel, write_kernel
-from ..output import SHOWN, new_table, print_error, show, show_rest
+from ..output import SHOWN, counted, new_table, print_error, show, show_rest
 
 __all__ = ["cache"]
 
@@ -143,16 +142,16 @@ def _export(found: list[Kept], file: Path, everything: bool) -> Iterator[Done]:
             for kernel in kept.kernels:
                 if not everything and kernel.outdated is not None:
                     continue
-                contents: list[bytes] = []
-                done.append(_attempt(kept, kernel.name, _into, contents, kept, kernel))
-                yield from (ArchivedKernel(kept.name, kernel.name, content) for content in contents)
+                try:
+                    content = read_kernel(kept, kernel.name)
+                except (OSError, ValueError) as error:
+                    done.append((kept.name, kernel.name, _reason(error)))
+                else:
+                    done.append((kept.name, kernel.name, None))
+                    yield ArchivedKernel(kept.name, kernel.name, content)
 
     write_archive(file, kernels())
     yield from done
-
-
-def _into(contents: list[bytes], kept: Kept, kernel: CachedKernel) -> None:
-    contents.append(read_kernel(kept, kernel.name))
 
 
 def _import(found: list[Kept], file: Path, _: bool) -> Iterator[Done]:
@@ -174,9 +173,12 @@ def _attempt(kept: Kept, kernel: str, function: Callable[..., None], *arguments:
     try:
         function(*arguments)
     except (OSError, ValueError) as error:
-        reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-        return kept.name, kernel, reason
+        return kept.name, kernel, _reason(error)
     return kept.name, kernel, None
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
 def _json(action: CacheChoice, found: list[Kept], done: list[Done]) -> dict[str, Any]:
@@ -209,7 +211,7 @@ def _json(action: CacheChoice, found: list[Kept], done: list[Done]) -> dict[str,
 def _show(action: CacheChoice, found: list[Kept], done: list[Done]) -> None:
     if action in _DONE:
         count = sum(reason is None for *_, reason in done)
-        show(f"{_DONE[action]} {count} kernel{'' if count == 1 else 's'}.")
+        show(f"{_DONE[action]} {counted(count, 'kernel')}.")
         show_rest(len(done) - count, "that failed")
     if not found:
         show("No backend keeps compiled kernels.")

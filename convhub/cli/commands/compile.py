@@ -16,7 +16,7 @@ from ...errors import ArgumentError
 from ...system.cores import available_cores
 from ..choices import PrimitiveChoice
 from ..json_output import STDOUT, JsonOption, write_json
-from ..output import SHOWN, listed, print_error, show
+from ..output import SHOWN, counted, listed, print_error, show
 from ..progress import progress
 
 if TYPE_CHECKING:
@@ -142,14 +142,10 @@ def _show(outcomes: Sequence[Outcome], seconds: float) -> None:
         own = [outcome for outcome in outcomes if outcome.backend == name and not outcome.error]
         compiled = [outcome.compiled for outcome in own if outcome.compiled is not None]
         if not compiled:
-            show(f"{name}: compiles nothing ahead, {_counted(len(own), 'problem')} left out")
+            show(f"{name}: compiles nothing ahead, {counted(len(own), 'problem')} left out")
             continue
-        made = f"{_counted(sum(compiled), 'kernel')} compiled, and all others found"
-        show(f"{name}: {_counted(len(own), 'problem')}, {made}, {seconds:.1f} s")
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
+        made = f"{counted(sum(compiled), 'kernel')} compiled, and all others found"
+        show(f"{name}: {counted(len(own), 'problem')}, {made}, {seconds:.1f} s")
 
 
 def _went_wrong(outcomes: Sequence[Outcome]) -> bool:
