@@ -18,7 +18,10 @@ from numba.core import cgutils
 from numba.core.lowering import Lower
 from numba.np.arrayobj import load_item, store_item
 
-__all__ = ["KernelLower"]
+__all__ = ["DATA", "SHAPE", "STRIDES", "KernelLower"]
+
+#: Fields of Numba's descriptor of an array.
+DATA, SHAPE, STRIDES = 4, 5, 6
 
 #: What LLVM calls operations of integers, with the sign of a result that does not overflow.
 _ARITHMETIC = {
@@ -101,15 +104,15 @@ class KernelLower(Lower):
 
 
 def _address(builder: Any, kind: Any, array: Any, indices: list[Any]) -> Any:
-    """Return the address of an element. Fields 4 to 6 of Numba's descriptor are data, shape and strides."""
-    data = builder.extract_value(array, 4)
+    """Return the address of an element."""
+    data = builder.extract_value(array, DATA)
     if kind.layout == "C":
         at = indices[0]
         for axis, index in enumerate(indices[1:], 1):
-            at = builder.add(builder.mul(at, builder.extract_value(array, [5, axis])), index)
+            at = builder.add(builder.mul(at, builder.extract_value(array, [SHAPE, axis])), index)
         return builder.gep(data, [at])
     at = None
     for axis, index in enumerate(indices):
-        step = builder.mul(index, builder.extract_value(array, [6, axis]))
+        step = builder.mul(index, builder.extract_value(array, [STRIDES, axis]))
         at = step if at is None else builder.add(at, step)
     return cgutils.pointer_add(builder, data, at)

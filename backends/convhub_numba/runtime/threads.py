@@ -47,18 +47,18 @@ class Kernel(NamedTuple):
     watch: tuple[int, ...]  # an argument before its scratch memory: a 0 if it asks whether to stop
 
 
-def kernel(function: Any, own: tuple[Any, ...], *arguments: Any) -> Kernel:
-    """Compile a kernel that takes (first, last, the arrays `own`, `arguments`), each of these types.
+def kernel(function: Any, memory: tuple[Any, ...], *arguments: Any) -> Kernel:
+    """Compile a kernel that takes (first, last, the arrays `memory`, `arguments`), each of these types.
 
-    `own` are one-dimensional arrays of scratch memory, separate for each thread. A kernel whose
+    `memory` are one-dimensional arrays of scratch memory, separate for each thread. A kernel whose
     third parameter is named `watch` gets an address that says whether to stop: `interrupts.told_to_stop`.
     """
     names = function.py_func.__code__.co_varnames
     watch: tuple[int, ...] = (0,) if names[2] == "watch" else ()
-    own = (INT,) * len(watch) + own
-    table = layout_of((*own, *arguments))
-    runner = address(run_kernel, *[INT] * 6, kinds_of(own, arguments))
-    code = address(function, INT, INT, *own, *arguments)
+    memory = (INT,) * len(watch) + memory
+    table = layout_of((*memory, *arguments))
+    runner = address(run_kernel, *[INT] * 6, kinds_of(memory, arguments))
+    code = address(function, INT, INT, *memory, *arguments)
     return Kernel(_launcher(), runner, code, table.ctypes.data, table, watch)
 
 
@@ -139,7 +139,7 @@ def run(
     kernel: Kernel,
     tasks: int,
     threads: int,
-    own: tuple[Any, ...],
+    memory: tuple[Any, ...],
     arguments: tuple[Any, ...],
     ranges: int = FEWEST_RANGES,
 ) -> None:
@@ -153,7 +153,7 @@ def run(
         How many tasks there are.
     threads : int
         How many threads may work at once, the calling one included.
-    own : tuple of arrays
+    memory : tuple of arrays
         Scratch memory: each is cut into `threads` rows of equal length, one for each thread.
     arguments : tuple
         The other arguments of the kernel.
@@ -173,7 +173,7 @@ def run(
         # More threads than cores would take turns.
         helpers = team.wake(min(threads, cores()) - 1, _worker_loop)
     long = ranges > FEWEST_RANGES
-    items = kernel.watch + own + arguments  # it lives until the call is over, which gets its address
+    items = kernel.watch + memory + arguments  # it lives until the call is over, which gets its address
     call = (
         _run_job(),
         kernel.runner,

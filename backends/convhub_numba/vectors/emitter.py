@@ -17,6 +17,8 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numba.core import cgutils
 
+from ..lowering import DATA
+
 __all__ = ["INT64", "Emitter", "host_vector_bits"]
 
 INT32 = ir.IntType(32)
@@ -43,7 +45,7 @@ class Emitter:
 
     def data(self, array_type: Any, array: Any) -> Any:
         """Return the address of an array's first element."""
-        return self.builder.extract_value(array, 4)  # of Numba's descriptor of an array
+        return self.builder.extract_value(array, DATA)
 
     def integer(self, value: int) -> ir.Constant:
         """Return a 64-bit constant."""

@@ -90,19 +90,19 @@ def _read(module: str) -> _Source:
     if _changed_at(spec.origin) > _imported_at:
         raise SourceError(f"{spec.origin} has changed since it was imported")
     package = module if spec.submodule_search_locations is not None else module.rpartition(".")[0]
-    own = (module.partition(".")[0], ENGINE)
-    imports = set(_imports(_COMMENT.sub("", content.decode("utf-8", "replace")), package, own))
+    packages = (module.partition(".")[0], ENGINE)
+    imports = set(_imports(_COMMENT.sub("", content.decode("utf-8", "replace")), package, packages))
     return _Source(hashlib.sha256(content).hexdigest(), tuple(sorted(imports)))
 
 
-def _imports(text: str, package: str, own: tuple[str, str]) -> Iterator[str]:
+def _imports(text: str, package: str, packages: tuple[str, str]) -> Iterator[str]:
     """Yield the modules of these top-level packages from which a text imports anything."""
     for dots, name, imported in _FROM.findall(text):
         try:
             source = importlib.util.resolve_name(dots + name, package) if dots else name
         except ImportError:  # it only looks like an import
             continue
-        spec = _spec(source) if source.partition(".")[0] in own else None
+        spec = _spec(source) if source.partition(".")[0] in packages else None
         if spec is None:
             continue
         if spec.submodule_search_locations is None:
@@ -114,7 +114,7 @@ def _imports(text: str, package: str, own: tuple[str, str]) -> Iterator[str]:
             yield source if _spec(inner) is None else inner
     for names in _IMPORT.findall(text):
         for item in _items(names):
-            if item.partition(".")[0] in own and _spec(item) is not None:
+            if item.partition(".")[0] in packages and _spec(item) is not None:
                 yield item
 
 

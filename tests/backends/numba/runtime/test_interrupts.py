@@ -196,10 +196,10 @@ def looks_beyond_ranges(monkeypatch):
     running = threads._run_job()
     checking = threads.address(counting, threads.INT)
 
-    def run_counted(kernel, tasks, count, own, arguments, ranges=4):
+    def run_counted(kernel, tasks, count, memory, arguments, ranges=4):
         seen[0] = 0
-        own = tuple(array[: array.size // count] for array in own)
-        items = kernel.watch + own + arguments
+        memory = tuple(array[: array.size // count] for array in memory)
+        items = kernel.watch + memory + arguments
         kernel.launch(running, kernel.runner, kernel.address, kernel.layout, tasks, 1, 5, 0, 0,
                     seen.ctypes.data, checking, id(items))  # fmt: skip
         looks.append(int(seen[0]) - 6)
