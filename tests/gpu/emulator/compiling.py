@@ -102,9 +102,18 @@ def prune(cache: Path) -> None:
             continue
 
 
-@functools.cache
 def load(path: Path) -> Library:
-    """Return the library at `path`, with its entry points declared."""
+    """Return the library at `path`, the same to all threads: its lock has it run one launch at a time."""
+    with _loading:
+        return _loaded(path)
+
+
+_loading = Lock()
+
+
+@functools.cache
+def _loaded(path: Path) -> Library:
+    """Return a library with its entry points declared."""
     handle = ctypes.CDLL(str(path))
     handle.convhub_launch.restype = ctypes.c_char_p
     handle.convhub_launch.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)

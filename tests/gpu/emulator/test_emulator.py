@@ -1,9 +1,14 @@
 """The emulator of CUDA kernels: that right kernels give right results, and wrong launches errors."""
 
+import concurrent.futures
+import pathlib
+import time
+import types
+
 import numpy as np
 import pytest
 
-from . import EmulatedRuntime, EmulatorError, why_not
+from . import EmulatedRuntime, EmulatorError, compiling, why_not
 from .kernels_for_tests import ASYNC_COPY, PRODUCT, REDUCTION, TENSOR_CORES, TF32, written
 
 ml_dtypes = pytest.importorskip("ml_dtypes", reason="it has NumPy's bfloat16")
@@ -279,3 +284,17 @@ def test_a_header_beside_the_kernel_is_seen_when_it_changes(tmp_path):
         launch(source, (1,), (1,), y, cache=tmp_path / "cache")
         assert y[0] == value
     assert len(list((tmp_path / "cache").glob("*.so"))) == 2
+
+
+def test_threads_that_need_a_library_at_once_share_it_and_its_lock(monkeypatch):
+    def load_slowly(path):
+        time.sleep(0.2)
+        return types.SimpleNamespace(
+            convhub_launch=types.SimpleNamespace(), convhub_static_shared=types.SimpleNamespace()
+        )
+
+    monkeypatch.setattr(compiling.ctypes, "CDLL", load_slowly)
+    path = pathlib.Path("loaded-by-several-threads.so")
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(compiling.load, [path] * 4))
+    assert len({id(library.lock) for library in found}) == 1
