@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigurationError
+from ..system.apart import apart
 from ..system.cores import available_cores
 from .overrides import CONTEXT, Overrides, overrides_here, united
 from .schema import KEYS, VARIABLES, Layer, Settings, parse_bytes
@@ -73,6 +74,7 @@ class _InForce:
 
 _lock = threading.Lock()
 _in_force: _InForce | None = None
+_has_read = False  # whether all imports that reading needs are over
 
 
 def current(overrides: Overrides | None = None) -> Config:
@@ -155,7 +157,16 @@ _NOTHING_SET = (None,) * len(VARIABLES)
 
 
 def _load() -> _InForce:
-    global _in_force
+    """Read the settings; the first time, where no signal's handler runs amid the imports.
+
+    Python's import system takes any `OSError` for the answer that a file is missing, and swallows it; a
+    handler's `TimeoutError` is one.
+    """
+    return _read() if _has_read else apart(_read)
+
+
+def _read() -> _InForce:
+    global _in_force, _has_read
     from .sources import environment_layer, file_layers  # `import convhub` need not wait for it
 
     with _lock:
@@ -169,6 +180,7 @@ def _load() -> _InForce:
         if errors:
             raise ConfigurationError("\n".join(errors))
         _in_force = _InForce(_make_config(values, places, environment, tuple(notes)), {})
+        _has_read = True
         return _in_force
 
 

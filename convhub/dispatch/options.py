@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import importlib
 import types
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -12,6 +14,7 @@ from ..callers_code import raised_by_caller
 from ..config import Config
 from ..errors import BackendContractError, ConfigurationError, describe_error, did_you_mean, short_repr
 from ..plugins import RegisteredBackend
+from ..system.apart import apart
 
 __all__ = ["run_options", "wrong_options"]
 
@@ -42,18 +45,20 @@ def run_options(registered: RegisteredBackend, config: Config) -> RunOptions:
     )
 
 
-def _made(backend: Backend, table: dict[str, Any]) -> Any:
-    import msgspec
+@functools.cache
+def _msgspec() -> Any:
+    """Return the library that converts types: only needed for backends with options of their own."""
+    return apart(importlib.import_module, "msgspec")
 
-    return None if backend.options is None else msgspec.convert(table, backend.options)
+
+def _made(backend: Backend, table: dict[str, Any]) -> Any:
+    return None if backend.options is None else _msgspec().convert(table, backend.options)
 
 
 def wrong_options(
     registered: RegisteredBackend, config: Config
 ) -> Iterator[ConfigurationError | BackendContractError]:
     """Yield an error for each option that a backend does not have, or that has a wrong value."""
-    import msgspec
-
     backend = registered.backend
     table = config.settings.options.get(backend.name, {})
     known = [field.name for field in dataclasses.fields(backend.options)] if backend.options else []
@@ -66,7 +71,7 @@ def wrong_options(
     table = {word: value for word, value in table.items() if word in known}
     try:
         _made(backend, table)
-    except msgspec.ValidationError as error:
+    except _msgspec().ValidationError as error:
         yield from _wrong_values(backend, table, config, error)
     except BaseException as error:
         if raised_by_caller(error):
@@ -83,14 +88,12 @@ def _wrong_values(
     backend: Backend, table: dict[str, Any], config: Config, error: Exception
 ) -> Iterator[ConfigurationError]:
     """Yield an error for each option whose value has a wrong type; `error` is that of the whole table."""
-    import msgspec
-
     hints = get_type_hints(backend.options, include_extras=True)
     found = False
     for word, value in table.items():
         try:
-            msgspec.convert(value, hints[word])
-        except msgspec.ValidationError as reason:
+            _msgspec().convert(value, hints[word])
+        except _msgspec().ValidationError as reason:
             found = True
             place = config.place_of("options", backend.name, word)
             right = written_type(hints[word])

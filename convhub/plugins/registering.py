@@ -11,7 +11,9 @@ refused.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib
 import os
 import re
 import threading
@@ -27,6 +29,7 @@ from ..backend import Backend
 from ..callers_code import raised_by_caller
 from ..config import reload
 from ..errors import short_repr
+from ..system.apart import apart
 from ..system.forks import wait_for_imports
 from .loading import BY_HAND, OWN_DISTRIBUTION, Failure, Origin, Source, ask_backends, load
 
@@ -236,6 +239,18 @@ def normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+@functools.cache
+def _import_apart(module: str) -> None:
+    """Import a module in another thread."""
+    apart(_imported, module)
+
+
+def _imported(module: str) -> None:
+    """Import a module; an error will come again, where it is handled."""
+    with contextlib.suppress(Exception):
+        importlib.import_module(module)
+
+
 def _same(plugin: Any) -> Any:
     return plugin
 
@@ -245,11 +260,15 @@ def _build(plugins: bool, disabled: frozenset[str]) -> Registry:
     manager.add_hookspecs(hookspecs)
     failures: list[Failure] = []
     origins: dict[str, Origin] = {}
-    sources = _sources()
+    sources = apart(_sources)
     left_out = _left_out(sources, plugins, disabled)
     for source in sources:
         if any(out.origin == source.origin for out in left_out):
             continue
+        if _is_own(source.origin):
+            # Here, a handler's `TimeoutError` could be swallowed by Python's import system, to which any
+            # `OSError` says that a file is missing. Others may rely on the main thread, and stay in it.
+            _import_apart(source.module)
         unique = f"{source.origin.distribution}:{source.origin.plugin}"
         reason = load(manager, source, unique)
         if reason is None:

@@ -14,6 +14,7 @@ import pytest
 from support.faulty_plugins import DECLINES, ORIGIN, plugin
 
 import convhub
+from convhub import plugins
 from convhub.dispatch import queries
 
 X, W = np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3))
@@ -118,6 +119,7 @@ def test_it_is_asked_in_the_callers_context(install):
 
 def test_a_backend_that_has_no_question_costs_no_thread(install, monkeypatch):
     install("mine", plugin())
+    plugins.registry()  # which is collected in a thread
 
     def refuse(*_, **__):
         raise AssertionError("a thread was made")
