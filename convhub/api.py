@@ -11,6 +11,7 @@ from . import arguments, arrays, opaque
 from .arguments import Call
 from .dispatch import execute
 from .dispatch.dispatcher import current_dispatcher
+from .dispatch.expect import expect
 from .dispatch.invoke import Operands
 from .dispatch.names import check_name
 from .dispatch.request import BackendRequest, make_request
@@ -337,6 +338,8 @@ def _gradients(
     grad_input = grad_weight = grad_bias = None
     if mask[0]:
         adjoint = with_primitive(problem, "forward" if transposed else "grad_input")
+        if mask[1]:
+            expect(adjoint, request, ("grad_weight",))
         grad_input = _run(adjoint, (grad_output, arrays.conjugate(weight), None), request, library)
         if unbatched:
             grad_input = grad_input[0]

@@ -83,6 +83,7 @@ import pluggy
 from .bounded_cache import bounded_cache
 from .problem import PRIMITIVES, Primitive, Problem
 from .system.apart import apart
+from .system.python_command import python_command
 
 __all__ = [
     "CONTRACT",
@@ -99,6 +100,7 @@ __all__ = [
     "apart",
     "bounded_cache",
     "hookimpl",
+    "python_command",
 ]
 
 hookimpl = pluggy.HookimplMarker("convhub")
@@ -325,6 +327,10 @@ class Backend:
         later processes find it, and returns how many kernels it compiled: 0 if all were there. It computes
         nothing and takes no memory for operands, however large they would be; it raises an error if nothing
         can be kept. ``convhub compile`` calls it, also in several processes at once.
+    expect : callable, optional
+        ``expect(problem, options)`` is told that a call of this problem will probably follow, such as a
+        gradient during the forward pass. A backend that compiles may begin to do so in the background. It
+        must return at once.
     options : type, optional
         A dataclass with the backend's own settings, each with a default, from ``[options.NAME]`` in a
         configuration file; passed as ``options.backend``.
@@ -353,6 +359,7 @@ class Backend:
     algorithm: Callable[[Problem, RunOptions], str] | None = field(default=None, kw_only=True)
     accuracy: Callable[[Problem, RunOptions], Accuracy] | None = field(default=None, kw_only=True)
     compile: Callable[[Problem, RunOptions], int] | None = field(default=None, kw_only=True)
+    expect: Callable[[Problem, RunOptions], None] | None = field(default=None, kw_only=True)
     options: type | None = field(default=None, kw_only=True)
     preference: Mapping[str, int] = field(default_factory=dict, kw_only=True)
     summary: str = field(default="", kw_only=True)

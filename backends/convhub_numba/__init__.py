@@ -71,6 +71,11 @@ def _compile(problem: Problem, options: RunOptions) -> int:
     return count
 
 
+def _expect(problem: Problem, options: RunOptions) -> None:
+    """Have another process compile what a later call will need; see `convhub.backend`."""
+    _engine().expect(problem, options)
+
+
 def _algorithm(problem: Problem, options: RunOptions) -> str:
     """Name the algorithm that would run, and its blocks."""
     described: str = _planner().make_plan(problem, options).described
@@ -128,6 +133,7 @@ backend = Backend(
     algorithm=_algorithm,
     accuracy=_accuracy,
     compile=_compile,
+    expect=_expect,
     options=Options,
     preference={"cpu": 30},
     summary="fast CPU kernels, compiled by Numba for this machine's vector units",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,11 +12,11 @@ from convhub.backend import Array, Problem, RunOptions
 
 from .launch import Prepared, array_types, literals
 from .planner import algorithm_of, make_plan, prepared_plans
-from .runtime import threads
-from .runtime.compile import compiled_here
+from .runtime import companion, threads
+from .runtime.compile import compiled_here, listed
 from .vectors.half import as_stored, is_narrow_dtype, stored_dtype, sum_dtype
 
-__all__ = ["compile_kernels", "forward", "grad_input", "grad_weight"]
+__all__ = ["compile_kernels", "expect", "forward", "grad_input", "grad_weight", "likely_kernels", "machinery"]
 
 #: Up to this many channels, the zeros for a call without a bias are kept: making them slows a tiny call down.
 MOST_ZEROS = 1024
@@ -55,17 +55,38 @@ def compile_kernels(problem: Problem, options: RunOptions, vector_bits: int = 0)
     """Compile all kernels that calls of a problem may launch; return how many were not kept on disk yet."""
     with compiled_here() as made:
         threads.compile_machinery()
-        prepared = _prepare(problem, options, vector_bits)
-        _run_compiling(prepared)
-        if prepared.rewritten is not None:
-            _run_compiling(_prepare(prepared.rewritten, options, vector_bits))
+        _run_compiling(problem, options, vector_bits, "all")
     return len(made)
 
 
-def _run_compiling(prepared: Prepared) -> None:
-    """Run a plan on arrays without memory, with launches that only compile their kernels."""
-    problem = prepared.problem
-    stored, only_compiles = stored_dtype(problem.dtype), prepared._replace(only_compiles=True)
+def likely_kernels(problem: Problem, options: RunOptions, vector_bits: int = 0) -> list[tuple[Any, ...]]:
+    """List the kernels that calls of a problem are likely to launch, in their order."""
+    with listed() as keys:
+        _run_compiling(problem, options, vector_bits, "likely")
+    return keys
+
+
+def machinery() -> list[tuple[Any, ...]]:
+    """List what every call needs beside its kernels."""
+    with listed() as keys:
+        threads.compile_machinery()
+    return keys
+
+
+def expect(problem: Problem, options: RunOptions) -> None:
+    """Have another process compile what a later call will need, if anything has to be compiled."""
+    companion.expect(problem, options, 0)
+
+
+def _run_compiling(
+    problem: Problem, options: RunOptions, vector_bits: int, which: Literal["likely", "all"]
+) -> None:
+    """Run the plans of a problem on arrays without memory, with launches that only compile their kernels."""
+    prepared = _prepare(problem, options, vector_bits)
+    if prepared.rewritten is not None:
+        _run_compiling(prepared.rewritten, options, vector_bits, which)
+    only_compiles = prepared._replace(only_compiles=which)
+    stored = stored_dtype(problem.dtype)
     out = _without_memory(problem.result_shape, stored)
     first, second = (_without_memory(shape, stored) for shape in problem.operand_shapes)
     if problem.primitive == "grad_weight":
@@ -111,6 +132,7 @@ def _prepared(problem: Problem, options: RunOptions, vector_bits: int) -> Prepar
     if known is None:
         if len(_known) >= 1024:
             _known.clear()
+        companion.expect(problem, options, vector_bits)
         known = _known[key] = (_prepare(problem, options, vector_bits), problem, options)
     return known[0]
 

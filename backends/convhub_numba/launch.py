@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from numba import types
 
@@ -72,7 +72,7 @@ class Prepared(NamedTuple):
     nothing: Array  # empty, of the type of the sums
     zeros: Array | None  # the bias of a call without one; None where it would take much memory
     rewritten: Problem | None  # with the same result, and faster where the weight is contiguous
-    only_compiles: bool = False  # launches compile a kernel, and run none
+    only_compiles: Literal["", "likely", "all"] = ""  # kernels are compiled, and none is run
 
 
 def launch(function: Any, prepared: Prepared, stage: Stage, tasks: int, *pairs: Any) -> None:

@@ -13,10 +13,11 @@ import torch
 
 from ..arrays.tensor_kinds import has_address, is_recorded
 from ..dispatch import execute
+from ..dispatch.expect import expect
 from ..dispatch.invoke import Operands
 from ..dispatch.request import BackendRequest
 from ..problem import Problem
-from .derivatives import Compute, gradients, is_needed, tangent
+from .derivatives import Compute, following, gradients, is_needed, tangent
 
 __all__ = ["run"]
 
@@ -33,6 +34,7 @@ def run(problem: Problem, operands: Operands, request: BackendRequest) -> Tensor
         recorded: Tensor = _operators().call(problem, operands, request)
         return recorded
     if is_needed(operands):
+        expect(problem, request, following(problem, operands))
         return _apply(problem, operands, request)
     result: Tensor = execute.execute(problem, operands, request, "torch")
     return result

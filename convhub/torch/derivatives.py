@@ -27,7 +27,7 @@ from ..dispatch.invoke import Operands
 from ..dispatch.request import BackendRequest
 from ..problem import Primitive, Problem, with_primitive
 
-__all__ = ["Compute", "gradients", "is_needed", "tangent"]
+__all__ = ["Compute", "following", "gradients", "is_needed", "tangent"]
 
 Tensor = torch.Tensor
 #: Computes one primitive, and records its gradients in its own way.
@@ -57,6 +57,12 @@ def is_needed(operands: Operands) -> bool:
     if forward_ad._current_level >= 0:
         return True
     return torch.is_grad_enabled() and any(o is not None and o.requires_grad for o in operands)
+
+
+def following(problem: Problem, operands: Operands) -> tuple[Primitive, ...]:
+    """Return the primitives that the backward pass of one will probably need."""
+    by_operand = zip(_DERIVATIVES[problem.primitive], operands[:2], strict=True)
+    return tuple(primitive for (primitive, _), operand in by_operand if operand.requires_grad)
 
 
 def gradients(ctx: Any, grad: Tensor, compute: Compute) -> tuple[Tensor | None, Tensor | None, Tensor | None]:

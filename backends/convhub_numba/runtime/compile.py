@@ -21,9 +21,11 @@ from convhub.errors import ConfigurationError
 
 from ..pipeline import KNOWN_VERSIONS
 from ..vectors.half import stored_type
-from . import forks, kernel_cache
+from . import companion, forks, kernel_cache
 
-__all__ = ["address", "compiled", "compiled_here", "float_array", "sizes_of"]
+__all__ = [
+    "address", "compile_unclaimed", "compiled", "compiled_here", "float_array", "listed", "sizes_of",
+]  # fmt: skip
 
 log = logging.getLogger("convhub.numba")
 _results: dict[tuple[Any, ...], Any] = {}
@@ -48,14 +50,45 @@ def compiled(kernel: Any, *signature: Any) -> Callable[..., Any]:
     The result does not check its arguments' types: Numba's dispatcher would, at each call, which takes longer
     than a small convolution.
     """
-    entry: Callable[..., Any] = _result(kernel, signature).entry_point
+    result = _result(kernel, signature)
+    entry: Callable[..., Any] = _not_to_be_called if result is None else result.entry_point
     return entry
 
 
 def address(kernel: Any, *signature: Any) -> int:
     """Return the address of the machine code of `kernel` for these argument types, for `calls.call`."""
     result = _result(kernel, signature)
-    return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
+    return 0 if result is None else int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
+
+
+def _not_to_be_called(*_: Any) -> Any:
+    """Stand in for a kernel that was listed."""
+    raise AssertionError("a kernel was called where kernels are only listed")
+
+
+@contextlib.contextmanager
+def listed() -> Iterator[list[tuple[Any, ...]]]:
+    """Give a list of the kernels that this block needs, which are neither compiled nor loaded, nor called.
+
+    Whatever keeps addresses gets wrong ones here: a process that lists kernels runs none.
+    """
+    keys: list[tuple[Any, ...]] = []
+    before = _listed.set(keys)
+    try:
+        yield keys
+    finally:
+        _listed.reset(before)
+
+
+#: Set within `listed`.
+_listed: contextvars.ContextVar[list[tuple[Any, ...]] | None] = contextvars.ContextVar("listed", default=None)
+
+
+def compile_unclaimed(key: tuple[Any, ...]) -> None:
+    """Compile a listed kernel, unless that has been done, or another process is doing it."""
+    kernel, *signature = key
+    if key not in _results:
+        _attempt(kernel, tuple(signature), may_wait=True)
 
 
 @contextlib.contextmanager
@@ -91,9 +124,16 @@ def _check_kept(wanted: bool) -> None:
         )
 
 
-def _result(kernel: Any, signature: tuple[Any, ...]) -> Any:
-    """Return Numba's result of compiling a kernel; it is kept, and with it the machine code."""
+def _result(kernel: Any, signature: tuple[Any, ...]) -> Any | None:
+    """Return Numba's result of compiling a kernel; it is kept, and with it the machine code.
+
+    It is None for a kernel that is only listed.
+    """
     key = (kernel, *signature)
+    keys = _listed.get()
+    if keys is not None:
+        keys.append(key)
+        return None
     result = _results.get(key)
     return apart(_made, key) if result is None else result
 
@@ -182,6 +222,8 @@ class _Announce(event.Listener):
 
 
 def _compile(kernel: Any, signature: tuple[Any, ...]) -> Any:
+    if _compiled_here.get() is None:  # several processes compile there already
+        companion.compiling()
     with event.install_listener("numba:compile", _Announce(kernel)):
         kernel.compile(signature)
     result = kernel.overloads[signature]

@@ -49,7 +49,7 @@ def run(prepared: Prepared, out: Array, source: Array, weight: Array, bias: Arra
         INT, codes.output,
         *prepared.literals,
     )  # fmt: skip
-    if flags[0] or prepared.only_compiles:
+    if flags[0] or prepared.only_compiles == "all":
         launch_plain(
             recompute, prepared, out.shape[0] * out.shape[1],
             kinds.images, out,
@@ -79,7 +79,7 @@ def run_weight(prepared: Prepared, dw: Array, dy: Array, x: Array) -> None:
         INT, codes.kernel,
         *prepared.literals,
     )  # fmt: skip
-    if flags[0] or prepared.only_compiles:
+    if flags[0] or prepared.only_compiles == "all":
         launch_plain(
             recompute_weight, prepared, dw.shape[0] * dw.shape[1],
             kinds.images, dw,
