@@ -16,6 +16,7 @@ from convhub.backend import (
     CachedKernel,
     Capabilities,
     KernelCache,
+    KernelProfile,
     Problem,
     RunOptions,
     apart,
@@ -69,6 +70,13 @@ def _compile(problem: Problem, options: RunOptions) -> int:
     """Compile all kernels that calls of a problem may launch; see `convhub.backend`."""
     count: int = _engine().compile_kernels(problem, options)
     return count
+
+
+def _compile_profile(problem: Problem, options: RunOptions) -> list[KernelProfile]:
+    """Compile the same kernels without their files, and measure each; see `convhub.backend`."""
+    profiled = apart(_imported, "runtime.compile_profile").profiled
+    found: list[KernelProfile] = profiled(lambda: _engine().compile_kernels(problem, options))
+    return found
 
 
 def _algorithm(problem: Problem, options: RunOptions) -> str:
@@ -128,6 +136,7 @@ backend = Backend(
     algorithm=_algorithm,
     accuracy=_accuracy,
     compile=_compile,
+    compile_profile=_compile_profile,
     options=Options,
     preference={"cpu": 30},
     summary="fast CPU kernels, compiled by Numba for this machine's vector units",
