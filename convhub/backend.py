@@ -383,11 +383,6 @@ class Backend:
         later processes find it, and returns how many kernels it compiled: 0 if all were there. It computes
         nothing and takes no memory for operands, however large they would be; it raises an error if nothing
         can be kept. ``convhub compile`` calls it, also in several processes at once.
-    compile_profile : callable, optional
-        ``compile_profile(problem, options)`` compiles what `compile` would if nothing were kept, and returns
-        a `KernelProfile` for each kernel, in the order in which they were compiled. It neither reads nor
-        changes what is kept. Kernels that an earlier call in the same process compiled are left out.
-        ``convhub compile --profile`` calls it, in a new process, for one problem after another.
     options : type, optional
         A dataclass with the backend's own settings, each with a default, from ``[options.NAME]`` in a
         configuration file; passed as ``options.backend``.
@@ -399,6 +394,11 @@ class Backend:
         One line for tables.
     kernel_cache : KernelCache, optional
         What ``convhub cache`` calls, if the backend keeps compiled kernels between processes.
+    compile_profile : callable, optional
+        ``compile_profile(problem, options)`` compiles what `compile` would if nothing were kept, and returns
+        a `KernelProfile` for each kernel, in the order in which they were compiled. It neither reads nor
+        changes what is kept. Kernels that an earlier call in the same process compiled are left out.
+        ``convhub compile --profile`` calls it, in a new process, for one problem after another.
 
     Examples
     --------
@@ -416,13 +416,13 @@ class Backend:
     algorithm: Callable[[Problem, RunOptions], str] | None = field(default=None, kw_only=True)
     accuracy: Callable[[Problem, RunOptions], Accuracy] | None = field(default=None, kw_only=True)
     compile: Callable[[Problem, RunOptions], int] | None = field(default=None, kw_only=True)
-    compile_profile: Callable[[Problem, RunOptions], Iterable[KernelProfile]] | None = field(
-        default=None, kw_only=True
-    )
     options: type | None = field(default=None, kw_only=True)
     preference: Mapping[str, int] = field(default_factory=dict, kw_only=True)
     summary: str = field(default="", kw_only=True)
     kernel_cache: KernelCache | None = field(default=None, kw_only=True)
+    compile_profile: Callable[[Problem, RunOptions], Iterable[KernelProfile]] | None = field(
+        default=None, kw_only=True
+    )
 
     @property
     def primitives(self) -> tuple[Primitive, ...]:

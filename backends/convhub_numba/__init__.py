@@ -72,13 +72,6 @@ def _compile(problem: Problem, options: RunOptions) -> int:
     return count
 
 
-def _compile_profile(problem: Problem, options: RunOptions) -> list[KernelProfile]:
-    """Compile the same kernels without their files, and measure each; see `convhub.backend`."""
-    profiled = apart(_imported, "runtime.compile_profile").profiled
-    found: list[KernelProfile] = profiled(lambda: _engine().compile_kernels(problem, options))
-    return found
-
-
 def _algorithm(problem: Problem, options: RunOptions) -> str:
     """Name the algorithm that would run, and its blocks."""
     described: str = _planner().make_plan(problem, options).described
@@ -126,6 +119,13 @@ def _write(name: str, content: bytes) -> None:
     _kept().write(name, content)
 
 
+def _compile_profile(problem: Problem, options: RunOptions) -> list[KernelProfile]:
+    """Compile the same kernels without their files, and measure each; see `convhub.backend`."""
+    profiled = apart(_imported, "runtime.compile_profile").profiled
+    found: list[KernelProfile] = profiled(lambda: _engine().compile_kernels(problem, options))
+    return found
+
+
 backend = Backend(
     "numba",
     Capabilities(dtypes=("float16", "bfloat16", "float32", "float64"), accuracy="normwise"),
@@ -136,11 +136,11 @@ backend = Backend(
     algorithm=_algorithm,
     accuracy=_accuracy,
     compile=_compile,
-    compile_profile=_compile_profile,
     options=Options,
     preference={"cpu": 30},
     summary="fast CPU kernels, compiled by Numba for this machine's vector units",
     kernel_cache=KernelCache(folder=_folder, entries=_entries, remove=_remove, read=_read, write=_write),
+    compile_profile=_compile_profile,
 )
 
 

@@ -218,20 +218,20 @@ def _steps_of_llvm(recorder: _Recorder) -> Iterator[None]:
             optimize(library)
 
     def generated(library: Any) -> None:
-        engine, hooks = library._codegen._engine, type(library)
+        engine, own = library._codegen._engine, type(library)
 
         def written(module: Any, machine_code: bytes) -> None:
-            hooks._object_compiled_hook(module, machine_code)
+            own._object_compiled_hook(module, machine_code)
             recorder.measure_code(machine_code)
             recorder.end_phase()
             recorder.begin_phase(LINK)  # what is left is to load it
 
-        engine.set_object_cache(written, hooks._object_getbuffer_hook)
+        engine.set_object_cache(written, own._object_getbuffer_hook)
         try:
             with recorder.phase(CODE):
                 generate(library)
         finally:
-            engine.set_object_cache(hooks._object_compiled_hook, hooks._object_getbuffer_hook)
+            engine.set_object_cache(own._object_compiled_hook, own._object_getbuffer_hook)
 
     with (
         _replaced("finalize", finalized),
