@@ -94,7 +94,9 @@ __all__ = [
     "Backend",
     "CachedKernel",
     "Capabilities",
+    "HelperProfile",
     "KernelCache",
+    "KernelProfile",
     "Problem",
     "RunOptions",
     "apart",
@@ -292,6 +294,62 @@ class KernelCache:
     write: Callable[[str, bytes], None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HelperProfile:
+    """A function that a kernel is made of, beside the kernel's own.
+
+    Parameters
+    ----------
+    name : str
+        Its name; the same in every kernel.
+    compiled : int
+        For how many types of arguments it was compiled because this kernel needed it; 0 if an earlier kernel
+        already did.
+    seconds : float
+        How long that took, without the helpers that it calls.
+    linked : int or None
+        How many copies of it, for different types of arguments, this kernel contains. Each is optimised once
+        more in each kernel that contains it. None if the backend does not know.
+    """
+
+    name: str
+    compiled: int = 0
+    seconds: float = 0.0
+    linked: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelProfile:
+    """Where the time of compiling one kernel went.
+
+    Parameters
+    ----------
+    name : str
+        Its name, with whatever distinguishes it from other kernels made from the same source.
+    seconds : float
+        How long it took to compile, with the helpers that were compiled for it; of the processor's time, if
+        the backend can tell.
+    phases : mapping of str to float
+        The seconds of each phase of the compiler, in the order in which they run. The names are headers of a
+        table, so they should be short.
+    sizes : mapping of str to float
+        How large the kernel is in each of its forms; a unit is part of the name, as in ``"code KB"``.
+    helpers : tuple of HelperProfile
+        The functions that it is made of, each once.
+
+    Examples
+    --------
+    >>> KernelProfile(name="relu 8", seconds=0.5, phases={"parse": 0.1, "optimize": 0.4}).helpers
+    ()
+    """
+
+    name: str
+    seconds: float
+    phases: Mapping[str, float] = field(default_factory=dict)
+    sizes: Mapping[str, float] = field(default_factory=dict)
+    helpers: tuple[HelperProfile, ...] = ()
+
+
 def always(*_: object) -> Answer:
     """Answer True, for a backend that does not define the function."""
     return True
@@ -342,6 +400,11 @@ class Backend:
         One line for tables.
     kernel_cache : KernelCache, optional
         What ``convhub cache`` calls, if the backend keeps compiled kernels between processes.
+    compile_profile : callable, optional
+        ``compile_profile(problem, options)`` compiles what `compile` would if nothing were kept, and returns
+        a `KernelProfile` for each kernel, in the order in which they were compiled. It neither reads nor
+        changes what is kept. Kernels that an earlier call in the same process compiled are left out.
+        ``convhub compile --profile`` calls it, in a new process, for one problem after another.
 
     Examples
     --------
@@ -364,6 +427,9 @@ class Backend:
     preference: Mapping[str, int] = field(default_factory=dict, kw_only=True)
     summary: str = field(default="", kw_only=True)
     kernel_cache: KernelCache | None = field(default=None, kw_only=True)
+    compile_profile: Callable[[Problem, RunOptions], Iterable[KernelProfile]] | None = field(
+        default=None, kw_only=True
+    )
 
     @property
     def primitives(self) -> tuple[Primitive, ...]:

@@ -29,7 +29,11 @@ TAIL = 2000
 
 
 def run(
-    problems: Sequence[Problem], backend: str | None, jobs: int, advance: Callable[[str], None]
+    problems: Sequence[Problem],
+    backend: str | None,
+    jobs: int,
+    advance: Callable[[str], None],
+    profile: bool = False,
 ) -> list[Outcome]:
     """Compile what calls of the problems need, and return the outcomes in the order in which they ended.
 
@@ -43,10 +47,12 @@ def run(
         How many processes work at once.
     advance : callable
         Called with a problem's text when it is done.
+    profile : bool
+        Whether to measure the compiling of each kernel, and to keep none.
     """
     waiting = deque(str(problem) for problem in problems)
     done: SimpleQueue[list[Outcome]] = SimpleQueue()
-    processes = [_Process(backend) for _ in range(min(jobs, len(waiting)))]
+    processes = [_Process(backend, profile) for _ in range(min(jobs, len(waiting)))]
     threads = [threading.Thread(target=each.serve, args=(waiting, done)) for each in processes]
     outcomes: list[Outcome] = []
     try:
@@ -71,9 +77,10 @@ def run(
 class _Process:
     """A process that compiles; where it dies, another takes its place for the problems that are left."""
 
-    def __init__(self, backend: str | None) -> None:
+    def __init__(self, backend: str | None, profile: bool) -> None:
         self.said: list[str] = []
-        self._command = python_command("-m", f"{__package__}.worker", *([backend] if backend else []))
+        options = ["--profile"] * profile + ([backend] if backend else [])
+        self._command = python_command("-m", f"{__package__}.worker", *options)
         self._running: subprocess.Popen[bytes] | None = None
         self._ended = False
         self._lock = threading.Lock()

@@ -19,7 +19,7 @@ from .formatting import (
 from .results import Report
 from .summary import Summary, summaries
 
-__all__ = ["to_markdown"]
+__all__ = ["escaped", "table", "to_markdown"]
 
 
 def to_markdown(report: Report) -> str:
@@ -32,9 +32,9 @@ def to_markdown(report: Report) -> str:
     lines += ["### Every layer", ""]
     for summary in found:
         lines += [f"**{summary.title}, memory {summary.memory}**", ""]
-        lines += [*_table(LAYER_HEADERS, (layer_cells(row) for row in summary.rows), left=4), ""]
+        lines += [*table(LAYER_HEADERS, (layer_cells(row) for row in summary.rows), left=4), ""]
     lines += ["### Machine and command", ""]
-    lines += [f"- {_escaped(fact)}" for fact in facts(report)]
+    lines += [f"- {escaped(fact)}" for fact in facts(report)]
     return "\n".join(lines) + "\n"
 
 
@@ -46,26 +46,26 @@ def _sentence(memory: str) -> str:
 def _classes(summary: Summary, report: Report) -> list[str]:
     headers = [header.format(theirs(report.settings)) for header in CLASS_HEADERS]
     return [
-        *_table(headers, (class_cells(found) for found in summary.classes), left=1),
+        *table(headers, (class_cells(found) for found in summary.classes), left=1),
         "",
-        *(f"{_escaped(line)}\n" for line in totals(summary, report.settings)),
-        *(f"- {_escaped(line)}" for line in (*host_bound(summary.rows), *not_compared(summary.rows))),
+        *(f"{escaped(line)}\n" for line in totals(summary, report.settings)),
+        *(f"- {escaped(line)}" for line in (*host_bound(summary.rows), *not_compared(summary.rows))),
         "",
     ]
 
 
-def _table(headers: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> list[str]:
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> list[str]:
     """Return the lines of a table whose first `left` columns are texts and whose others are numbers."""
     rule = ["---" if column < left else "---:" for column in range(len(headers))]
-    return [f"| {' | '.join(map(_escaped, cells))} |" for cells in (headers, rule, *rows)]
+    return [f"| {' | '.join(map(escaped, cells))} |" for cells in (headers, rule, *rows)]
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     r"""Escape a text so that Markdown shows it unchanged.
 
     Examples
     --------
-    >>> _escaped("grad_input | n1")
+    >>> escaped("grad_input | n1")
     'grad\\_input \\| n1'
     """
     return "".join(f"\\{letter}" if letter in "\\|_*`<>[]" else letter for letter in text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,6 +65,23 @@ class Sources:
             self._refuse_options("a log says it itself")
             return _of_log(self.from_log)
         return self._of_model(self.model) if self.model is not None else self._of_tables()
+
+    def command(self, *flags: str, **options: str | None) -> str:
+        """Return the command line that names them, with further flags and options."""
+        named = {
+            "--model": self.model,
+            "--input": self.input,
+            "--shapes": self.shapes,
+            "--from-log": self.from_log,
+            "--dtype": ",".join(self.dtypes) or None,
+            "--primitive": self.primitive,
+            **{f"--{name}": value for name, value in options.items()},
+        }
+        words = ["convhub", "compile", *flags, *(["--all"] if self.every else []), *self.problems]
+        for name, value in named.items():
+            if value is not None:
+                words += [name, str(value)]
+        return shlex.join(words)
 
     def _of_model(self, name: str) -> list[Problem]:
         if self.primitive not in (None, "forward", "all"):

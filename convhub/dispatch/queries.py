@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Callable
-from typing import NamedTuple, get_args
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar, get_args
 
-from ..backend import Accuracy, Answer, RunOptions, always
+from ..backend import Accuracy, Answer, HelperProfile, KernelProfile, RunOptions, always
 from ..callers_code import raised_by_caller
 from ..errors import (
     BackendContractError,
@@ -24,7 +24,9 @@ from ..errors import (
 from ..plugins import RegisteredBackend
 from ..problem import Problem
 
-__all__ = ["Refusal", "accuracy_of", "algorithm_of", "ask", "ask_availability", "compiled_by"]
+__all__ = ["Refusal", "accuracy_of", "algorithm_of", "ask", "ask_availability", "compiled_by", "profiled_by"]
+
+Result = TypeVar("Result")
 
 #: How long a backend may take to say whether it is available. CUDA takes seconds to start for each device
 #: where nothing keeps its driver awake, and so do large libraries from a cold network disk; anything slower
@@ -173,16 +175,81 @@ def compiled_by(registered: RegisteredBackend, problem: Problem, options: RunOpt
     function = registered.backend.compile
     if function is None:
         return None
+    count = _compiling(registered, function, problem, options)
+    if type(count) is not int or count < 0:
+        raise BackendContractError(
+            f"{registered} compiled {problem} and gave {short_repr(count)}; it must be the number of kernels"
+        )
+    return count
+
+
+def profiled_by(
+    registered: RegisteredBackend, problem: Problem, options: RunOptions
+) -> tuple[KernelProfile, ...] | None:
+    """Have a backend compile what calls of `problem` need, and measure it.
+
+    Returns
+    -------
+    tuple of KernelProfile or None
+        None where the backend does not measure its compiling.
+
+    Raises
+    ------
+    BackendFailedError
+        If the backend fails, unless it raises an error of convhub's.
+    BackendContractError
+        If it returns anything but `KernelProfile`s of the declared types.
+    """
+    function = registered.backend.compile_profile
+    if function is None:
+        return None
+    kernels = _compiling(registered, lambda *given: tuple(function(*given)), problem, options)
+    for kernel in kernels:
+        if not _is_profile(kernel):
+            raise BackendContractError(
+                f"{registered} compiled {problem} and gave {short_repr(kernel)}; it must be a "
+                "convhub.backend.KernelProfile of the declared types"
+            )
+    return kernels
+
+
+def _compiling(
+    registered: RegisteredBackend,
+    function: Callable[[Problem, RunOptions], Result],
+    problem: Problem,
+    options: RunOptions,
+) -> Result:
+    """Return what a function of a backend that compiles returns; its error names the backend."""
     try:
-        count = function(problem, options)
+        return function(problem, options)
     except BaseException as error:
         if raised_by_caller(error) or isinstance(error, ConvhubError):
             raise
         raise BackendFailedError(
             f"{registered} could not compile {problem}: {describe_error(error)}"
         ) from error
-    if type(count) is not int or count < 0:
-        raise BackendContractError(
-            f"{registered} compiled {problem} and gave {short_repr(count)}; it must be the number of kernels"
-        )
-    return count
+
+
+def _is_profile(kernel: object) -> bool:
+    if not isinstance(kernel, KernelProfile) or type(kernel.helpers) is not tuple:
+        return False
+    measured = (kernel.phases, kernel.sizes)
+    return (
+        type(kernel.name) is str
+        and _is_number(kernel.seconds)
+        and all(isinstance(each, Mapping) for each in measured)
+        and all(type(name) is str and _is_number(value) for each in measured for name, value in each.items())
+        and all(map(_is_helper, kernel.helpers))
+    )
+
+
+def _is_helper(helper: object) -> bool:
+    if not isinstance(helper, HelperProfile):
+        return False
+    counts = (helper.compiled, 0 if helper.linked is None else helper.linked)
+    right = type(helper.name) is str and _is_number(helper.seconds)
+    return right and all(type(count) is int for count in counts)
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float)

@@ -28,6 +28,8 @@ NAME = "convhub_contract"
 
 _SWITCHES = ("groups", "stride", "dilation", "padding", "asymmetric_padding", "deterministic", "long_sums")
 
+_FUNCTIONS = ("availability", "supports", "algorithm", "accuracy", "compile", "compile_profile", "expect")
+
 
 # --- the contract -----------------------------------------------------------------------------------------
 
@@ -140,7 +142,7 @@ def _wrong_fields(backend: Backend) -> str | None:
     wrong = _wrong_options(backend.options)
     if wrong is not None:
         return wrong
-    for field in (*PRIMITIVES, "availability", "supports", "algorithm", "accuracy", "compile", "expect"):
+    for field in (*PRIMITIVES, *_FUNCTIONS):
         value = getattr(backend, field)
         if not callable(value) and (value is not None or field in ("availability", "supports")):
             return f"{field} {short_repr(value)}; it must be a function"

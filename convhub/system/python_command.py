@@ -13,6 +13,21 @@ def python_command(*arguments: str) -> list[str]:
 
     ``python -m`` puts the working directory first on the module search path, where a ``random.py`` would
     break everything. If this process has it on its own path, a plugin may be there, so it stays.
+
+    Parameters
+    ----------
+    *arguments : str
+        What follows the interpreter and its switches.
+
+    Returns
+    -------
+    list of str
+        The command, for `subprocess`.
+
+    Examples
+    --------
+    >>> python_command("-m", "convhub")[-2:]
+    ['-m', 'convhub']
     """
     safe = [] if {"", os.getcwd()} & set(sys.path) else ["-P"]
     return [sys.executable, *safe, *arguments]

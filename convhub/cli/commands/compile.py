@@ -15,7 +15,7 @@ from ...dispatch.names import check_name
 from ...errors import ArgumentError
 from ...system.cores import available_cores
 from ..choices import PrimitiveChoice
-from ..json_output import STDOUT, JsonOption, write_json
+from ..json_output import STDOUT, JsonOption, check_writable, write_json
 from ..output import SHOWN, counted, listed, print_error, show
 from ..progress import progress
 
@@ -83,20 +83,34 @@ def compile(  # noqa: A001 - the command's name
             metavar="N", min=1, max=1024, help="How many processes compile at once.  [default: one a core]"
         ),
     ] = None,
+    profile: Annotated[
+        bool,
+        typer.Option("--profile", help="Measure where the time goes, in one process; keep and load nothing."),
+    ] = False,
+    markdown: Annotated[
+        File, typer.Option(metavar="FILE", help="Write the tables of --profile as Markdown.")
+    ] = None,
     json_file: JsonOption = None,
 ) -> None:
     """Compile what calls will need, so that no call waits for it.
 
     What is compiled is kept where later processes find it; what is there already costs nothing. Nothing is
     computed. Exit code 1 if something cannot be compiled, or if no backend compiles ahead.
+
+    With --profile, nothing is kept: every kernel of the problems is compiled once, and a table has the
+    seconds of each phase of the compiler, another one the functions that kernels are made of.
     """
+    _check_profile(profile, jobs, markdown)
     if backend is not None:
-        _check_backend(backend)
+        if profile:
+            _check_backend(backend, "compile_profile", "does not measure compiling")
+        else:
+            _check_backend(backend, "compile", "compiles nothing ahead")
     from ...ahead.problems import in_turns
     from ...ahead.run import run
     from ..compile_sources import Sources
 
-    found = Sources(
+    sources = Sources(
         problems=problems or [],
         model=model,
         input=shape,
@@ -105,21 +119,37 @@ def compile(  # noqa: A001 - the command's name
         every=every,
         dtypes=[name for names in dtype or () for name in names.split(",")],
         primitive=None if primitive is None else primitive.value,
-    ).read()
+    )
+    found = sources.read()
     begin = time.perf_counter()
     with progress(len(found)) as advance:
-        outcomes = run(in_turns(found), backend, jobs or available_cores(), advance)
+        if profile:
+            outcomes = run(found, backend, 1, advance, profile=True)
+        else:
+            outcomes = run(in_turns(found), backend, jobs or available_cores(), advance)
     seconds = time.perf_counter() - begin
-    if json_file is not None:
-        write_json({"seconds": seconds, "problems": list(map(asdict, outcomes))}, json_file)
-    if json_file != STDOUT:
-        _show(outcomes, seconds)
-    if _went_wrong(outcomes):
+    if profile:
+        from ..compile_profile import report_profile
+
+        report_profile(outcomes, seconds, sources.command("--profile", backend=backend), json_file, markdown)
+    else:
+        _report(outcomes, seconds, json_file)
+    if _went_wrong(outcomes, "measures compiling" if profile else "compiles ahead"):
         raise typer.Exit(1)
 
 
-def _check_backend(name: str) -> None:
-    """Refuse a backend that compiles nothing ahead.
+def _check_profile(profile: bool, jobs: int | None, markdown: Path | None) -> None:
+    """Refuse options that do not belong together."""
+    if profile and jobs is not None:
+        raise typer.BadParameter("--jobs is not for --profile, which measures in one process: leave it out")
+    if markdown is not None:
+        if not profile:
+            raise typer.BadParameter("--markdown is for --profile: leave it out")
+        check_writable("--markdown", markdown)
+
+
+def _check_backend(name: str, needed: str, does: str) -> None:
+    """Refuse a backend without the function that is needed.
 
     Raises
     ------
@@ -129,11 +159,20 @@ def _check_backend(name: str) -> None:
     dispatcher = current_dispatcher()
     check_name(name, "--backend", dispatcher)
     backends = dispatcher.registry.backends
-    if name != "auto" and backends[name].backend.compile is None:
-        able = [each for each, (backend, _) in backends.items() if backend.compile is not None]
-        raise ArgumentError(
-            f"--backend is {name!r}, which compiles nothing ahead; those that do: {listed(able)}"
-        )
+    if name != "auto" and getattr(backends[name].backend, needed) is None:
+        able = [each for each, (backend, _) in backends.items() if getattr(backend, needed) is not None]
+        raise ArgumentError(f"--backend is {name!r}, which {does}; those that do: {listed(able)}")
+
+
+def _report(outcomes: Sequence[Outcome], seconds: float, json_file: str | None) -> None:
+    """Print and write what each backend has compiled."""
+    if json_file is not None:
+        rows = list(map(asdict, outcomes))
+        for row in rows:
+            del row["kernels"]  # which were not measured
+        write_json({"seconds": seconds, "problems": rows}, json_file)
+    if json_file != STDOUT:
+        _show(outcomes, seconds)
 
 
 def _show(outcomes: Sequence[Outcome], seconds: float) -> None:
@@ -148,8 +187,8 @@ def _show(outcomes: Sequence[Outcome], seconds: float) -> None:
         show(f"{name}: {counted(len(own), 'problem')}, {made}, {seconds:.1f} s")
 
 
-def _went_wrong(outcomes: Sequence[Outcome]) -> bool:
-    """Return whether something could not be compiled, which is printed."""
+def _went_wrong(outcomes: Sequence[Outcome], done: str) -> bool:
+    """Return whether something could not be compiled, or no backend did it, which is printed."""
     errors: dict[str, list[str]] = {}
     for outcome in outcomes:
         if outcome.error:
@@ -161,6 +200,6 @@ def _went_wrong(outcomes: Sequence[Outcome]) -> bool:
         print_error(f"{len(errors) - SHOWN} more; --json has all")
     if not errors and not any(outcome.compiled is not None for outcome in outcomes):
         names = listed(dict.fromkeys(outcome.backend for outcome in outcomes))
-        print_error(f"nothing was compiled: of {names}, no backend compiles ahead")
+        print_error(f"nothing was compiled: of {names}, no backend {done}")
         return True
     return bool(errors)

@@ -258,6 +258,7 @@ def zeros(x, w, bias, problem, options):
         ({}, {"accuracy": "normwise"}, "accuracy 'normwise'; it must be a function"),
         ({}, {"grad_input": 3}, "grad_input 3; it must be a function"),
         ({}, {"compile": 3}, "compile 3; it must be a function"),
+        ({}, {"compile_profile": 3}, "compile_profile 3; it must be a function"),
         ({}, {"supports": None}, "supports None; it must be a function"),
     ],
 )

@@ -7,6 +7,6 @@ kernel, and `locks` has one process compile what several need. `limit` bounds th
 """
 
 from .location import VARIABLE
-from .store import claim, folder, load, save, wait_for_others, why_not_kept
+from .store import claim, folder, load, no_files, save, wait_for_others, why_not_kept
 
-__all__ = ["VARIABLE", "claim", "folder", "load", "save", "wait_for_others", "why_not_kept"]
+__all__ = ["VARIABLE", "claim", "folder", "load", "no_files", "save", "wait_for_others", "why_not_kept"]

@@ -7,6 +7,7 @@ another processor or other sources has another name, and is not looked at.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import logging
 import os
 import pickle
@@ -22,7 +23,7 @@ from .limit import keep_within
 from .location import VARIABLE, place
 from .sources import SourceError
 
-__all__ = ["claim", "folder", "load", "save", "wait_for_others", "why_not_kept"]
+__all__ = ["claim", "folder", "load", "no_files", "save", "wait_for_others", "why_not_kept"]
 
 log = logging.getLogger("convhub.numba")
 
@@ -42,8 +43,24 @@ class _File(NamedTuple):
         return f"{self.path}.lock"
 
 
+#: Whether the caller wants no files; the thread that compiles has the caller's context.
+_without: contextvars.ContextVar[bool] = contextvars.ContextVar("without_files", default=False)
+
+
+@contextlib.contextmanager
+def no_files() -> Iterator[None]:
+    """Neither look for files of kernels nor write any within this block."""
+    before = _without.set(True)
+    try:
+        yield
+    finally:
+        _without.reset(before)
+
+
 def folder() -> str | None:
     """Return the folder in which kernels are kept, or None and log the reason once."""
+    if _without.get():
+        return None
     found = place()
     if found.folder is None:
         _not_kept("; ".join(found.why_not))

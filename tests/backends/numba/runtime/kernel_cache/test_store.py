@@ -63,6 +63,19 @@ def kept(folder):
     return path
 
 
+def test_without_files_a_kernel_is_neither_loaded_nor_kept(cache, caplog):
+    with store.no_files():
+        assert compiled(compute(caplog)) == 1
+        assert store.why_not_kept() is None
+    assert not cache.exists()
+    assert compiled(compute(caplog)) == 1
+    before = kept(cache).stat()
+    with store.no_files():
+        assert compiled(compute(caplog)) == 1
+    assert kept(cache).stat().st_mtime_ns == before.st_mtime_ns
+    assert compiled(compute(caplog)) == 0
+
+
 class Runs:
     """What runs when it is unpickled."""
 
