@@ -152,6 +152,7 @@ def _prepare(problem: Problem, options: RunOptions, vector_bits: int) -> Prepare
         any(stage.source_in_place for stage in plan.stages),
         threads.ranges_for(problem.macs // max(1, len(plan.stages)), plan.threads),
         {},
+        {},
         problem.result_shape,
         (problem.groups, problem.group_channels[1], *problem.weight_shape[1:]),
         np.empty(0, sums),

@@ -22,14 +22,18 @@ from .stage import Plan, Stage, Tile
 from .vectors.half import sum_dtype
 
 __all__ = [
-    "FLAG", "INT", "INTEGERS", "TABLE", "ArrayTypes", "Prepared", "array_types", "launch", "launch_plain",
-    "literals", "run_correlations", "run_reduction", "shared",
+    "FLAG", "INT", "INTEGERS", "TABLE", "ArrayTypes", "Prepared", "array_types", "code_argument", "launch",
+    "launch_plain", "literals", "run_correlations", "run_reduction", "shared",
 ]  # fmt: skip
 
 INT = types.int64
 INTEGERS = types.Array(types.int64, 1, "C")
 TABLE = types.Array(types.int64, 2, "C")
 FLAG = types.boolean
+
+
+#: Returns the address of what loads a source, by dtype and lanes: see `layout.loaders`.
+Loader = Callable[[str, int], int]
 
 
 class ArrayTypes(NamedTuple):
@@ -67,6 +71,7 @@ class Prepared(NamedTuple):
     reads_in_place: bool  # whether some stage does, if the source is contiguous
     ranges: int  # how many ranges each thread's tasks of one stage are cut into
     kernels: dict[Any, Kernel]  # compiled so far
+    codes: dict[Loader, tuple[Any, int]]  # arguments for the addresses that loaders have returned so far
     result_shape: tuple[int, ...]
     grouped_weight: tuple[int, ...]  # (groups, K / groups, C / groups, R, S)
     nothing: Array  # empty, of the type of the sums
@@ -134,8 +139,29 @@ def shared(prepared: Prepared, stage: Stage) -> Array:
     return shared_scratch(items, prepared.sums)
 
 
+def code_argument(loader: Loader | None, prepared: Prepared) -> tuple[Any, ...]:
+    """Return type and value of the argument for what a kernel calls by address, or no argument for None.
+
+    To be called before scratch memory is taken, as `loader` may compile.
+    """
+    if loader is None:
+        return ()
+    argument = prepared.codes.get(loader)
+    if argument is None:
+        code = loader(prepared.problem.dtype, prepared.plan.tile.lanes)
+        argument = prepared.codes[loader] = (INT, code)
+    return argument
+
+
 def run_correlations(
-    function: Any, sizes: Any, prepared: Prepared, out: Array, source: Array, weight: Array, bias: Array
+    function: Any,
+    sizes: Any,
+    loader: Loader | None,
+    prepared: Prepared,
+    out: Array,
+    source: Array,
+    weight: Array,
+    bias: Array,
 ) -> None:
     """Run every stage of a forward or grad_input plan with a kernel like `gemm.kernels.correlate`.
 
@@ -143,6 +169,7 @@ def run_correlations(
     passed as a placeholder that is not read.
     """
     kinds, stages, in_place = prepared.types, prepared.plan.stages, not prepared.narrow
+    code = code_argument(loader, prepared)
     source_in_place = in_place and source.flags.c_contiguous and prepared.reads_in_place
     weight_in_place = in_place and weight.flags.c_contiguous
     flat_out = out.reshape(-1)
@@ -160,13 +187,16 @@ def run_correlations(
             TABLE, stage.taps,
             TABLE, stage.phases,
             sizes, stage.sizes,
+            *code,
             FLAG, source_in_place and stage.source_in_place,
             FLAG, weight_in_place and stage.weight_in_place,
             *prepared.literals,
         )  # fmt: skip
 
 
-def run_reduction(function: Any, sizes: Any, prepared: Prepared, dw: Array, dy: Array, x: Array) -> None:
+def run_reduction(
+    function: Any, sizes: Any, loader: Loader | None, prepared: Prepared, dw: Array, dy: Array, x: Array
+) -> None:
     """Run the stage of a grad_weight plan with a kernel like `gemm.kernels_weight.correlate`."""
     (stage,) = prepared.plan.stages
     kinds = prepared.types
@@ -182,6 +212,7 @@ def run_reduction(function: Any, sizes: Any, prepared: Prepared, dw: Array, dy: 
         TABLE, stage.taps,
         TABLE, stage.phases,
         sizes, stage.sizes,
+        *code_argument(loader, prepared),
         FLAG, dy_in_place,
         FLAG, x_in_place,
         *prepared.literals,

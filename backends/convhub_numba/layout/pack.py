@@ -34,7 +34,7 @@ def copy_run(to, to_offset, source, offset, length, lanes):
             copy_vector(to, to_offset + j, source, offset + j, 1)
 
 
-@jit.part()
+@jit.kernel()
 def load_planes(pad, source, n0, n1, c0, c1, phases, step_h, step_w, row0, rows, column0, columns, lanes):
     """Fill ``pad[c, phase, n, row, column]`` with the source's pixel, widened, or zero where there is none.
 

@@ -14,7 +14,7 @@ from ..vectors.moves import transpose_square, transpose_to_places
 __all__ = ["clear", "load_listed", "load_pixels", "store_pixels"]
 
 
-@jit.part()
+@jit.kernel()
 def load_pixels(pixels, source, n, c0, channels, h0, rows, w0, columns, again, table, lanes):
     """Fill ``pixels[i, j, c] = source[n, c0 + c, h0 + i, w0 + j]``, widened; zero outside of the image.
 

@@ -34,7 +34,7 @@ def _run_depthwise(prepared: Prepared, out: Array, source: Array, weight: Array,
     """Run the kernel with the weight's channels on the same axis as an image's."""
     channels_second = weight.swapaxes(0, 1)
     run_correlations(
-        depthwise_kernels.correlate, DEPTHWISE_SIZES, prepared, out, source, channels_second, bias
+        depthwise_kernels.correlate, DEPTHWISE_SIZES, None, prepared, out, source, channels_second, bias
     )
 
 
@@ -51,7 +51,9 @@ depthwise_weight_gradient = Algorithm(
     ("grad_weight",),
     DEPTHWISE,
     depthwise_blocks_weight.make_plan,
-    partial(run_reduction, depthwise_kernels_weight.correlate, sizes_of(depthwise_kernels_weight.Sizes)),
+    partial(
+        run_reduction, depthwise_kernels_weight.correlate, sizes_of(depthwise_kernels_weight.Sizes), None
+    ),
 )
 
 grouped_correlation = Algorithm(
@@ -59,7 +61,7 @@ grouped_correlation = Algorithm(
     ("forward", "grad_input"),
     GROUPED,
     grouped_blocks.make_plan,
-    partial(run_correlations, grouped_kernels.correlate, sizes_of(grouped_kernels.Sizes)),
+    partial(run_correlations, grouped_kernels.correlate, sizes_of(grouped_kernels.Sizes), None),
 )
 
 grouped_weight_gradient = Algorithm(
@@ -67,5 +69,5 @@ grouped_weight_gradient = Algorithm(
     ("grad_weight",),
     GROUPED,
     grouped_blocks_weight.make_plan,
-    partial(run_reduction, grouped_kernels_weight.correlate, sizes_of(grouped_kernels_weight.Sizes)),
+    partial(run_reduction, grouped_kernels_weight.correlate, sizes_of(grouped_kernels_weight.Sizes), None),
 )

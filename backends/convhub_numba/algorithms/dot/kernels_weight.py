@@ -8,8 +8,9 @@ groups (see `chains`), always in the same order.
 from __future__ import annotations
 
 from ... import jit
-from ...layout.pack import WHOLE, load_planes
+from ...layout.pack import WHOLE
 from ...reduction import add_groups
+from ...runtime.calls import call
 from ...runtime.interrupts import told_to_stop
 from ...vectors.gemm_microkernel import dot_rows
 from ...vectors.half import narrow_for
@@ -19,8 +20,8 @@ __all__ = ["correlate"]
 
 @jit.kernel()
 def correlate(
-    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, sizes, dy_in_place,
-    x_in_place,
+    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, sizes, planes_code,
+    dy_in_place, x_in_place,
     height, width, lanes,
 ):  # fmt: skip
     """Compute groups `first` to `last` of ``dw``, with the arguments of `gemm.kernels_weight.correlate`."""
@@ -49,10 +50,10 @@ def correlate(
                         plane = x.shape[2] * pitch
                         start = (n * x.shape[1] + g * C) * plane + a0 * pitch + b0
                     else:
-                        load_planes(
+                        call(planes_code, (
                             pad, x, n, n + 1, g * C, g * C + C, phases, sizes.step_h, sizes.step_w,
                             a0 + sizes.shift_h, pad_rows, b0 + sizes.shift_w, pitch, lanes,
-                        )  # fmt: skip
+                        ))  # fmt: skip
                     for j in range(filled):
                         tap = min(j, T - 1)
                         offsets[j] = taps[tap, 5]
@@ -68,10 +69,10 @@ def correlate(
                                 ((n * sizes.groups + g) * M + m) * sizes.rows * left_row + a0 * left_row + b0
                             )
                         else:
-                            load_planes(
+                            call(planes_code, (
                                 left_scratch, dy, n, n + 1, g * M + m, g * M + m + 1, WHOLE, 1, 1,
                                 a0, rows, b0, columns, lanes,
-                            )  # fmt: skip
+                            ))  # fmt: skip
                         for c in range(C):
                             channel_start = start + c * plane * (1 if x_in_place else phases.shape[0])
                             some = sums[(m * C + c) * filled :]

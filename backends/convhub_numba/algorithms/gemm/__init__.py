@@ -5,6 +5,7 @@ from functools import partial
 from ...algorithm import Algorithm
 from ...correlation import Sizes as CorrelationSizes
 from ...launch import run_correlations, run_reduction
+from ...layout.loaders import planes_code
 from ...reduction import Sizes as ReductionSizes
 from ...runtime.compile import sizes_of
 from . import blocks, blocks_weight, kernels, kernels_weight
@@ -18,7 +19,7 @@ correlation = Algorithm(
     ("forward", "grad_input"),
     SUMMARY,
     blocks.make_plan,
-    partial(run_correlations, kernels.correlate, sizes_of(CorrelationSizes)),
+    partial(run_correlations, kernels.correlate, sizes_of(CorrelationSizes), planes_code),
     rewrite=blocks.as_pixels,
 )
 
@@ -27,5 +28,5 @@ weight_gradient = Algorithm(
     ("grad_weight",),
     SUMMARY,
     blocks_weight.make_plan,
-    partial(run_reduction, kernels_weight.correlate, sizes_of(ReductionSizes)),
+    partial(run_reduction, kernels_weight.correlate, sizes_of(ReductionSizes), planes_code),
 )

@@ -11,8 +11,9 @@ not depend on how tasks are shared out.
 from __future__ import annotations
 
 from ... import jit
-from ...layout.pack import copy_run, list_runs, load_planes, pack_panel
+from ...layout.pack import copy_run, list_runs, pack_panel
 from ...layout.pack_weight import pack_rows, pack_weight, terms_side_by_side
+from ...runtime.calls import call
 from ...runtime.interrupts import told_to_stop
 from ...vectors.half import is_narrow, narrow_for
 from ...vectors.product import multiply_panel
@@ -53,7 +54,7 @@ def list_places(places, first, last, sizes, rows, columns):
 def correlate(
     first, last, watch, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, phases,
     sizes,
-    source_in_place, weight_in_place, height_limit, vectors, lanes,
+    planes_code, source_in_place, weight_in_place, height_limit, vectors, lanes,
 ):  # fmt: skip
     """Compute tasks `first` to `last` of a correlation; a task is a tile of pixels by a block of channels.
 
@@ -103,10 +104,10 @@ def correlate(
         for c0 in range(0, C, sizes.block_channels):
             c1 = min(C, c0 + sizes.block_channels)
             if not source_in_place:
-                load_planes(
+                call(planes_code, (
                     pad, source, n0, n0 + images, g * C + c0, g * C + c1, phases, sizes.step_h, sizes.step_w,
                     a0 + sizes.shift_h, pad_rows, b0 + sizes.shift_w, pad_columns, lanes,
-                )  # fmt: skip
+                ))  # fmt: skip
             for tap0 in range(0, T, sizes.block_taps):
                 if told_to_stop(watch):
                     return

@@ -10,8 +10,9 @@ the same, whatever the threads, and with an error that stays far below that of o
 from __future__ import annotations
 
 from ... import jit
-from ...layout.pack import copy_run, list_runs, load_planes
+from ...layout.pack import copy_run, list_runs
 from ...reduction import add_groups
+from ...runtime.calls import call
 from ...runtime.interrupts import told_to_stop
 from ...vectors.half import widen
 from ...vectors.moves import transpose_square
@@ -64,8 +65,8 @@ def load_rows(left, dy, n, k0, k1, row0, column0, columns, pixel, count, lanes):
 
 @jit.kernel()
 def correlate(
-    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, sizes, dy_in_place,
-    x_in_place,
+    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, sizes, planes_code,
+    dy_in_place, x_in_place,
     height_limit, vectors, lanes,
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a block of rows by a block of columns of one group's ``dw``.
@@ -114,10 +115,10 @@ def correlate(
                         start = (n * x.shape[1] + g * C + c0) * plane + a0 * pitch + b0
                         readable = sizes.source_items
                     else:
-                        load_planes(
+                        call(planes_code, (
                             pad, x, n, n + 1, g * C + c0, g * C + c1, phases, sizes.step_h, sizes.step_w,
                             a0 + sizes.shift_h, pad_rows, b0 + sizes.shift_w, pitch, lanes,
-                        )  # fmt: skip
+                        ))  # fmt: skip
                     for j in range(stride):
                         column = min(j0 + j, j1 - 1)
                         c, tap = column // T, column % T

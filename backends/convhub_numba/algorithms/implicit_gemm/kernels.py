@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from ... import jit
 from ...layout.pack_channels import pack_square
-from ...layout.pixels import load_pixels, store_pixels
+from ...layout.pixels import store_pixels
+from ...runtime.calls import call
 from ...vectors.moves import copy_vector
 from ...vectors.pixel_microkernel import multiply_pixels
 
@@ -116,8 +117,9 @@ def list_pixels(places, bases, part, o0, rows, a0, a1, images, columns, image_it
 
 @jit.kernel()
 def correlate(
-    first, last, scratch, table, out, source, packed, bias, taps, parts, sizes, height, vectors, lanes
-):
+    first, last, scratch, table, out, source, packed, bias, taps, parts, sizes, pixels_code, height, vectors,
+    lanes,
+):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a block of images' rows for a block of output channels."""
     M, C, T = sizes.out_channels, sizes.source_channels, taps.shape[0]
     width = vectors * lanes
@@ -158,8 +160,10 @@ def correlate(
         for block in range(blocks):
             c0 = g * C + max(0, min(block * lanes, C - lanes))
             for n in range(images):
-                load_pixels(pixels[block * block_items + n * image_items :], source, n0 + n, c0,
-                            min(C, lanes), h0, rows, sizes.shift_w, columns, False, table, lanes)  # fmt: skip
+                call(pixels_code, (
+                    pixels[block * block_items + n * image_items :], source, n0 + n, c0, min(C, lanes), h0,
+                    rows, sizes.shift_w, columns, False, table, lanes,
+                ))  # fmt: skip
         count = images * out_rows * sizes.out_columns
         for m in range(m0, m1, width):
             for i in range(width):

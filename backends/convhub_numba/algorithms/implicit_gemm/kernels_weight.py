@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from ... import jit
 from ...layout.pack_channels import store_kernels
-from ...layout.pixels import load_pixels
 from ...reduction import add_groups
+from ...runtime.calls import call
 from ...runtime.interrupts import told_to_stop
 from ...vectors.moves import copy_vector
 from ...vectors.pixel_microkernel import listed_tile
@@ -53,8 +53,9 @@ class Sizes(NamedTuple):
 
 @jit.part()
 def load_gradient(
-    gradient, dy, first, end, group, n0, images, p0, rows, q0, columns, block, table, vectors, lanes
-):
+    pixels_code, gradient, dy, first, end, group, n0, images, p0, rows, q0, columns, block, table, vectors,
+    lanes,
+):  # fmt: skip
     """Fill ``gradient[panel, pixel, output channel]`` with channels `first` to `end` of a block of images."""
     width = vectors * lanes
     area = rows * columns
@@ -64,15 +65,17 @@ def load_gradient(
         k0 = max(group, min(first + k, end - lanes))
         at = k // width * width * images * area + k % width
         for n in range(images):
-            load_pixels(block, dy, n0 + n, k0, min(lanes, end - group), p0, rows, q0, columns, k > 0 or n > 0,
-                        table, lanes)  # fmt: skip
+            call(pixels_code, (
+                block, dy, n0 + n, k0, min(lanes, end - group), p0, rows, q0, columns, k > 0 or n > 0, table,
+                lanes,
+            ))  # fmt: skip
             for i in range(area):
                 copy_vector(gradient, at, block, i * lanes, lanes)
                 at += width
 
 
 @jit.kernel()
-def correlate(first, last, watch, scratch, table, dw, dy, x, sizes, height, vectors, lanes):
+def correlate(first, last, watch, scratch, table, dw, dy, x, sizes, pixels_code, height, vectors, lanes):
     """Compute tasks `first` to `last`; a task is all of one group's ``dw`` for a block of output channels."""
     M, C, T = sizes.out_channels, sizes.in_channels, sizes.taps_h * sizes.taps_w
     width = vectors * lanes
@@ -102,18 +105,18 @@ def correlate(first, last, watch, scratch, table, dw, dy, x, sizes, height, vect
                     columns = min(sizes.columns - q0, sizes.block_columns)
                     high = (rows - 1) * sizes.stride_h + (sizes.taps_h - 1) * sizes.dilation_h + 1
                     wide = (columns - 1) * sizes.stride_w + (sizes.taps_w - 1) * sizes.dilation_w + 1
-                    load_gradient(gradient, dy, g * M + m0, g * M + m1, g * M, n0, images, p0, rows, q0,
-                                  columns, pixels, rest, vectors, lanes)  # fmt: skip
+                    load_gradient(pixels_code, gradient, dy, g * M + m0, g * M + m1, g * M, n0, images, p0,
+                                  rows, q0, columns, pixels, rest, vectors, lanes)  # fmt: skip
                     block_items = images * high * wide * lanes
                     for n in range(images):
                         for block in range(blocks):
                             c0 = g * C + max(0, min(block * lanes, C - lanes))
-                            load_pixels(
+                            call(pixels_code, (
                                 pixels[block * block_items + n * high * wide * lanes :], x, n0 + n, c0,
                                 min(C, lanes), p0 * sizes.stride_h - sizes.top, high,
                                 q0 * sizes.stride_w - sizes.left, wide,
                                 False, rest, lanes,
-                            )  # fmt: skip
+                            ))  # fmt: skip
                     count = 0
                     for n in range(images):
                         for p in range(rows):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from convhub.backend import Array
 
-from ...launch import TABLE, Prepared, launch, shared
+from ...launch import TABLE, Prepared, code_argument, launch, shared
+from ...layout.loaders import pixels_code
 from ...runtime.compile import sizes_of
 from ...tiling import ceil_div
 from . import kernels, kernels_weight
@@ -19,6 +20,7 @@ def run(prepared: Prepared, out: Array, source: Array, weight: Array, bias: Arra
     """Pack the weight once for all threads, then run the tiles."""
     kinds, plan = prepared.types, prepared.plan
     (stage,) = plan.stages
+    loader = code_argument(pixels_code, prepared)
     packed = shared(prepared, stage)
     panels = ceil_div(stage.sizes.out_channels, plan.tile.width)
     launch(
@@ -39,6 +41,7 @@ def run(prepared: Prepared, out: Array, source: Array, weight: Array, bias: Arra
         TABLE, stage.taps,
         TABLE, stage.phases,
         SIZES, stage.sizes,
+        *loader,
         *prepared.literals,
     )  # fmt: skip
 
@@ -53,5 +56,6 @@ def run_weight(prepared: Prepared, dw: Array, dy: Array, x: Array) -> None:
         kinds.images, dy,
         kinds.images, x,
         WEIGHT_SIZES, stage.sizes,
+        *code_argument(pixels_code, prepared),
         *prepared.literals,
     )  # fmt: skip

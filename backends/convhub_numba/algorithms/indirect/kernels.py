@@ -8,8 +8,8 @@ with one row for each of the group's channels.
 from __future__ import annotations
 
 from ... import jit
-from ...layout.pack import load_planes
 from ...layout.pixel_vectors import hand_out, list_vectors
+from ...runtime.calls import call
 from ...vectors.gemm_microkernel import gather_tile
 from ...vectors.half import widen
 
@@ -19,7 +19,7 @@ __all__ = ["correlate"]
 @jit.kernel()
 def correlate(
     first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, phases, sizes,
-    source_in_place, weight_in_place, height, vectors, lanes,
+    planes_code, source_in_place, weight_in_place, height, vectors, lanes,
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a tile of one image's pixels for a block of groups.
 
@@ -62,10 +62,10 @@ def correlate(
         out_start = sizes.out_first + n * sizes.out_image + a0 * sizes.out_row + b0 * sizes.out_column
         for g in range(g0, min(sizes.groups, g0 + sizes.tile_groups)):
             if not source_in_place:
-                load_planes(
+                call(planes_code, (
                     pad, source, n, n + 1, g * C, g * C + C, phases, sizes.step_h, sizes.step_w,
                     a0 + sizes.shift_h, pad_rows, b0 + sizes.shift_w, pitch, lanes,
-                )  # fmt: skip
+                ))  # fmt: skip
             t = 0
             for c in range(C):
                 for tap in range(T):

@@ -4,6 +4,7 @@ from functools import partial
 
 from ...algorithm import Algorithm
 from ...launch import run_correlations
+from ...layout.loaders import planes_code
 from ...runtime.compile import sizes_of
 from . import blocks, kernels
 
@@ -14,5 +15,5 @@ correlation = Algorithm(
     ("grad_input",),
     "a stride of 2 or 4 along rows, and one to four input channels; all phases of a row at once",
     blocks.make_plan,
-    partial(run_correlations, kernels.correlate, sizes_of(kernels.Sizes)),
+    partial(run_correlations, kernels.correlate, sizes_of(kernels.Sizes), planes_code),
 )

@@ -14,7 +14,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ... import jit
-from ...layout.pack import WHOLE, copy_run, load_planes
+from ...layout.pack import WHOLE, copy_run
+from ...runtime.calls import call
 from ...vectors.half import widen
 from ...vectors.phase_microkernel import interleave, phases_tile
 
@@ -84,7 +85,7 @@ def list_vectors(bases, rows, columns, pitch, vectors, lanes):
 @jit.kernel()
 def correlate(
     first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, columns, rows, sizes,
-    source_in_place, weight_in_place, height, vectors, lanes, taps, step, residue, dilation,
+    planes_code, source_in_place, weight_in_place, height, vectors, lanes, taps, step, residue, dilation,
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a tile of one image's ``dx``, in all channels and phases.
 
@@ -110,22 +111,10 @@ def correlate(
             min(sizes.columns - b0, sizes.tile_columns),
         )
         pad_rows, pitch = tile_rows + sizes.span_h, tile_columns + sizes.span_w
-        load_planes(
-            pad,
-            source,
-            n,
-            n + 1,
-            0,
-            K,
-            WHOLE,
-            1,
-            1,
-            a0 + sizes.shift_h,
-            pad_rows,
-            b0 + sizes.shift_w,
-            pitch,
+        call(planes_code, (
+            pad, source, n, n + 1, 0, K, WHOLE, 1, 1, a0 + sizes.shift_h, pad_rows, b0 + sizes.shift_w, pitch,
             lanes,
-        )
+        ))  # fmt: skip
         start = 0
         for phase in range(sizes.step_h):
             end = start

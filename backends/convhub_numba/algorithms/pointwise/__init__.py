@@ -4,6 +4,7 @@ from functools import partial
 
 from ...algorithm import Algorithm
 from ...launch import run_reduction
+from ...layout.loaders import planes_code
 from ...reduction import Sizes
 from ...runtime.compile import sizes_of
 from . import blocks_weight, kernels_weight
@@ -15,5 +16,5 @@ weight_gradient = Algorithm(
     ("grad_weight",),
     "1x1 layers on images that are not small; dot products of planes in place",
     blocks_weight.make_plan,
-    partial(run_reduction, kernels_weight.correlate, sizes_of(Sizes)),
+    partial(run_reduction, kernels_weight.correlate, sizes_of(Sizes), planes_code),
 )

@@ -8,8 +8,9 @@ Pixels are summed in blocks and blocks in groups, as there.
 from __future__ import annotations
 
 from ... import jit
-from ...layout.pack import WHOLE, load_planes
+from ...layout.pack import WHOLE
 from ...reduction import add_groups
+from ...runtime.calls import call
 from ...runtime.interrupts import told_to_stop
 from ...vectors.dot_microkernel import dot_totals
 from ...vectors.half import narrow_for
@@ -19,8 +20,8 @@ __all__ = ["correlate"]
 
 @jit.kernel()
 def correlate(
-    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, sizes, dy_in_place,
-    x_in_place,
+    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, sizes, planes_code,
+    dy_in_place, x_in_place,
     height, width, lanes,
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a block of channels of ``x``, with all those of ``dy``.
@@ -57,10 +58,10 @@ def correlate(
                     plane = sizes.rows * sizes.columns
                     start = (n * C + c0) * plane + a0 * sizes.columns
                 else:
-                    load_planes(
+                    call(planes_code, (
                         pad, x, n, n + 1, c0, c1, phases, sizes.step_h, sizes.step_w,
                         a0 + sizes.shift_h, rows, sizes.shift_w, sizes.columns, lanes,
-                    )  # fmt: skip
+                    ))  # fmt: skip
                 for j in range(across * width):
                     offsets[j] = start + min(j, c1 - c0 - 1) * plane
                 for m in range(0, M, height):
@@ -72,10 +73,10 @@ def correlate(
                         left_channel = sizes.rows * sizes.columns
                         left_at = (n * M + m) * left_channel + a0 * sizes.columns
                     else:
-                        load_planes(
+                        call(planes_code, (
                             left_scratch, dy, n, n + 1, m, m + channels, WHOLE, 1, 1,
                             a0, rows, 0, sizes.columns, lanes,
-                        )  # fmt: skip
+                        ))  # fmt: skip
                     to = m // height * across * tile_items
                     for j in range(across):
                         dot_totals(sums, to + j * tile_items, left, left_at, channels, left_channel, 0,

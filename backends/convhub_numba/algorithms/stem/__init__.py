@@ -5,6 +5,7 @@ from functools import partial
 from ...algorithm import Algorithm
 from ...correlation import Sizes as CorrelationSizes
 from ...launch import run_correlations, run_reduction
+from ...layout.loaders import planes_code
 from ...reduction import Sizes as ReductionSizes
 from ...runtime.compile import sizes_of
 from . import blocks, kernels, kernels_weight
@@ -18,7 +19,7 @@ correlation = Algorithm(
     ("forward",),
     SUMMARY,
     blocks.make_plan,
-    partial(run_correlations, kernels.correlate, sizes_of(CorrelationSizes)),
+    partial(run_correlations, kernels.correlate, sizes_of(CorrelationSizes), planes_code),
 )
 
 weight_gradient = Algorithm(
@@ -26,5 +27,5 @@ weight_gradient = Algorithm(
     ("grad_weight",),
     SUMMARY,
     blocks.make_weight_plan,
-    partial(run_reduction, kernels_weight.correlate, sizes_of(ReductionSizes)),
+    partial(run_reduction, kernels_weight.correlate, sizes_of(ReductionSizes), planes_code),
 )

@@ -8,9 +8,9 @@ in `indirect`, but by a tile of many output channels.
 from __future__ import annotations
 
 from ... import jit
-from ...layout.pack import load_planes
 from ...layout.pack_weight import pack_weight
 from ...layout.pixel_vectors import hand_out, list_vectors
+from ...runtime.calls import call
 from ...vectors.gemm_microkernel import gather_tile
 from ...vectors.product import tile_height
 
@@ -45,7 +45,7 @@ def add_terms(
 @jit.kernel()
 def correlate(
     first, last, scratch, table, out, source, flat_source, weight, flat_weight, bias, taps, phases, sizes,
-    source_in_place, weight_in_place, height, vectors, lanes,
+    planes_code, source_in_place, weight_in_place, height, vectors, lanes,
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a tile of one image's pixels, in all channels.
 
@@ -76,10 +76,10 @@ def correlate(
             pitch = source.shape[3]
             plane = source.shape[2] * pitch
         else:
-            load_planes(
+            call(planes_code, (
                 pad, source, n, n + 1, 0, C, phases, sizes.step_h, sizes.step_w,
                 a0 + sizes.shift_h, pad_rows, b0 + sizes.shift_w, pitch, lanes,
-            )  # fmt: skip
+            ))  # fmt: skip
         for c in range(C):
             for tap in range(T):
                 if source_in_place:

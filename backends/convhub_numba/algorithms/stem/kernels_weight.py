@@ -11,7 +11,8 @@ same order, whatever the threads, and with an error that stays far below that of
 from __future__ import annotations
 
 from ... import jit
-from ...layout.pack import WHOLE, load_planes
+from ...layout.pack import WHOLE
+from ...runtime.calls import call
 from ...runtime.interrupts import told_to_stop
 from ...vectors.dot_microkernel import add_across, dot_tile
 from ...vectors.half import narrow_for
@@ -41,8 +42,8 @@ def add_block(
 
 @jit.kernel()
 def correlate(
-    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, sizes, dy_in_place,
-    x_in_place,
+    first, last, watch, scratch, table, dw, dy, flat_dy, x, flat_x, taps, phases, sizes, planes_code,
+    dy_in_place, x_in_place,
     height, width, lanes,
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a block of channels of ``dy``, all rows of ``dw`` for them.
@@ -78,10 +79,10 @@ def correlate(
                         plane = x.shape[2] * pitch
                         start = n * C * plane + a0 * pitch + b0
                     else:
-                        load_planes(
+                        call(planes_code, (
                             pad, x, n, n + 1, 0, C, phases, sizes.step_h, sizes.step_w,
                             a0 + sizes.shift_h, pad_rows, b0 + sizes.shift_w, pitch, lanes,
-                        )  # fmt: skip
+                        ))  # fmt: skip
                     for j in range(filled):
                         c, tap = min(j, C * T - 1) // T, min(j, C * T - 1) % T
                         if x_in_place:
@@ -98,10 +99,10 @@ def correlate(
                             left_row, left_channel = sizes.columns, sizes.rows * sizes.columns
                             left_at = (n * M + m) * left_channel + a0 * left_row + b0
                         else:
-                            load_planes(
+                            call(planes_code, (
                                 left_scratch, dy, n, n + 1, m, m + channels, WHOLE, 1, 1,
                                 a0, rows, b0, columns, lanes,
-                            )  # fmt: skip
+                            ))  # fmt: skip
                         for a in range(0, rows, sizes.block_pixels):
                             add_block(
                                 sums, (m - m0) * filled * lanes, filled * lanes, left, left_at + a * left_row,

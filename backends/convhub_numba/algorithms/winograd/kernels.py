@@ -97,9 +97,8 @@ def transform_weights(first, last, scratch, table, transformed, weight, sizes, k
 
 @jit.kernel()
 def correlate(
-    first, last, scratch, table, out, flags, source, transformed, bias, sizes, source_code, output_code,
-    height,
-    vectors, lanes,
+    first, last, scratch, table, out, flags, source, transformed, bias, sizes, pixels_code, source_code,
+    output_code, height, vectors, lanes,
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is a block of tiles for a block of output channels.
 
@@ -151,7 +150,7 @@ def correlate(
         list_tiles(tile_places, images, rows * columns * lanes, tile_rows, tile_columns, sizes.dilation_h,
                    sizes.dilation_w, sizes.source_group_h, sizes.source_group_w, columns, lanes)  # fmt: skip
         load_tiles(
-            sources, point_items, 1, source_code, source, n0, images, g * C, g * C, C, g * C + C,
+            sources, point_items, 1, pixels_code, source_code, source, n0, images, g * C, g * C, C, g * C + C,
             sizes.source_first_h + a0 * sizes.source_group_h, rows,
             sizes.source_first_w + b0 * sizes.source_group_w, columns,
             count, sizes.dilation_h, sizes.dilation_w, tile_places, pixels, rest, lanes,

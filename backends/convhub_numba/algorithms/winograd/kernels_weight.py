@@ -73,8 +73,8 @@ def multiply_tiles(
 
 @jit.kernel()
 def correlate(
-    first, last, watch, scratch, table, dw, flags, dy, x, T, sizes, source_code, gradient_code, kernel_code,
-    height, vectors, lanes,
+    first, last, watch, scratch, table, dw, flags, dy, x, T, sizes, pixels_code, source_code, gradient_code,
+    kernel_code, height, vectors, lanes,
 ):  # fmt: skip
     """Compute tasks `first` to `last`; a task is all of one group's ``dw`` for a block of output channels.
 
@@ -122,7 +122,8 @@ def correlate(
                                sizes.dilation_w, sizes.source_group_h, sizes.source_group_w, columns,
                                lanes)  # fmt: skip
                     load_tiles(
-                        sources, source_points, 1, source_code, x, n0, images, g * C, g * C, C, g * C + C,
+                        sources, source_points, 1, pixels_code, source_code, x, n0, images, g * C, g * C, C,
+                        g * C + C,
                         sizes.source_first_h + a0 * sizes.source_group_h, rows,
                         sizes.source_first_w + b0 * sizes.source_group_w, columns, count, sizes.dilation_h,
                         sizes.dilation_w,
@@ -135,9 +136,10 @@ def correlate(
                                columns,
                                lanes)  # fmt: skip
                     load_tiles(
-                        gradients, gradient_points, vectors, gradient_code, dy, n0, images, g * M, g * M + m0,
-                        held, g * M + M, a0 * sizes.out_group_h, rows, b0 * sizes.out_group_w, columns, count,
-                        sizes.dilation_h, sizes.dilation_w, gradient_places, pixels, rest, lanes,
+                        gradients, gradient_points, vectors, pixels_code, gradient_code, dy, n0, images,
+                        g * M, g * M + m0, held, g * M + M, a0 * sizes.out_group_h, rows,
+                        b0 * sizes.out_group_w, columns, count, sizes.dilation_h, sizes.dilation_w,
+                        gradient_places, pixels, rest, lanes,
                     )  # fmt: skip
                     for e in range(points):
                         for m in range(0, held, width):

@@ -8,7 +8,8 @@ import numpy as np
 
 from convhub.backend import Array, Problem
 
-from ...launch import INT, INTEGERS, Prepared, launch, launch_plain, shared
+from ...launch import INT, INTEGERS, Prepared, code_argument, launch, launch_plain, shared
+from ...layout.loaders import pixels_code
 from ...runtime.compile import sizes_of
 from ...tiling import ceil_div
 from . import kernels, kernels_weight
@@ -27,6 +28,7 @@ def run(prepared: Prepared, out: Array, source: Array, weight: Array, bias: Arra
     problem, plan, kinds = prepared.problem, prepared.plan, prepared.types
     (stage,) = plan.stages
     codes = transform_codes(prepared.sums.name, plan.details, plan.tile.lanes)
+    loader = code_argument(pixels_code, prepared)
     transformed, flags = shared(prepared, stage), np.zeros(1, np.int64)
     panels = ceil_div(stage.sizes.out_channels, plan.tile.width)
     launch(
@@ -45,6 +47,7 @@ def run(prepared: Prepared, out: Array, source: Array, weight: Array, bias: Arra
         kinds.sums, transformed,
         kinds.sums, bias,
         SIZES, stage.sizes,
+        *loader,
         INT, codes.source,
         INT, codes.output,
         *prepared.literals,
@@ -65,6 +68,7 @@ def run_weight(prepared: Prepared, dw: Array, dy: Array, x: Array) -> None:
     problem, plan, kinds = prepared.problem, prepared.plan, prepared.types
     (stage,) = plan.stages
     codes = weight_transform_codes(prepared.sums.name, plan.details, plan.tile.lanes)
+    loader = code_argument(pixels_code, prepared)
     flags = np.zeros(1, np.int64)
     launch(
         kernels_weight.correlate, prepared, stage, stage.tasks,
@@ -74,6 +78,7 @@ def run_weight(prepared: Prepared, dw: Array, dy: Array, x: Array) -> None:
         kinds.images, x,
         INT, math.prod(problem.kernel_size),
         WEIGHT_SIZES, stage.sizes,
+        *loader,
         INT, codes.source,
         INT, codes.gradient,
         INT, codes.kernel,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ... import jit
-from ...layout.pixels import load_pixels
 from ...runtime.calls import call
 
 __all__ = ["list_tiles", "load_tiles"]
@@ -30,8 +29,8 @@ def list_tiles(
 
 @jit.part()
 def load_tiles(
-    tiles, point_items, at_once, code, array, n0, images, group, first, channels, end, h0, rows, w0,
-    columns, count, dilation_h, dilation_w, places, pixels, table, lanes,
+    tiles, point_items, at_once, pixels_code, code, array, n0, images, group, first, channels, end, h0, rows,
+    w0, columns, count, dilation_h, dilation_w, places, pixels, table, lanes,
 ):  # fmt: skip
     """Transform tiles of `rows` by `columns` pixels under them, from (h0, w0) on, by the `code`.
 
@@ -45,8 +44,10 @@ def load_tiles(
         c0 = max(group, min(first + c, end - lanes))
         held = min(lanes, end - c0)
         for n in range(images):
-            load_pixels(pixels[n * rows * columns * lanes :], array, n0 + n, c0, held, h0, rows, w0, columns,
-                        c > 0, table, lanes)  # fmt: skip
+            call(pixels_code, (
+                pixels[n * rows * columns * lanes :], array, n0 + n, c0, held, h0, rows, w0, columns, c > 0,
+                table, lanes,
+            ))  # fmt: skip
         to = c // width * width * count + c % width
         call(
             code,
