@@ -3,7 +3,8 @@
 ``python asv_bench/first_step.py [NETWORK ...]`` prints, for the convolutions of each network on the *numba*
 backend, the seconds from the first call to the end: ``cold`` with nothing compiled, ``warm`` in a second
 process, and ``again``, a second step there. The difference of the last two is what the first step costs
-beyond computing. torch must be installed; it is imported before the time starts. Run it on an idle machine.
+beyond computing. torch must be installed; before the time starts it is imported, and has made a backward pass
+of its own, for which it imports another library. Run this on an idle machine.
 """
 
 from __future__ import annotations
@@ -114,6 +115,7 @@ def _time_steps(network: Network) -> None:
 
     import convhub
 
+    torch.ones(1, requires_grad=True).sum().backward(torch.ones(()))
     images, size = TRAINING if network.trained else INFERENCE
     pairs = []
     for layer in network.layers(size):
