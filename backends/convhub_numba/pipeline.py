@@ -3,6 +3,8 @@
 - **Once**: by default Numba optimises every function and compiles it to machine code, then optimises it again
   in each function that calls it. Here parts of kernels stay as they were lowered, and only kernels become
   machine code. Inlining starts from the same functions, so the code is as good.
+- **Loops as they are**: LLVM neither unrolls nor vectorizes them. The loops that take time consist of vector
+  instructions already; the others, over short lists and rows, only became longer code, and mostly slower.
 - **Fewer passes**: those for features of Python that no kernel uses are left out.
 - **Types**: the signature of a call is looked up once for the same types of arguments.
 - **Shorter code** for LLVM: see `lowering`.
@@ -20,9 +22,10 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import llvmlite.binding as llvm
 import numba
 from numba import _dynfunc, types
-from numba.core import typed_passes, untyped_passes
+from numba.core import config, typed_passes, untyped_passes
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import FunctionPass, PassManager, register_pass
@@ -70,8 +73,12 @@ class KernelLibrary(JITCodeLibrary):
 
     def _optimize_final_module(self) -> None:
         # Numba runs cheaper passes first for the sake of reference counts, but here there are none.
-        passes, builder = self._codegen._module_pass_manager()
-        passes.run(self._final_module, builder)
+        options = llvm.create_pipeline_tuning_options()
+        options.speed_level = config.OPT
+        options.loop_vectorization = options.slp_vectorization = False
+        options.loop_interleaving = options.loop_unrolling = False
+        builder = llvm.create_pass_builder(self._codegen._tm, options)
+        builder.getModulePassManager().run(self._final_module, builder)
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)

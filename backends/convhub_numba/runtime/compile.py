@@ -22,6 +22,7 @@ from convhub.errors import ConfigurationError
 from ..pipeline import KNOWN_VERSIONS
 from ..vectors.half import stored_type
 from . import companion, forks, kernel_cache
+from .collection import collection_paused
 
 __all__ = [
     "address", "compile_unclaimed", "compiled", "compiled_here", "float_array", "listed", "sizes_of",
@@ -224,7 +225,7 @@ class _Announce(event.Listener):
 def _compile(kernel: Any, signature: tuple[Any, ...]) -> Any:
     if _compiled_here.get() is None:  # several processes compile there already
         companion.compiling()
-    with event.install_listener("numba:compile", _Announce(kernel)):
+    with collection_paused(), event.install_listener("numba:compile", _Announce(kernel)):
         kernel.compile(signature)
     result = kernel.overloads[signature]
     kernel_cache.save(kernel, signature, result)
