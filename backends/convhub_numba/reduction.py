@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from . import jit
+from .vectors.moves import add_vector
 
 __all__ = ["Sizes", "add_groups"]
 
@@ -42,8 +43,11 @@ class Sizes(NamedTuple):
 
 
 @jit.part()
-def add_groups(totals, sums, count):
+def add_groups(totals, sums, count, lanes):
     """Add `count` sums of a group of blocks to the totals, and set them to zero for the next."""
-    for i in range(count):
+    whole = count - count % lanes
+    for i in range(0, whole, lanes):
+        add_vector(totals, sums, i, lanes)
+    for i in range(whole, count):
         totals[i] += sums[i]
         sums[i] = 0

@@ -15,8 +15,10 @@ from .emitter import Emitter
 from .half import convert_value
 
 __all__ = [
+    "add_vector",
     "clear_vector",
     "copy_every",
+    "copy_strided",
     "copy_vector",
     "pack_runs",
     "transpose_square",
@@ -48,6 +50,40 @@ def clear_vector(typing_context: Any, to: Any, to_offset: Any, lanes: Any) -> An
         return context.get_dummy_value()
 
     return types.void(to, types.int64, lanes), generate
+
+
+@intrinsic(prefer_literal=True)
+def add_vector(typing_context: Any, totals: Any, sums: Any, offset: Any, lanes: Any) -> Any:
+    """Add `lanes` sums to the totals at the same place, and set them to zero."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        emit = Emitter(context, builder, totals.dtype, lanes.literal_value)
+        total, place = (emit.plus(emit.data(signature.args[i], arguments[i]), arguments[2]) for i in range(2))
+        emit.store_vector(builder.fadd(emit.load_vector(total), emit.load_vector(place)), total)
+        emit.store_vector(emit.zero, place)
+        return context.get_dummy_value()
+
+    return types.void(totals, totals, types.int64, lanes), generate
+
+
+@intrinsic(prefer_literal=True)
+def copy_strided(
+    typing_context: Any, to: Any, to_offset: Any, source: Any, offset: Any, step: Any, number: Any
+) -> Any:
+    """Copy `number` elements that lie `step` apart to places side by side, narrowed if necessary."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        emit = Emitter(context, builder, source.dtype, 1)
+        to_start = emit.plus(emit.data(signature.args[0], arguments[0]), arguments[1])
+        start = emit.plus(emit.data(signature.args[2], arguments[2]), arguments[3])
+        for i in range(number.literal_value):
+            value = builder.load(emit.plus(start, emit.multiple(arguments[4], i)))
+            value = convert_value(builder, value, source.dtype, to.dtype)
+            builder.store(value, emit.plus(to_start, emit.integer(i)))
+        return context.get_dummy_value()
+
+    integer = types.int64
+    return types.void(to, integer, source, integer, integer, number), generate
 
 
 @intrinsic(prefer_literal=True)

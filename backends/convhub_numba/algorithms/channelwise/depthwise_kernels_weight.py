@@ -14,7 +14,7 @@ from ... import jit
 from ...layout.pixels import clear, load_listed
 from ...reduction import add_groups
 from ...runtime.interrupts import told_to_stop
-from ...vectors.half import narrow_for
+from ...vectors.moves import copy_strided
 from ...vectors.weight_microkernel import weight_tile
 
 __all__ = ["Sizes", "blocks_of", "correlate", "list_places"]
@@ -144,9 +144,9 @@ def correlate(
                                 )  # fmt: skip
                 block_number += blocks_of(p1 - p0, sizes)
                 if block_number >= sizes.group:
-                    add_groups(totals, sums, items)
+                    add_groups(totals, sums, items, lanes)
                     block_number = 0
-        add_groups(totals, sums, items)
+        add_groups(totals, sums, items, lanes)
         for i in range(row_groups.shape[0]):
             for j in range(column_groups.shape[0]):
                 start = (i * column_groups.shape[0] + j) * tile_taps
@@ -154,6 +154,5 @@ def correlate(
                 for k in range(lanes):
                     to = (c0 + k) * R * S + tap
                     for t in range(height):
-                        for s in range(vectors):
-                            value = totals[(start + t * vectors + s) * lanes + k]
-                            dw[to + t * S + s] = narrow_for(value, dw)
+                        at = (start + t * vectors) * lanes + k
+                        copy_strided(dw, to + t * S, totals, at, lanes, vectors)

@@ -152,7 +152,7 @@ def correlate(
                                     to += height * vectors * lanes
                 block += blocks_of(p1 - p0, sizes)
                 if block >= sizes.group:
-                    add_groups(totals, sums, sizes.sum_items)
+                    add_groups(totals, sums, sizes.sum_items, lanes)
                     block = 0
-        add_groups(totals, sums, sizes.sum_items)
+        add_groups(totals, sums, sizes.sum_items, lanes)
         store(dw, totals, g, sizes, row_groups, column_groups, height, vectors, lanes)

@@ -85,9 +85,9 @@ def correlate(
                                     )  # fmt: skip
                     block += (rows + sizes.block_pixels - 1) // sizes.block_pixels
                     if block >= sizes.group:
-                        add_groups(totals, sums, M * C * filled)
+                        add_groups(totals, sums, M * C * filled, lanes)
                         block = 0
-        add_groups(totals, sums, M * C * filled)
+        add_groups(totals, sums, M * C * filled, lanes)
         for i in range(M * C):
             for j in range(T):
                 dw[(g * M * C + i) * T + j] = narrow_for(totals[i * filled + j], dw)

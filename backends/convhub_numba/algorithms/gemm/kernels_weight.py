@@ -153,8 +153,8 @@ def correlate(
                                            True, m1 - m0, wide, height_limit, vectors, lanes)  # fmt: skip
                         block += 1
                         if block == sizes.group:
-                            add_groups(totals, sums, used)
+                            add_groups(totals, sums, used, lanes)
                             block = 0
-        add_groups(totals, sums, used)
+        add_groups(totals, sums, used, lanes)
         for m in range(m0, m1):
             copy_run(dw, (g * M + m) * C * T + j0, totals, (m - m0) * stride, j1 - j0, lanes)

@@ -139,10 +139,10 @@ def correlate(first, last, watch, scratch, table, dw, dy, x, sizes, pixels_code,
                                     )  # fmt: skip
                     done += 1
                     if done == sizes.group and sizes.total_items:
-                        add_groups(totals, sums, sizes.total_items)
+                        add_groups(totals, sums, sizes.total_items, lanes)
                         done = 0
         if sizes.total_items:
-            add_groups(totals, sums, sizes.total_items)
+            add_groups(totals, sums, sizes.total_items, lanes)
         held = totals if sizes.total_items else sums
 
         for m in range(m0, m1, lanes):

@@ -84,9 +84,9 @@ def correlate(
                                    lanes)  # fmt: skip
                 block += 1
                 if block == sizes.group:
-                    add_groups(totals, sums, used)
+                    add_groups(totals, sums, used, lanes)
                     block = 0
-        add_groups(totals, sums, used)
+        add_groups(totals, sums, used, lanes)
         for m in range(M):
             for c in range(c1 - c0):
                 tile = (m // height * across + c // width) * tile_items

@@ -151,10 +151,10 @@ def correlate(
                             )  # fmt: skip
                     done += 1
                     if done == sizes.group and sizes.total_items:
-                        add_groups(totals, products, sizes.total_items)
+                        add_groups(totals, products, sizes.total_items, lanes)
                         done = 0
         if sizes.total_items:
-            add_groups(totals, products, sizes.total_items)
+            add_groups(totals, products, sizes.total_items, lanes)
 
         # Sums are transformed back to kernels, a square of channels at a time.
         for i in range(lanes):
