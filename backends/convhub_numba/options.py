@@ -20,7 +20,11 @@ class Options:
         Whether Winograd's algorithm runs where it is likely the fastest, wherever it can, or nowhere. Even
         with "always" it has only tiles that keep the promised bound. Where ``accuracy = "strict"`` it never
         runs.
+    companion : bool
+        Whether a process with kernels to compile may start another one, on another core, that compiles what
+        later calls will need.
     """
 
     vector_bits: Literal[0, 128, 256, 512] = 0
     winograd: Literal["auto", "always", "never"] = "auto"
+    companion: bool = True

@@ -5,15 +5,23 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Sequence
+from importlib import resources
 
-from ..bench.layers import Layer, Wanted, problems_of
+from ..bench.layers import Layer, Wanted, built_in, of_problem, problems_of
 from ..errors import ArgumentError
 from ..problem import PRIMITIVES, Problem, with_primitive
 
-__all__ = ["in_turns", "of_layers", "of_log"]
+__all__ = ["common_layers", "in_turns", "of_layers", "of_log"]
 
 #: What the verbose log writes of each call; whatever a user's own format puts before it.
 _CALL = re.compile(r"convhub: (\S+) -> \S")
+
+
+def common_layers() -> list[Layer]:
+    """Return the layers of ``convhub compile --all``: those of many networks, and of some at other sizes."""
+    text = (resources.files(__package__) / "small_networks.txt").read_text(encoding="utf-8")
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return [*built_in(), *(of_problem(Problem.parse(line)) for line in lines)]
 
 
 def of_layers(layers: Sequence[Layer], wanted: Wanted, dtypes: Sequence[str]) -> list[Problem]:

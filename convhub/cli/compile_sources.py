@@ -10,8 +10,8 @@ from pathlib import Path
 
 import typer
 
-from ..ahead.problems import of_layers, of_log
-from ..bench.layers import built_in, read_file
+from ..ahead.problems import common_layers, of_layers, of_log
+from ..bench.layers import read_file
 from ..errors import ArgumentError, did_you_mean
 from ..problem import ITEM_BYTES, Problem
 from .needs import need
@@ -101,7 +101,7 @@ class Sources:
         return list(dict.fromkeys(problem.replace(dtype=dtype) for dtype in self.dtypes for problem in found))
 
     def _of_tables(self) -> list[Problem]:
-        layers, are_texts = (built_in(), False) if self.shapes is None else read_file(self.shapes)
+        layers, are_texts = (common_layers(), False) if self.shapes is None else read_file(self.shapes)
         if are_texts:
             self._refuse_options("a file of problems says it itself")
             return list(dict.fromkeys(layer.problem for layer in layers))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
+import sys
+from pathlib import Path
 
 import pytest
 
-from convhub.ahead.problems import in_turns, of_layers, of_log
+from convhub.ahead.problems import common_layers, in_turns, of_layers, of_log
 from convhub.bench.layers import built_in
 from convhub.errors import ArgumentError
 from convhub.problem import PRIMITIVES, Problem
@@ -53,3 +56,25 @@ def test_neighbours_differ_in_dtype_or_primitive():
     assert all(one != other for one, other in itertools.pairwise(kinds))
     # Forward and grad_input of one dtype, which may share a kernel, are never beside each other.
     assert kinds[:3] == [("forward", "float32"), ("forward", "float64"), ("grad_weight", "float32")]
+
+
+def test_all_has_every_layer_of_the_networks_whose_first_step_is_timed():
+    path = Path(__file__).parents[2] / "asv_bench" / "first_step.py"
+    spec = importlib.util.spec_from_file_location("first_step", path)
+    first_step = importlib.util.module_from_spec(spec)
+    sys.modules["first_step"] = first_step
+    spec.loader.exec_module(first_step)
+    del sys.modules["first_step"]
+    there = {layer.problem.replace(primitive="forward") for layer in common_layers()}
+    for network in first_step.NETWORKS.values():
+        images, size = first_step.TRAINING if network.trained else first_step.INFERENCE
+        for layer in network.layers(size):
+            side, channels, out_channels = layer.size, layer.channels, layer.out_channels
+            if layer.transposed:
+                side = (side - 1) * layer.stride + layer.taps - 2 * layer.padding
+                channels, out_channels = out_channels, channels
+            problem = Problem.parse(
+                f"n{images}c{channels}h{side}w{side}_k{out_channels}r{layer.taps}s{layer.taps}"
+                f"_stride{layer.stride}_pad{layer.padding}_groups{layer.groups}"
+            )
+            assert problem in there

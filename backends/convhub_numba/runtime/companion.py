@@ -7,8 +7,8 @@ that needs a kernel in the companion's hands waits for it (`kernel_cache.claim`)
 there is no companion.
 
 There is none either where it could not help: on one core, with ``threads = 1``, where kernels are not kept in
-files, or without a Python to start. It ends with this process, and whatever becomes of it, calls compile for
-themselves.
+files, or without a Python to start; nor with the option ``companion = false``. It ends with this process, and
+whatever becomes of it, calls compile for themselves.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def expect(problem: Problem, options: RunOptions, vector_bits: int) -> None:
 
     Handlers of signals and other threads may do the same meanwhile: messages are sent whole, in any order.
     """
-    if _State.alone or options.threads == 1:
+    is_wanted = options.threads > 1 and (options.backend is None or options.backend.companion)
+    if _State.alone or not is_wanted:
         return
     _remembered.append(pickle.dumps((problem, options, vector_bits)))
     if _State.connection is not None:

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 pytest.importorskip("numba")
-from convhub_numba import companion_process
+from convhub_numba import Options, companion_process
 from convhub_numba.runtime import companion
 
 from convhub.backend import Problem, RunOptions
@@ -124,6 +124,7 @@ def test_what_is_told_before_is_remembered_and_bounded(fresh):
     for _ in range(companion.MOST_REMEMBERED + 5):
         fresh.expect(PROBLEM, RunOptions(threads=2), 128)
     fresh.expect(PROBLEM, RunOptions(threads=1), 0)  # one thread means one core
+    fresh.expect(PROBLEM, RunOptions(threads=2, backend=Options(companion=False)), 0)
     assert len(companion._remembered) == companion.MOST_REMEMBERED
     assert pickle.loads(companion._remembered[-1]) == (PROBLEM, RunOptions(threads=2), 128)
 
