@@ -21,6 +21,7 @@ from . import nvrtc
 from .resources import Resources, resources_in
 
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
+DIGITS = 16  # of a digest; hexadecimal
 
 # Asked when this is imported: while a test runs, the user's own folders are hidden from it.
 CACHE = platformdirs.user_cache_path("convhub", appauthor=False) / "nvrtc"
@@ -29,6 +30,11 @@ CACHE = platformdirs.user_cache_path("convhub", appauthor=False) / "nvrtc"
 def text_of(source: Source) -> str:
     """Return the text that names a source in the record and in messages."""
     return " ".join([source.file, source.name, *source.options])
+
+
+def compilation_of(source: Source) -> str:
+    """Return the text that names a compilation, which several kernels of one file share."""
+    return " ".join([source.file, *source.options])
 
 
 def log_of(source: Source, architecture: int) -> str:
@@ -40,7 +46,8 @@ def log_of(source: Source, architecture: int) -> str:
     text = path.read_text()
     # No folder with CUDA's headers: kernels do without, and so need none where they run.
     options = [*COMPILE_OPTIONS, f"-I{INCLUDES}", *source.options]
-    entry = CACHE / f"{_key(path, text, options, architecture)}.log"
+    parts = (str(nvrtc.version()), str(architecture), digest_of(source))
+    entry = CACHE / f"{hashlib.sha256(' '.join(parts).encode()).hexdigest()}.log"
     with contextlib.suppress(FileNotFoundError):
         return entry.read_text()
     log = nvrtc.compile_cubin(text, path.name, options, architecture).log
@@ -57,15 +64,18 @@ def resources_of(source: Source, architecture: int) -> Resources:
     return kernels[source.name]
 
 
-def _key(path: Path, text: str, options: list[str], architecture: int) -> str:
-    """Return a hash of all that decides the log: compiler, options, the source, what it may include."""
+def digest_of(source: Source) -> str:
+    """Return a digest of all that the compiler reads: options, text, and what the text may include."""
+    path = Path(INCLUDES) / source.file
+    text = path.read_text()
     digest = hashlib.sha256()
-    parts = [str(nvrtc.version()), str(architecture), *options, path.name, text]
+    parts = [*COMPILE_OPTIONS, *source.options, path.name, text]
+    # Headers of the package are named from its folder, so that each clone has the same digests.
     for header, contents in sorted(_included(path, text, {}).items()):
-        parts += [str(header), contents]
+        parts += [os.path.relpath(header, INCLUDES), contents]
     for part in parts:
         digest.update(f"{len(part)}:{part}".encode())
-    return digest.hexdigest()
+    return digest.hexdigest()[:DIGITS]
 
 
 def _included(path: Path, text: str, found: dict[Path, str]) -> dict[Path, str]:

@@ -2,6 +2,10 @@
 
 No GPU is needed: NVRTC compiles for all of them. Registers decide how many threads a multiprocessor runs, and
 spills cost more than most changes to a kernel gain, so both are committed in ``manifest.json``.
+
+Compiling everything takes minutes. The record has NVRTC's version, and a digest of each text that was
+compiled. Where both are as they were, a file is compiled for one architecture only, and the record tells of
+the others; a file that differs is compiled for all.
 """
 
 from __future__ import annotations
@@ -35,13 +39,28 @@ def is_excused(source: Source) -> bool:
     return any(text_of(source).startswith(beginning) for beginning in EXCUSED)
 
 
+RECORD = record.read()
+
+
+def representative(file: str) -> int:
+    """Return the architecture that a file is always compiled for; each has its turn among the files."""
+    return ARCHITECTURES[FILES.index(file) % len(ARCHITECTURES)]
+
+
+def architectures_of(file: str) -> tuple[int, ...]:
+    """Return the architectures to compile a file for: one, if the record is of the same text."""
+    if all(record.has(RECORD, source) for source in sources_in(file)):
+        return (representative(file),)
+    return ARCHITECTURES
+
+
 # Of the module, so that the tests of one file and architecture follow each other in one process.
 @pytest.fixture(
     scope="module",
     params=[
         pytest.param((file, architecture), id=f"{file}-sm_{architecture}")
         for file in FILES
-        for architecture in ARCHITECTURES
+        for architecture in architectures_of(file)
     ],
 )
 def compiled(request) -> tuple[str, int, dict[Source, Resources]]:
@@ -53,11 +72,7 @@ def compiled(request) -> tuple[str, int, dict[Source, Resources]]:
 @needs_nvrtc
 def test_each_kernel_compiles_without_a_warning(compiled):
     _, architecture, kernels = compiled
-    warnings = [
-        f"{text_of(source)}: {line}"
-        for source in kernels
-        for line in warnings_in(log_of(source, architecture))
-    ]
+    warnings = record.warnings_of(kernels, architecture)
     assert not warnings, "\n".join(warnings)
 
 
@@ -75,13 +90,27 @@ def test_no_kernel_spills(compiled):
     assert not using, "local memory is used:\n" + "\n".join(using)
 
 
+def test_no_kernel_of_the_record_spills():
+    using = [
+        f"{architecture} {text_of(source)}: {row}"
+        for source in SOURCES
+        if not is_excused(source)
+        for architecture, row in RECORD.kernels.get(text_of(source), {}).items()
+        if row["spills"] or row["stack"]
+    ]
+    assert not using, "local memory is used:\n" + "\n".join(using)
+
+
 @needs_nvrtc
 def test_kernels_take_what_the_record_says(compiled):
     file, architecture, kernels = compiled
-    version, old = record.read()
-    if version != nvrtc.version():
-        pytest.skip(f"the record is of NVRTC {version}, and this is {nvrtc.version()}: {nvrtc.INSTALL}")
-    rows = {text: rows.get(f"sm_{architecture}") for text, rows in old.items() if text.split()[0] == file}
+    if RECORD.nvrtc != nvrtc.version():
+        pytest.skip(f"the record is of NVRTC {RECORD.nvrtc}, and this is {nvrtc.version()}: {nvrtc.INSTALL}")
+    rows = {
+        text: rows.get(f"sm_{architecture}")
+        for text, rows in RECORD.kernels.items()
+        if text.split()[0] == file
+    }
     assert not (changes := differences(rows, kernels)), (
         f"sm_{architecture}, - as {record.PATH.name} has it, + as it is:\n{changes}"
         f"\nIf this is meant, commit what this writes: {record.RENEW}"
@@ -112,8 +141,7 @@ def alike(old: dict[str, int] | None, new: dict[str, int] | None) -> bool:
 
 
 def test_the_record_has_every_source_and_no_other():
-    _, kernels = record.read()
-    has = {f"{name} {text}" for text, rows in kernels.items() for name in rows}
+    has = {f"{name} {text}" for text, rows in RECORD.kernels.items() for name in rows}
     needs = {f"sm_{architecture} {text_of(source)}" for architecture in ARCHITECTURES for source in SOURCES}
     changes = [f"- {row}" for row in sorted(has - needs)] + [f"+ {row}" for row in sorted(needs - has)]
     assert not changes, (
@@ -124,13 +152,17 @@ def test_the_record_has_every_source_and_no_other():
 
 
 def test_the_record_is_as_it_would_be_written():
-    assert record.lines(*record.read()) == record.PATH.read_text()
+    assert record.lines(RECORD) == record.PATH.read_text()
 
 
 def test_every_excuse_is_needed():
-    _, kernels = record.read()
     for beginning in EXCUSED:
-        rows = [row for text, rows in kernels.items() if text.startswith(beginning) for row in rows.values()]
+        rows = [
+            row
+            for text, rows in RECORD.kernels.items()
+            if text.startswith(beginning)
+            for row in rows.values()
+        ]
         assert any(row["spills"] or row["stack"] for row in rows), f"nothing uses local memory: {beginning}"
 
 
@@ -147,7 +179,8 @@ def test_every_file_of_the_package_is_reached():
 @pytest.mark.parametrize("file", FILES)
 def test_every_kernel_of_a_file_is_reached(file):
     """A kernel that the planner never launches is dead, or forgotten in ``every_source``."""
-    present = {name for source in sources_in(file) for name in resources_in(log_of(source, ARCHITECTURES[0]))}
+    architecture = representative(file)
+    present = {name for source in sources_in(file) for name in resources_in(log_of(source, architecture))}
     assert present == {source.name for source in sources_in(file)}
 
 
@@ -276,6 +309,19 @@ def test_a_difference_from_the_record_names_the_source(source_of):
     )
     assert "- gone.cu gone: {'registers': 1}\n+ gone.cu gone: None" in changes
     assert f"+ {text_of(source)}: {{'registers': {resources.registers}, 'shared': 512," in changes
+
+
+@needs_nvrtc
+def test_a_record_of_another_text_or_compiler_proves_nothing(source_of, tmp_path):
+    source = source_of(INDEXED, "indexed")
+    made = record.Record(
+        str(nvrtc.version()), {compilations.compilation_of(source): compilations.digest_of(source)}, {}
+    )
+    assert record.has(made, source)
+    assert not record.has(made._replace(nvrtc="1.0.0"), source)
+    assert not record.has(made, source._replace(options=("-DOTHER",)))
+    (tmp_path / "mine.cu").write_text(INDEXED + " ")
+    assert not record.has(made, source)
 
 
 def test_a_wheel_that_is_missing_is_told_with_the_command(monkeypatch):
