@@ -48,6 +48,9 @@ def raised_by_caller(error: BaseException) -> bool:
     """
     if issubclass(type(error), KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
         return True
+    trace = error.__traceback__
+    if trace is None or trace.tb_next is None:
+        return False  # raised in the frame that caught it, or by C code called there
     known = set(_codes())
     return any(frame.f_code in known or _interrupted(frame) for frame in _frames(error))
 

@@ -6,6 +6,7 @@ absent, and a note says so. A file with convhub's own name that is there but can
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import stat
@@ -96,7 +97,7 @@ def find_project_file(note: Callable[[str], None]) -> Found | None:
 def _is_there(path: Path, note: Callable[[str], None]) -> bool:
     """Return whether a file with our own name is there; anything else with that name is an error."""
     try:
-        mode = path.stat().st_mode
+        mode = os.stat(path).st_mode  # one frame, which is cheap for `raised_by_caller`
     except OSError as error:
         if raised_by_caller(error):
             raise
@@ -116,7 +117,7 @@ def _is_there(path: Path, note: Callable[[str], None]) -> bool:
 
 def _is_link(path: Path) -> bool:
     try:
-        return stat.S_ISLNK(path.lstat().st_mode)
+        return stat.S_ISLNK(os.lstat(path).st_mode)
     except OSError as error:  # not even its status can be read
         if raised_by_caller(error):
             raise
@@ -164,16 +165,22 @@ def _read(path: Path) -> bytes:
         return file.read(MOST_BYTES + 1)
 
 
-def _parsed(path: Path, raw: bytes) -> tuple[str, dict[str, Any]]:
+@functools.lru_cache(maxsize=4)  # settings are read again when a variable changes; files hardly ever do
+def _toml(raw: bytes) -> tuple[str, dict[str, Any]]:
+    """Return a file's text and what it says, which no reader changes."""
     import tomllib
 
+    text = raw.decode("utf-8-sig")
+    return text, tomllib.loads(text)
+
+
+def _parsed(path: Path, raw: bytes) -> tuple[str, dict[str, Any]]:
     if len(raw) > MOST_BYTES:
         raise ConfigurationError(
             f"{path} has more than {MOST_BYTES} bytes; a configuration file has at most that many"
         )
     try:
-        text = raw.decode("utf-8-sig")
-        return text, tomllib.loads(text)
+        return _toml(raw)
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(f"{path} is not valid TOML: line {line} is not UTF-8") from error

@@ -9,11 +9,14 @@ full has all problems of the suite, declared or not; undeclared ones are skipped
 
 from __future__ import annotations
 
+import itertools
+
 from ..backend import Backend, Capabilities
-from ..problem import PRIMITIVES, Problem
+from ..problem import PRIMITIVES, Primitive, Problem
 from .author import LEVELS, Level
 from .calls import registered
 from .problems.cases import EDGES, LARGE, TAPS, crossed, edges, large, long_sums, taps
+from .problems.layers import KINDS, layers
 from .subjects import BOTH, Subject, dtypes
 
 __all__ = [
@@ -24,8 +27,10 @@ __all__ = [
     "QUICK_TAPS",
     "Level",
     "narrowed",
+    "of_layers",
     "problems",
     "quick",
+    "usual_dtypes",
 ]
 
 #: One of `EDGES` for each kind of extreme: sizes, strides, paddings and numbers of channels at which tiles,
@@ -73,6 +78,39 @@ EVERY_DTYPE = {
     "grad_input": ("every parameter at once", "sum over many output channels"),
     "grad_weight": ("every parameter at once", "sum over many pixels"),
 }
+
+
+def usual_dtypes(backend: Backend, primitive: Primitive) -> tuple[str, ...]:
+    """Return the types in which most problems are tried: float32 and float64, or the first that is declared.
+
+    Examples
+    --------
+    >>> from convhub.backend import Capabilities
+    >>> usual_dtypes(Backend("mine", Capabilities(dtypes=("int8", "float64")), len), "forward")
+    ('float64',)
+    """
+    if primitive not in backend.primitives:
+        return ()
+    declared = backend.capabilities.dtypes_of(primitive)
+    return tuple(dtype for dtype in BOTH if dtype in declared) or declared[:1]
+
+
+def of_layers(level: Level, backend: Backend, device: str) -> list[Problem]:
+    """Return each layer of a level in one of the usual types, and `KINDS` in all others, per primitive.
+
+    They are adapted to what the backend declares.
+    """
+    found: dict[Problem, None] = {}
+    for turn, primitive in enumerate(PRIMITIVES):
+        usual = usual_dtypes(backend, primitive)
+        if not usual:
+            continue
+        texts = [(text, usual[(i + turn) % len(usual)]) for i, text in enumerate(layers(level))]
+        others = [one for one in backend.capabilities.dtypes_of(primitive) if one not in usual]
+        for text, dtype in (*texts, *itertools.product(KINDS, others)):
+            problem = Problem.parse(f"{primitive}_{dtype}_{text}_{device}")
+            found[narrowed(problem, backend.capabilities)] = None
+    return list(found)
 
 
 def problems(level: Level, subject: Subject) -> list[Problem]:
@@ -131,7 +169,7 @@ def quick(backend: Backend, device: str) -> list[Problem]:
         declared = backend.capabilities.dtypes_of(primitive)
         if not declared:
             continue
-        by_turns = [dtype for dtype in BOTH if dtype in declared] or declared[:1]
+        by_turns = usual_dtypes(backend, primitive)
         # The first type alternates between primitives, so that each text is tried in both.
         turn = PRIMITIVES.index(primitive)
         cases = [(EDGES[name], by_turns[(i + turn) % len(by_turns)]) for i, name in enumerate(QUICK_EDGES)]

@@ -16,25 +16,18 @@ from ..dispatch.dispatcher import current_dispatcher
 from ..problem import PRIMITIVES, Primitive, Problem
 from .calls import refuse_fallback, refused, registered
 from .checks import (
-    against_torch as checks_torch,
-)
-from .checks import (
-    memory as checks_memory,
-)
-from .checks import (
-    numbers as checks,
-)
-from .checks import (
-    public as checks_public,
-)
-from .checks import (
-    special as checks_special,
-)
-from .checks import (
-    sums as checks_sums,
-)
-from .checks import (
-    threads as checks_threads,
+    against_torch,
+    aliasing,
+    memory,
+    nonfinite,
+    numbers,
+    public,
+    sizes,
+    special,
+    state,
+    sums,
+    threads,
+    values,
 )
 from .problems.cases import declared_problem, random_problem
 from .trial import CheckFailure, Skip, Trial
@@ -44,24 +37,35 @@ __all__ = ["Finding", "verify"]
 
 #: Every check by its name: a function of a `Trial` that returns the worst ratio of error to bound, or None.
 CHECKS: dict[str, Callable[[Trial], float | None]] = {
-    "random data": checks.random_data,
-    "positive data": checks.positive_data,
-    "exact integers": checks.exact_integers,
-    "long sums": checks_sums.long_sums,
-    "adjoint": checks.adjoint,
-    "nonfinite": checks.nonfinite,
-    "complex overflow": checks_special.complex_overflow,
-    "any layout": checks_memory.any_layout,
-    "unchanged operands": checks_memory.unchanged_operands,
-    "every element": checks_memory.every_element,
-    "no stale state": checks_memory.no_stale_state,
-    "small workspace": checks_memory.small_workspace,
-    "any thread count": checks_threads.any_thread_count,
-    "many callers": checks_threads.many_callers,
-    "after fork": checks_threads.after_fork,
-    "public functions": checks_public.public_functions,
-    "torch tensors": checks_public.torch_tensors,
-    "agrees with torch": checks_torch.agrees_with_torch,
+    "random data": numbers.random_data,
+    "positive data": numbers.positive_data,
+    "exact integers": numbers.exact_integers,
+    "any size": sizes.any_size,
+    "long sums": sums.long_sums,
+    "mixed scales": values.mixed_scales,
+    "ends of range": values.ends_of_range,
+    "adjoint": numbers.adjoint,
+    "nonfinite": nonfinite.nonfinite,
+    "complex overflow": special.complex_overflow,
+    "any layout": memory.any_layout,
+    "each axis": aliasing.each_axis,
+    "one array twice": aliasing.one_array_twice,
+    "own result": aliasing.own_result,
+    "unchanged operands": memory.unchanged_operands,
+    "every element": memory.every_element,
+    "no stale state": memory.no_stale_state,
+    "same shapes": state.same_shapes,
+    "changed elements": state.changed_elements,
+    "primitives by turns": state.primitives_by_turns,
+    "many calls": state.many_calls,
+    "small workspace": memory.small_workspace,
+    "any thread count": threads.any_thread_count,
+    "many callers": threads.many_callers,
+    "different callers": threads.different_callers,
+    "after fork": threads.after_fork,
+    "public functions": public.public_functions,
+    "torch tensors": public.torch_tensors,
+    "agrees with torch": against_torch.agrees_with_torch,
 }
 
 

@@ -18,9 +18,9 @@ from convhub.conformance.problems.cases import (
     crossed,
     edges,
     large,
-    pairwise,
     taps,
 )
+from convhub.conformance.problems.covering import covering
 from convhub.conformance.problems.layouts import BUILDERS, broadcast, broadcast_values
 from convhub.conformance.verify import random_problems
 from convhub.problem import PRIMITIVES, Problem
@@ -30,7 +30,7 @@ BOTH = ("float32", "float64")
 
 
 def test_each_two_values_meet():
-    rows = list(pairwise(FACTORS))
+    rows = list(covering(FACTORS))
     for one, other in itertools.combinations(FACTORS, 2):
         met = {(repr(row[one]), repr(row[other])) for row in rows}
         assert len(met) == len(FACTORS[one]) * len(FACTORS[other]), (one, other)

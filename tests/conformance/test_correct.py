@@ -13,6 +13,7 @@ from conformance.broken import TOLERATED
 
 from convhub import plugins
 from convhub.conformance import levels
+from convhub.conformance.plan import planned
 from convhub.conformance.problems.cases import EDGES
 from convhub.conformance.subjects import SLOW_LIMIT, Subject
 from convhub.conformance.verify import CHECKS, verify
@@ -21,6 +22,8 @@ from convhub.reference.bounds import LONG
 
 #: The checks that another way to add up might fail. Those of memory and threads say nothing of that.
 OF_NUMBERS = ("random data", "positive data", "exact integers", "nonfinite")
+#: Ordinary problems have more checks than this.
+FEW = 12
 #: Above this, one backend for each problem.
 LARGE = 10**6
 
@@ -44,6 +47,18 @@ def test_right_backends_pass_what_is_quick(problem):
         everything = name == names[turn] and problem.macs <= LARGE
         alarms += verify(problem, name, checks=CHECKS if everything else OF_NUMBERS)
     assert [finding for finding in alarms if finding.outcome == "failed"] == []
+
+
+@pytest.mark.parametrize("name", correct.BACKENDS)
+def test_right_backends_pass_checks_that_have_problems_of_their_own(name):
+    """Each has a part of the layers, and of the problems of each kind, so that together they have all."""
+    turn = list(correct.BACKENDS).index(name)
+    everything = planned("quick", Subject(name, "cpu")).items()
+    chosen = [item for item in everything if len(item[1]) < FEW and item[0].terms < LONG]
+    chosen = chosen[turn :: len(correct.BACKENDS)]
+    found = [finding for problem, checks in chosen for finding in verify(problem, name, checks=checks)]
+    assert [finding for finding in found if finding.outcome == "failed"] == []
+    assert len(found) > 100
 
 
 @pytest.mark.parametrize("name", correct.BACKENDS)

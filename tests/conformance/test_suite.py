@@ -67,7 +67,8 @@ def test_each_level_has_every_primitive_and_every_check(toy, level):
     plan = planned(level, Subject(toy, "cpu"))
     assert {problem.primitive for problem in plan} == set(PRIMITIVES)
     assert {problem.dtype for problem in plan} == set(toy_backend.DTYPES)
-    assert set().union(*plan.values()) == set(CHECKS)
+    # Only float16 and integers, which this backend does not declare, have ends that are checked.
+    assert set(CHECKS) - set().union(*plan.values()) == {"ends of range"}
     assert all(plan[problem][-1] == "after fork" for problem in cases.forked(("float32", "float64")))
     assert any(problem.macs > 10**6 for problem in plan)
 

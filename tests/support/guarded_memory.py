@@ -15,7 +15,7 @@ import mmap
 import pkgutil
 import types
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -75,10 +75,39 @@ class Memory:
         return found
 
 
-@functools.cache  # it reads folders, and each of thousands of calls needs it
-def _modules(package: types.ModuleType) -> list[types.ModuleType]:
+class Place(NamedTuple):
+    """A name in a module of an engine that means something which allocates: one of `_allocators`."""
+
+    module: types.ModuleType
+    name: str
+    allocator: Any
+
+
+def _allocators(package: types.ModuleType) -> list[Any]:
+    """Return what an engine allocates by: its functions for scratch, `make_plan` for tables, and NumPy."""
+    scratch = importlib.import_module(f"{package.__name__}.runtime.scratch")
+    planner = importlib.import_module(f"{package.__name__}.planner")
+    assert set(scratch.__all__) == {"scratch", "shared_scratch"}, "there is scratch of another kind"
+    return [scratch.scratch, scratch.shared_scratch, planner.make_plan, np]
+
+
+@functools.cache  # it looks at every name of the engine, and each of thousands of calls needs it
+def _places(package: types.ModuleType) -> list[Place]:
+    """Return where the modules that call kernels name an allocator."""
+    allocators = _allocators(package)
+    scratch = importlib.import_module(f"{package.__name__}.runtime.scratch")
+    launch = importlib.import_module(f"{package.__name__}.launch")
+    engine = importlib.import_module(f"{package.__name__}.engine")
+    calling = [*allocators[:2], launch.launch, launch.launch_plain]
     found = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
-    return [importlib.import_module(info.name) for info in found]
+    modules = [importlib.import_module(info.name) for info in found]
+    callers = [m for m in modules if m is not scratch and any(v in calling for v in _functions(m))]
+    return [
+        Place(module, name, value)
+        for module in (*callers, engine)
+        for name, value in vars(module).items()
+        if any(value is allocator for allocator in allocators)
+    ]
 
 
 @contextlib.contextmanager
@@ -88,35 +117,22 @@ def guarded(package: types.ModuleType, memory: Memory) -> Iterator[None]:
     That covers results and all other arrays of the modules that call kernels, the tables of a plan, and
     scratch memory, which is new at each call and full of NaN; its integers are far outside of any array.
     """
-    modules = _modules(package)
-    scratch = importlib.import_module(f"{package.__name__}.runtime.scratch")
-    make_plan = importlib.import_module(f"{package.__name__}.planner").make_plan
-    engine = importlib.import_module(f"{package.__name__}.engine")
-    launch = importlib.import_module(f"{package.__name__}.launch")
-    buffers = {
-        "scratch": lambda items, integers, dtype, rows=1: (
+    places = _places(package)
+    scratch, shared_scratch, make_plan, numpy = _allocators(package)
+    instead = {
+        scratch: lambda items, integers, dtype, rows=1: (
             memory.empty(rows * items, dtype, "scratch"),
             _far_outside(memory.empty(rows * integers, np.int64, "integer scratch")),
         ),
-        "shared_scratch": lambda items, dtype: memory.empty(items, dtype, "shared scratch"),
+        shared_scratch: lambda items, dtype: memory.empty(items, dtype, "shared scratch"),
+        make_plan: lambda *arguments: _guarded_tables(make_plan(*arguments), memory),
+        numpy: _Allocating(memory),
     }
-    assert set(buffers) == set(scratch.__all__), "there is scratch of another kind"
-    kept = [getattr(scratch, name) for name in buffers]
-    calling = [*kept, launch.launch, launch.launch_plain]
-    callers = [m for m in modules if m is not scratch and any(v in calling for v in _functions(m))]
-    callers.append(engine)
-    replacing = [
-        *zip(kept, buffers.values(), strict=True),
-        (make_plan, lambda *arguments: _guarded_tables(make_plan(*arguments), memory)),
-        (np, _Allocating(memory)),
-    ]
     with contextlib.ExitStack() as undo:
-        for module in callers:
-            for name, value in list(vars(module).items()):
-                for old, new in replacing:
-                    if value is old:
-                        setattr(module, name, new)
-                        undo.callback(setattr, module, name, value)
+        for place in places:
+            setattr(place.module, place.name, instead[place.allocator])
+            undo.callback(setattr, place.module, place.name, place.allocator)
+        for module in {id(place.module): place.module for place in places}.values():
             undo.callback(_forget, module)
             _forget(module)
         yield

@@ -18,8 +18,8 @@ from ...config import current
 from ...dispatch.options import run_options
 from ...problem import Problem, with_primitive
 from ...reference.bounds import Worst, bound, worst
-from ...reference.operands import generator, operands
-from ...reference.oracle import Array, Exact, Operands, count_products, exact, two_product
+from ...reference.operands import operands
+from ...reference.oracle import Array, Exact, Operands, exact, two_product
 from ..calls import compute, refused, registered
 from ..trial import CheckFailure, Skip, Trial
 
@@ -27,9 +27,9 @@ __all__ = [
     "accuracy",
     "adjoint",
     "check_form",
+    "compare_exactly",
     "exact_integers",
     "judge",
-    "nonfinite",
     "positive_data",
     "random_data",
     "right_result",
@@ -56,8 +56,8 @@ def positive_data(trial: Trial) -> float:
 def exact_integers(trial: Trial) -> float:
     """Check small integers, which floats add exactly: the error must be 0.
 
-    The same integers times powers of two must give the same digits; then the first operand is subnormal, and
-    the result is normal but far from 1.
+    The same integers times powers of two must give the same digits: once the first operand is subnormal, and
+    the result is normal but far from 1; once the result is subnormal.
     """
     declared = accuracy(trial)
     if declared != "componentwise":
@@ -66,22 +66,30 @@ def exact_integers(trial: Trial) -> float:
         raise Skip("sums of more than 10**6 products are not exact in float32")
     given = operands(trial.problem, trial.seed, "exact", bias=True)
     expected = exact(trial.problem, given).value.astype(numpy_dtype(trial.problem.dtype))
-    _compare_exactly(trial, compute(trial, given), expected, "small integers")
-    if expected.dtype.kind not in "iu":
-        first, second = tiny_scales(trial.problem.dtype)
-        given = Operands(
-            given.first * first,
-            given.second * second,
-            None if given.bias is None else given.bias * (first * second),
-        )
-        # By `item`, since ml_dtypes 0.5.0 does not format its numbers.
-        tiny, large = first.real.item(), second.real.item()
-        what = f"small integers times {tiny:.3g}, which makes them subnormal, and {large:.3g}"
-        _compare_exactly(trial, compute(trial, given), expected * (first * second), what)
+    compare_exactly(trial, compute(trial, given), expected, "small integers")
+    if expected.dtype.kind in "iu":
+        return 0.0
+    first, second = tiny_scales(trial.problem.dtype)
+    # By `item`, since ml_dtypes 0.5.0 does not format its numbers.
+    tiny, large = first.real.item(), second.real.item()
+    what = f"small integers times {tiny:.3g}, which makes them subnormal, and {large:.3g}"
+    _compare_scaled(trial, given, expected, first, second, what)
+    first, second = scales_of_smallest(trial.problem.dtype)
+    what = "small integers times powers of two, so that results are subnormal"
+    _compare_scaled(trial, given, expected, first, second, what)
     return 0.0
 
 
-def _compare_exactly(trial: Trial, result: Array, expected: Array, what: str) -> None:
+def _compare_scaled(
+    trial: Trial, given: Operands, expected: Array, first: Any, second: Any, what: str
+) -> None:
+    bias = None if given.bias is None else given.bias * (first * second)
+    scaled = Operands(given.first * first, given.second * second, bias)
+    compare_exactly(trial, compute(trial, scaled), expected * (first * second), what)
+
+
+def compare_exactly(trial: Trial, result: Array, expected: Array, what: str) -> None:
+    """Raise `CheckFailure` unless a result equals what is expected, with its shape and dtype."""
     check_form(trial, result, expected)
     wrong = result != expected
     if wrong.any():
@@ -129,69 +137,6 @@ def adjoint(trial: Trial) -> float:
             ratio,
         )
     return ratio
-
-
-def nonfinite(trial: Trial) -> float:
-    """Check that NaN and infinities reach the results whose window holds them, and no others."""
-    if numpy_dtype(trial.problem.dtype).kind in "iu":
-        raise Skip("integers have no NaN")
-    ratio = 0.0
-    for position, name in _plantable(trial.problem):
-        for value in (math.nan, math.inf):
-            ratio = max(ratio, _planted(trial, position, f"{value} in {name}", value))
-    return ratio
-
-
-def _plantable(problem: Problem) -> list[tuple[int, str]]:
-    """Return the operands that may hold a NaN whatever the algorithm does with padding.
-
-    An operand that meets padding is excluded: the contract leaves open whether NaN times a zero of the
-    padding is NaN or is skipped.
-    """
-    padded = problem.padding != ((0, 0), (0, 0))
-    if problem.primitive == "forward":
-        return [(0, "input")] if padded else [(0, "input"), (1, "weight")]
-    if problem.primitive == "grad_input":
-        return [(0, "grad_output")]
-    return [(1, "input")] if padded else [(1, "input"), (0, "grad_output")]
-
-
-def _planted(trial: Trial, position: int, what: str, value: float) -> float:
-    problem = trial.problem
-    # Zeros are replaced: times infinity they would be NaN, or be skipped by some backends.
-    clean = [np.where(a == 0, np.ones_like(a), a) for a in operands(problem, trial.seed)[:2] if a is not None]
-    holder = clean[position]
-    if not holder.size:
-        raise Skip("an empty batch holds no NaN")
-    rng = generator(problem, trial.seed, f"plant {position}")
-    places = np.zeros(holder.shape, np.bool_)
-    places.flat[rng.choice(places.size, min(3, max(1, places.size // 4)), replace=False)] = True
-    dirty, zeroed, marks = [*clean], [*clean], [np.ones(a.shape, np.bool_) for a in clean]
-    dirty[position] = np.where(places, holder.dtype.type(value), holder)
-    zeroed[position] = np.where(places, holder.dtype.type(0), holder)
-    marks[position] = places
-    reached = count_products(problem, *marks) > 0
-
-    result = compute(trial, Operands(*dirty))
-    right = right_result(problem, Operands(*zeroed))
-    check_form(trial, result, right.value)
-    finite = np.isfinite(result.astype(np.complex128 if result.dtype.kind == "c" else np.float64))
-    swallowed = reached & finite
-    if swallowed.any():
-        place = tuple(int(i) for i in np.argwhere(swallowed)[0])
-        raise CheckFailure(trial, f"{what}: the result at {place} must not be finite, and is {result[place]}")
-    spread = ~reached & ~finite
-    if accuracy(trial) == "normwise":
-        # A transform mixes the elements of a tile, so NaN may spread beyond the window.
-        return 0.0
-    if spread.any():
-        place = tuple(int(i) for i in np.argwhere(spread)[0])
-        raise CheckFailure(trial, f"{what}: the result at {place} has no part in it, and is {result[place]}")
-    limits = bound(problem, right, accuracy(trial))
-    settled = Exact(np.where(reached, 0, right.value), np.where(reached, 0, right.low), right.magnitude)
-    return within(
-        trial, worst(np.where(reached, np.zeros_like(result), result), settled, limits), f"{what}, elsewhere"
-    )
 
 
 # --- helpers of the checks --------------------------------------------------------------------------------
@@ -275,11 +220,30 @@ def tiny_scales(dtype: str) -> tuple[Any, Any]:
     >>> [math.log2(scale) for scale in tiny_scales("float32")]
     [-147.0, 102.0]
     """
-    target = numpy_dtype(dtype)
+    smallest, beyond = _exponents(dtype)
+    return _power(dtype, smallest + 2), _power(dtype, beyond * 4 // 5)
+
+
+def scales_of_smallest(dtype: str) -> tuple[Any, Any]:
+    """Return two powers of two, in a floating-point type, whose product is its smallest number.
+
+    Examples
+    --------
+    >>> import math
+    >>> [math.log2(scale) for scale in scales_of_smallest("float32")]
+    [-75.0, -74.0]
+    """
+    smallest, _ = _exponents(dtype)
+    return _power(dtype, smallest // 2), _power(dtype, smallest - smallest // 2)
+
+
+def _exponents(dtype: str) -> tuple[int, int]:
+    """Return the powers of two of the smallest number, and of the first that is too large."""
     if dtype == "bfloat16":
-        smallest, beyond = -133, 128
-    else:
-        info = np.finfo(target)
-        smallest, beyond = int(info.minexp) - int(info.nmant), int(info.maxexp)
-    one = np.longdouble(1)  # of the range of every type
-    return target.type(np.ldexp(one, smallest + 2)), target.type(np.ldexp(one, beyond * 4 // 5))
+        return -133, 128
+    info = np.finfo(numpy_dtype(dtype))
+    return int(info.minexp) - int(info.nmant), int(info.maxexp)
+
+
+def _power(dtype: str, exponent: int) -> Any:
+    return numpy_dtype(dtype).type(np.ldexp(np.longdouble(1), exponent))  # of the range of every type

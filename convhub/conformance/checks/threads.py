@@ -14,17 +14,22 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...problem import PRIMITIVES, with_primitive
 from ...reference.operands import operands
 from ...reference.oracle import Array, Operands
 from ..calls import compute, refused, settings
 from ..trial import CheckFailure, Skip, Trial
 from .memory import same_bits
 from .numbers import judge
+from .sizes import judge_integers
+from .state import related
 
-__all__ = ["after_fork", "any_thread_count", "many_callers"]
+__all__ = ["after_fork", "any_thread_count", "different_callers", "many_callers"]
 
 CALLERS = 8
 ROUNDS = 2
+#: Numbers of threads as users have them, and one that divides nothing.
+THREADS = (1, 2, 3, 4, 6, 8, 16)
 #: The seconds that a forked process may take; a backend whose threads are gone waits for them forever.
 PATIENCE = 30.0
 #: The first byte of a forked process's answer.
@@ -39,18 +44,41 @@ def many_callers(trial: Trial) -> None:
     fresh = trial._replace(problem=trial.problem.replace(batch=trial.problem.batch + 1))
     if refused(trial.backend, fresh.problem) is None:
         given = _given(fresh)
-        results = _all_at_once(fresh, given, 1)
+        results = _all_at_once([fresh] * CALLERS, given, 1)
         _compare(fresh, given, results, [compute(fresh, one) for one in given])
     given = _given(trial)
     expected = [compute(trial, one) for one in given]
-    _compare(trial, given, _all_at_once(trial, given, ROUNDS), expected)
+    for one, result in zip(given[:2], expected, strict=False):
+        judge(trial, result, one, "one caller alone")
+    _compare(trial, given, _all_at_once([trial] * CALLERS, given, ROUNDS), expected)
+
+
+def different_callers(trial: Trial) -> float:
+    """Check threads calling at once with different problems, and with one another's operands."""
+    problems = [trial.problem]
+    for primitive in PRIMITIVES:
+        problem = with_primitive(trial.problem, primitive)
+        problems += [problem, problem.replace(batch=problem.batch + 1)]
+    problems += related(trial.problem)
+    trials = [trial._replace(problem=p) for p in problems if refused(trial.backend, p) is None]
+    # Problems that take turns, so that at most four of the callers have the same one and share its operands.
+    chosen = [trials[i * max(1, len(trials) // 4) % len(trials)] for i in range(CALLERS)]
+    given = [operands(one.problem, trial.seed, "exact", bias=True) for one in chosen]
+    for i, one in enumerate(chosen):
+        given[i] = given[chosen.index(one)]
+    ratio = 0.0
+    for caller, results in enumerate(_all_at_once(chosen, given, ROUNDS)):
+        what = f"caller {caller} of {CALLERS} at the same time, with {len(set(chosen))} problems"
+        for result in results:
+            ratio = max(ratio, judge_integers(chosen[caller], result, given[caller], what))
+    return ratio
 
 
 def _given(trial: Trial) -> list[Operands]:
     return [operands(trial.problem, trial.seed + i, bias=True) for i in range(CALLERS)]
 
 
-def _all_at_once(trial: Trial, given: list[Operands], rounds: int) -> list[list[Array]]:
+def _all_at_once(trials: list[Trial], given: list[Operands], rounds: int) -> list[list[Array]]:
     """Return each caller's results, by round."""
     barrier = threading.Barrier(CALLERS)
     results: list[list[Array]] = [[] for _ in range(CALLERS)]
@@ -60,7 +88,7 @@ def _all_at_once(trial: Trial, given: list[Operands], rounds: int) -> list[list[
         try:
             for _ in range(rounds):
                 barrier.wait()
-                results[caller].append(compute(trial, given[caller]))
+                results[caller].append(compute(trials[caller], given[caller]))
         # The main thread raises it.
         except BaseException as error:  # noqa: BLE001
             errors.append(error)
@@ -100,12 +128,12 @@ def any_thread_count(trial: Trial) -> float:
     """Check that ``CONVHUB_THREADS`` changes the time of a call, but no bit of its result."""
     given = operands(trial.problem, trial.seed, bias=True)
     expected, ratio = None, 0.0
-    for threads in (1, 2, 3, 8):
+    for threads in THREADS:
         with settings(threads=threads):
             result = compute(trial, given)
+        ratio = max(ratio, judge(trial, result, given, f"CONVHUB_THREADS={threads}"))
         if expected is None:
             expected = result
-            ratio = judge(trial, result, given, f"CONVHUB_THREADS={threads}")
         same_bits(trial, result, expected, given, f"CONVHUB_THREADS={threads} after 1")
     return ratio
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from ...backend import Backend, Capabilities
 from ...errors import ArgumentError
 from ...problem import PRIMITIVES, Pair, Primitive, Problem
+from .covering import covering
 
 __all__ = [
     "EDGES",
@@ -25,7 +26,6 @@ __all__ = [
     "large",
     "long_sums",
     "narrowed",
-    "pairwise",
     "random_problem",
     "taps",
 ]
@@ -182,7 +182,7 @@ def long_sums(primitive: Primitive, dtype: str, device: str = "cpu") -> list[Pro
 def crossed(dtypes: Sequence[str], device: str = "cpu") -> list[Problem]:
     """Return problems in which any two values of any two parameters meet, dtype included."""
     factors = {**FACTORS, "dtype": tuple(dtypes)}
-    problems = [_from_factors(row, device) for row in pairwise(factors)]
+    problems = [_from_factors(row, device) for row in covering(factors)]
     return list(dict.fromkeys(problems))
 
 
@@ -254,40 +254,6 @@ def fit(*, output_size: Pair, unused: Pair = (0, 0), **others: Any) -> Problem:
         needed = (output_size[axis] - 1) * others["stride"][axis] + reach - sum(others["padding"][axis])
         sizes.append(max(needed, 1) + unused[axis])
     return Problem(input_size=(sizes[0], sizes[1]), output_size=output_size, **others)
-
-
-def pairwise(factors: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
-    """Yield rows in which any two values of any two factors meet at least once.
-
-    This is a greedy cover: each row starts from a pair that has not met, and takes for every other factor the
-    value that adds the most new pairs. The rows are far fewer than the full product.
-
-    Examples
-    --------
-    >>> len(list(pairwise({"a": "xyz", "b": "xyz", "c": "xyz", "d": "xyz"}))) <= 13
-    True
-    """
-    names = list(factors)
-    # A dictionary keeps the order, so that the rows are the same every time; a set of tuples would not.
-    missing = {
-        frozenset({(one, i), (other, j)}): None
-        for one, other in itertools.combinations(names, 2)
-        for i in range(len(factors[one]))
-        for j in range(len(factors[other]))
-    }
-    while missing:
-        row = dict(sorted(next(iter(missing)), key=lambda item: names.index(item[0])))
-        for name in names:
-            if name not in row:
-                row[name] = max(
-                    range(len(factors[name])),
-                    key=lambda level: sum(
-                        frozenset({(name, level), known}) in missing for known in row.items()
-                    ),
-                )
-        for pair in itertools.combinations(row.items(), 2):
-            missing.pop(frozenset(pair), None)
-        yield {name: factors[name][row[name]] for name in names}
 
 
 def random_problem(

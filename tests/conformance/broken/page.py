@@ -59,7 +59,7 @@ Some checks are never the first to find a fault, and have another purpose:
 
 A check in **bold** must find the fault in each of its primitives, or a test fails; the others find it in
 each primitive too, on the named problem. The names of problems are those of
-`convhub/conformance/problems/cases.py`.
+`convhub/conformance/problems/cases.py`; those without a name are there as their text.
 """
 
 TAIL = """
@@ -79,8 +79,7 @@ These look like faults, but the contract in `convhub/backend.py` allows them. No
 - Sizes beyond 2**31 elements, and faults that occur only above the largest problems of the suite (some 10**7
   products).
 - Races that cause a fault once in thousands of calls.
-- Subnormal results; only operands are subnormal. If an operand that is not finite meets padding, any outcome
-  passes.
+- What padding makes of an operand that is not finite: any outcome passes.
 - Slowness.
 
 The gradient of a bias is computed by convhub, not by backends. The corresponding fault, a constant that is
@@ -140,7 +139,7 @@ def _primitives(fault):
 
 
 def _name(problem: Problem) -> str:
-    """Return the name under which a problem is tried, and its type if it is not every backend's."""
+    """Return a problem's name, with its type if it is not every backend's; if it has none, its text."""
     for name, text in (*EDGES.items(), *LARGE.items()):
         if Problem.parse(f"{problem.primitive}_{problem.dtype}_{text}") == problem:
             large = " (large)" if (name, text) in LARGE.items() else ""
@@ -148,4 +147,4 @@ def _name(problem: Problem) -> str:
             return name + large + special
     if problem in long_sums(problem.primitive, problem.dtype):
         return f"a sum of {problem.terms:,} terms"
-    raise LookupError(f"{problem} is in no table")
+    return f"`{str(problem).removeprefix(f'{problem.primitive}_')}`"

@@ -7,6 +7,7 @@ From the root of the repository, a few minutes on two cores::
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import multiprocessing
@@ -20,8 +21,9 @@ from conformance import broken, correct
 from conformance.broken import Fault
 
 from convhub import plugins
-from convhub.conformance import levels
-from convhub.conformance.verify import CHECKS, Finding, verify
+from convhub.conformance.plan import planned
+from convhub.conformance.subjects import Subject
+from convhub.conformance.verify import Finding, verify
 from convhub.problem import Primitive, Problem
 
 from . import page
@@ -63,9 +65,13 @@ def lines(record: Record) -> str:
     return "{\n" + ",\n".join(blocks) + "\n}\n"
 
 
-def quick() -> list[Problem]:
-    """Return the problems of level quick, which are the same for every broken backend."""
-    return levels.quick(broken.right_backend, "cpu")
+@functools.cache
+def quick() -> dict[Problem, tuple[str, ...]]:
+    """Return the problems of level quick with their checks, which are the same for every broken backend.
+
+    The broken backends are registered.
+    """
+    return planned("quick", Subject(broken.right_backend.name, "cpu"))
 
 
 def failed(fault: Fault, primitive: Primitive, problem: Problem, checks: Iterable[str]) -> list[str]:
@@ -74,7 +80,7 @@ def failed(fault: Fault, primitive: Primitive, problem: Problem, checks: Iterabl
     What remembers earlier calls is found after the calls of earlier checks, as it is when all run.
     """
     wanted = list(checks)
-    order = list(CHECKS)
+    order = quick()[problem]
     ran = order[: 1 + max(map(order.index, wanted))] if fault.remembers else wanted
     found = verify(problem, fault.backend_name(primitive), checks=ran)
     return [f.check for f in found if f.outcome == "failed" and f.check in wanted]
@@ -83,15 +89,15 @@ def failed(fault: Fault, primitive: Primitive, problem: Problem, checks: Iterabl
 def find(name: str, primitive: Primitive) -> Caught | None:
     """Return how a fault in a primitive is found, or None if it is not."""
     fault = broken.FAULTS[name]
-    for problem in quick():
-        if problem.primitive != primitive:
+    for problem, checks in quick().items():
+        if problem.primitive != primitive or not set(fault.checks) <= set(checks):
             continue
         # What remembers would not find its memory empty a second time.
-        found = failed(fault, primitive, problem, CHECKS if fault.remembers else fault.checks)
+        found = failed(fault, primitive, problem, checks if fault.remembers else fault.checks)
         if set(fault.checks) <= set(found):
             return Caught(
                 str(problem),
-                tuple(found if fault.remembers else failed(fault, primitive, problem, CHECKS)),
+                tuple(found if fault.remembers else failed(fault, primitive, problem, checks)),
             )
     return None
 
@@ -107,7 +113,7 @@ def _start() -> None:
 
 
 def main() -> None:
-    """Try every fault, and what is right, on every core; write record and page; name what went wrong."""
+    """Try every fault, and what is right, on every core; write record and page, or name what went wrong."""
     work = [(fault.name, primitive) for fault, primitive in broken.variants(broken.FAULTS)]
     with multiprocessing.get_context("spawn").Pool(os.cpu_count(), _start) as pool:
         results = pool.starmap(find, work, chunksize=1)
@@ -116,12 +122,12 @@ def main() -> None:
     for (name, primitive), found in zip(work, results, strict=True):
         if found is not None:
             record.setdefault(name, {})[primitive] = found
-    PATH.write_text(lines(record), encoding="utf-8")
-    page.PATH.write_text(page.render(record), encoding="utf-8")
     missed = [f"{work[i][0]} in {work[i][1]} is not found" for i, found in enumerate(results) if not found]
     wrong = [*missed, *(f"false alarm: {finding}" for finding in itertools.chain(*alarms))]
     if wrong:
         sys.exit("\n".join(wrong))
+    PATH.write_text(lines(record), encoding="utf-8")
+    page.PATH.write_text(page.render(record), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import numpy as np
 from .faults import fault
 
 NUMBERS = ("random data", "positive data", "exact integers")
+#: Those that large problems have.
+OF_LARGE = ("random data", "exact integers")
 
 
 @fault(*NUMBERS)
@@ -35,7 +37,7 @@ def columns_past_256_dropped(right, first, second, bias, problem, options):
     return result
 
 
-@fault(*NUMBERS, on=("forward", "grad_input"))
+@fault(*OF_LARGE, on=("forward", "grad_input"))
 def offsets_in_16_bits(right, first, second, bias, problem, options):
     """Wrong only above 65536 elements: offsets wrap around, and overwrite the beginning."""
     result = right(first, second, bias, problem, options)
@@ -47,7 +49,7 @@ def offsets_in_16_bits(right, first, second, bias, problem, options):
     return result
 
 
-@fault(*NUMBERS)
+@fault(*OF_LARGE)
 def large_ones_wrong(right, first, second, bias, problem, options):
     """Wrong only above a million products: a block that two threads write is added twice."""
     result = right(first, second, bias, problem, options)
