@@ -127,8 +127,9 @@ componentwise
     ``|y − y*| ≤ (8 + √terms) · eps · (|x| ⋆ |w|)`` for each element: what summing gives, rounding being as
     good as random. Of equal numbers it is not: many are to be added in blocks, about √terms at a time.
 normwise
-    The same with the largest element of ``|x| ⋆ |w|`` in place of each: what algorithms give that
-    transform their operands (Winograd, FFT). ``accuracy = "strict"`` keeps these from being chosen.
+    ``|y − y*| ≤ 8 · (8 + √terms) · eps · max(|x| ⋆ |w|)``, the largest element of the result's in place of
+    each: what algorithms keep that transform their operands (FFT; Winograd with tiles of up to 4x4 results,
+    for kernels of 3x3). ``accuracy = "strict"`` keeps these from being chosen.
 """
 
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import to_numpy
+from ..backend import Accuracy
 from ..errors import BackendContractError
 from ..problem import Problem
 from ..reference.bounds import ACCUMULATORS, bound, ratios
@@ -143,8 +144,9 @@ def _wrong_elements(choice: Choice, problem: Problem, before: Operands, result: 
                 f"returned {found[worst]} at {_place(elements, worst)}, where the result must not be finite, "
                 "since its window holds NaN or an infinity"
             )
-        for magnitude in _magnitudes(choice, problem, before, right):
-            allowed = _allowed(choice, problem, before, right, magnitude)
+        accuracy = accuracy_of(choice.registered, problem, choice.options)
+        for magnitude in _magnitudes(accuracy, problem, before, right):
+            allowed = _allowed(choice, accuracy, problem, before, right._replace(magnitude=magnitude))
             excess = np.where(
                 _can_be_wrong(problem, before, right, allowed, found),
                 ratios(found, Exact(right.value, right.low, right.magnitude), allowed),
@@ -161,13 +163,13 @@ def _wrong_elements(choice: Choice, problem: Problem, before: Operands, result: 
     )
 
 
-def _magnitudes(choice: Choice, problem: Problem, before: Operands, right: Recomputed) -> Iterator[Array]:
+def _magnitudes(accuracy: Accuracy, problem: Problem, before: Operands, right: Recomputed) -> Iterator[Array]:
     """Yield the magnitudes that bound the elements' errors, for normwise results in two steps.
 
     The largest magnitude of the sampled elements is no larger than that of the whole result, which takes as
     long as the result itself, and is computed only where errors exceed what the former allows.
     """
-    if accuracy_of(choice.registered, problem, choice.options) != "normwise":
+    if accuracy != "normwise":
         yield right.magnitude
         return
     yield np.full_like(right.magnitude, right.magnitude.max())
@@ -175,14 +177,15 @@ def _magnitudes(choice: Choice, problem: Problem, before: Operands, right: Recom
 
 
 def _allowed(
-    choice: Choice, problem: Problem, before: Operands, right: Recomputed, magnitude: Array
+    choice: Choice, accuracy: Accuracy, problem: Problem, before: Operands, right: Recomputed
 ) -> Array:
-    """Return the allowed error of each element, whose products add up to `magnitude`."""
+    """Return the allowed error of each element."""
     if right.value.dtype.kind in "iu":
         return np.zeros(len(right.value))
     has_bias = before.bias is not None
     declared = choice.backend.capabilities.long_sums
-    allowed = bound(problem, Exact(right.value, right.low, magnitude), bias=has_bias, long_sums=declared)
+    expected = Exact(right.value, right.low, right.magnitude)
+    allowed = bound(problem, expected, accuracy, bias=has_bias, long_sums=declared)
     # The bound ignores underflow, since the suite's data have none: each product may lose this much.
     allowed = allowed + (problem.terms + has_bias) * float(_limits(problem).tiny)
     if choice.options.allow_tf32 and problem.device == "cuda" and problem.dtype in ("float32", "complex64"):

@@ -88,18 +88,6 @@ def _both_sides(rows: int, columns: int) -> tuple[Pair, Pair]:
     return (rows, rows), (columns, columns)
 
 
-def _padding(value: str, reach: Pair, output: Pair) -> tuple[Pair, Pair]:
-    """Return the padding; where an axis has only one or two windows, the first holds a pixel.
-
-    A result of nothing but padding has no scale: the bound of a backend that is normwise would be 0.
-    """
-    rows, columns = (
-        (min(sides[0], reach[axis] - 1) if output[axis] <= 2 else sides[0], sides[1])
-        for axis, sides in enumerate(_SIDES[value](reach))
-    )
-    return rows, columns
-
-
 def layer(values: Mapping[str, Any]) -> Problem:
     """Return the forward problem of values of factors; those that are left out are as small as can be.
 
@@ -110,7 +98,6 @@ def layer(values: Mapping[str, Any]) -> Problem:
     """
     groups, kernel = values.get("groups", 1), values.get("kernel_size", (1, 1))
     dilation = values.get("dilation", (1, 1))
-    output = values.get("output_size", (1, 1))
     reach = (dilation[0] * (kernel[0] - 1) + 1, dilation[1] * (kernel[1] - 1) + 1)
     return fit(
         primitive="forward",
@@ -121,8 +108,8 @@ def layer(values: Mapping[str, Any]) -> Problem:
         kernel_size=kernel,
         stride=values.get("stride", (1, 1)),
         dilation=dilation,
-        padding=_padding(values.get("padding", "none"), reach, output),
-        output_size=output,
+        padding=_SIDES[values.get("padding", "none")](reach),
+        output_size=values.get("output_size", (1, 1)),
         unused=values.get("unused", (0, 0)),
     )
 

@@ -9,11 +9,13 @@ from convhub.conformance import levels
 from convhub.problem import Problem
 from convhub.reference.bounds import LONG
 
-from . import compensated, fft, gather, sliding, wide
+from . import compensated, fft, gather, sliding, wide, winograd
 
 __all__ = ["BACKENDS", "convhub_backends", "quick"]
 
-BACKENDS = {module.backend.name: module.backend for module in (fft, sliding, gather, compensated, wide)}
+BACKENDS = {
+    module.backend.name: module.backend for module in (fft, sliding, gather, compensated, wide, winograd)
+}
 
 
 @hookimpl

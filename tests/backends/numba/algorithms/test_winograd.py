@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from convhub.backend import RunOptions
+from convhub.reference.bounds import NORMWISE_FACTOR
 
 pytest.importorskip("numba", reason="the engine under test is made of Numba")
 
@@ -100,7 +101,8 @@ def check_result(geometry, primitive, dtype, bits):
     assert make_plan(problem, RunOptions(backend=own)).algorithm == "winograd"
     operands = operands_of(problem, np.random.default_rng(bits))
     result = run(backend, problem, operands, backend=own)
-    assert_right(result, problem, operands, "normwise")
+    # The planner takes a scheme only where it keeps the bound without the factor.
+    assert assert_right(result, problem, operands, "normwise") <= 1 / NORMWISE_FACTOR
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)
