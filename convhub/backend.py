@@ -51,8 +51,10 @@ What a backend promises
     It returns a new array of ``problem.result_shape`` and ``problem.dtype`` on the same device, C
     contiguous, sharing no memory with its operands, and never writes to it again. It does not change its
     operands or the memory around them, and keeps none of their values: the next call may have others in the
-    same memory. float16 and bfloat16 accumulate in float32 at least; subnormal operands count; integers
-    wrap around, as NumPy's do. A complex product is ``(ac − bd) + (ad + bc)i``, each part a separate sum:
+    same memory. float16 and bfloat16 accumulate in float32 at least; subnormal numbers count, in
+    operands and results; integers wrap around, as NumPy's do. A NaN makes NaN of each result whose window
+    holds it; infinities do as sums make of them: those of one sign stay infinite, unless the class of
+    accuracy is normwise. A complex product is ``(ac − bd) + (ad + bc)i``, each part a separate sum:
     if one overflows, it is infinite, and does not make the other NaN. The same call gives the same bits
     every time and for any number of threads, or the declaration says ``deterministic=False``. It imports
     heavy libraries when first called, not when its plugin is imported. A primitive that cannot continue
