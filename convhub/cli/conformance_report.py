@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
+from ..conformance.report.causes import Cause, causes
 from ..conformance.report.compare import Change, compare
 from ..conformance.report.findings import Report, Tested
 from ..conformance.report.lines import ratio_text, summary_of
@@ -55,7 +56,7 @@ def _show(tested: Tested) -> None:
         _show_some([f"{outcome} {count}: {reason}" for reason, count in reasons.items()], "reasons")
     _show_rows("XFAIL", "bold yellow", tested.of("xfailed"))
     _show_rows("XPASS", "bold red", tested.of("xpassed"))
-    _show_rows("FAILED", "bold red", tested.of("failed"))
+    _show_causes(causes(tested.of("failed")))
 
 
 def _checks(tested: Tested) -> Table:
@@ -82,6 +83,15 @@ def _show_rows(word: str, style: str, rows: Sequence[Row]) -> None:
     for row in rows[:SHOWN]:
         show(Text.assemble((f"{word} {row.check}: ", style), row.detail), unbroken(f"  {row.command}"))
     show_rest(len(rows), f"marked {word}")
+
+
+def _show_causes(found: Sequence[Cause]) -> None:
+    for cause in found[:SHOWN]:
+        row = cause.first
+        show(Text.assemble((f"FAILED {row.check}: ", "bold red"), row.detail), unbroken(f"  {row.command}"))
+        if cause.others:
+            show(f"  {cause.others}")
+    show_rest(len(found), "failures that differ")
 
 
 def _show_some(lines: Sequence[str], what: str) -> None:

@@ -81,6 +81,25 @@ def test_declared_nondeterminism_is_no_failure(register):
     assert [f for f in verify(problem, name) if f.outcome == "failed"] == []
 
 
+@pytest.mark.parametrize(
+    ("fault", "check", "advice"),
+    [
+        ("scratch_shared_by_callers", "many callers", "calls share what each must have for itself"),
+        (
+            "order_of_sums_changes",
+            "no stale state",
+            "adds in another order every time declares deterministic=False",
+        ),
+    ],
+)
+def test_the_advice_fits_what_is_wrong(register, fault, check, advice):
+    name = register(FAULTS[fault].backend("forward"))
+    found = run_check(check, Problem.parse("forward_float32_n1c40h9w9_k3r3s3"), name)
+    assert found.outcome == "failed"
+    assert ("deterministic" in found.detail) == ("deterministic" in advice)
+    assert advice in found.detail
+
+
 def test_the_normwise_class_has_the_wider_bound_and_is_not_exact(register):
     def transformed(x, w, bias, problem, options):
         y = toy_itself.forward(x, w, bias, problem, options)

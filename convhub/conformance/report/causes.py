@@ -1,0 +1,84 @@
+"""Folds failures that have one cause, and puts the smallest problem first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ...problem import Problem
+from .rows import Row
+
+__all__ = ["Cause", "causes"]
+
+
+class Cause(NamedTuple):
+    """Failures that seem to have one cause.
+
+    Attributes
+    ----------
+    first : Row
+        The first failure on the smallest problem.
+    checks : tuple of str
+        The other checks that fail on that problem.
+    problems : int
+        How many other problems fail alike.
+    """
+
+    first: Row
+    checks: tuple[str, ...]
+    problems: int
+
+    @property
+    def others(self) -> str:
+        """What else fails, as in "and 6 more checks, and on 12 more problems"; empty if nothing does."""
+        parts = []
+        if self.checks:
+            parts.append(f"and {_count(len(self.checks), 'more check')}: {', '.join(self.checks)}")
+        if self.problems:
+            parts.append(f"and on {_count(self.problems, 'more problem')}")
+        return "; ".join(parts)
+
+
+def causes(rows: Iterable[Row]) -> list[Cause]:
+    """Return the causes of failures, that of the smallest problem first.
+
+    The checks that fail on one problem count as one failure, of which the first check tells most. Problems
+    fail alike if that check fails with the same words, numbers apart.
+
+    Parameters
+    ----------
+    rows : iterable of Row
+        Failures, in the order of the checks.
+    """
+    by_problem: dict[str, list[Row]] = {}
+    for row in rows:
+        # A check of the backend as a whole stands for itself.
+        by_problem.setdefault(row.problem or row.check, []).append(row)
+    alike: dict[tuple[str, str], list[list[Row]]] = {}
+    for failed in by_problem.values():
+        alike.setdefault((failed[0].check, _words(failed[0])), []).append(failed)
+    found = [_cause(problems) for problems in alike.values()]
+    return sorted(found, key=lambda cause: _size(cause.first))
+
+
+def _cause(problems: list[list[Row]]) -> Cause:
+    first, *others = min(problems, key=lambda failed: _size(failed[0]))
+    checks = dict.fromkeys(row.check for row in others if row.check != first.check)
+    return Cause(first, tuple(checks), len(problems) - 1)
+
+
+def _size(row: Row) -> tuple[int, int, str]:
+    """Return what failures are ordered by: the work of the problem, and how many parameters it has."""
+    if not row.problem:
+        return 0, 0, ""
+    return Problem.parse(row.problem).macs, len(row.problem), row.problem
+
+
+def _words(row: Row) -> str:
+    text = row.detail.replace(row.problem, "") if row.problem else row.detail
+    return re.sub(r"[-+]?\b(\d[\w.+-]*|nan|inf)", "#", text)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
