@@ -29,6 +29,8 @@ KIND_CHECKS = (
     "primitives by turns",
     "different callers",
 )
+#: Those of them that ordinary problems have too, in every type: of few calls.
+CHEAP_KIND_CHECKS = ("nonfinite", "mixed scales", "ends of range")
 #: The check of layers, which are too many for any other.
 LAYER_CHECKS = ("any size",)
 #: The checks of problems with long sums; no other check depends on a sum's length.
@@ -41,7 +43,7 @@ SPECIAL_CHECKS = {"same shapes", "one array twice", "many calls", "after fork", 
 ORDINARY_CHECKS = tuple(
     name
     for name in CHECKS
-    if name not in SPECIAL_CHECKS and (name not in KIND_CHECKS or name in ("nonfinite", "mixed scales"))
+    if name not in SPECIAL_CHECKS and (name not in KIND_CHECKS or name in CHEAP_KIND_CHECKS)
 )
 LARGE_CHECKS = (
     "random data",
@@ -70,7 +72,7 @@ ONE_SHAPE: dict[Primitive, str] = {
 #: A problem that is computed in microseconds.
 TINY = "n1c2h4w5_k3r2s3"
 #: Problems whose result is equal to an operand, if the other is an identity.
-POINTWISE = ("n2c5h4w6_k5r1s1", "n1c7h1w1_k1r1s1", "n2c16h5w5_k16r1s1")
+POINTWISE = ("n2c5h4w6_k5r1s1", "n1c7h1w1_k7r1s1", "n2c16h5w5_k16r1s1")
 
 
 def planned(level: Level, subject: Subject) -> dict[Problem, tuple[str, ...]]:

@@ -57,6 +57,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=LEVELS,
         help="how much to check (default: full, and quick under --convhub-options)",
     )
+    group.addoption(
+        "--convhub-only",
+        action="append",
+        metavar="CHECK",
+        help="run this check only, such as 'random data'; may be repeated",
+    )
+    group.addoption(
+        "--convhub-problem",
+        action="append",
+        metavar="PROBLEM",
+        help="check this problem only, or those that match a pattern such as 'grad_*'; may be repeated",
+    )
     group.addoption("--convhub-seed", type=_seed, metavar="N", help="of all random data (default: 0)")
     group.addoption(
         "--convhub-xfails", type=Path, metavar="FILE.toml", help="failures that are known, as docs tell"
@@ -110,7 +122,8 @@ def pytest_collection(session: pytest.Session) -> None:
     texts = option_texts(session.config)
     asked |= dict.fromkeys(texts.values(), OPTIONS)
     file = session.config.getoption("convhub_xfails")
-    if not asked and file is None and device is None:
+    narrowed = _narrowed(session.config)
+    if not asked and file is None and device is None and not any(narrowed):
         return
     from ..config import current
     from ..dispatch.dispatcher import current_dispatcher
@@ -119,6 +132,7 @@ def pytest_collection(session: pytest.Session) -> None:
     from ..errors import ArgumentError, ConfigurationError
     from .calls import settings
     from .report.xfails import read_xfails
+    from .selection import selection_of
     from .suite import NAMES
 
     dispatcher = current_dispatcher()
@@ -141,8 +155,14 @@ def pytest_collection(session: pytest.Session) -> None:
     try:
         if file is not None:
             read_xfails(file, NAMES)
+        selection_of(*narrowed)
     except ArgumentError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def _narrowed(config: pytest.Config) -> tuple[list[str], list[str]]:
+    """Return the checks and the problems that alone are asked for, as texts."""
+    return config.getoption("convhub_only") or [], config.getoption("convhub_problem") or []
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -164,6 +184,7 @@ def _cases(config: pytest.Config, wanted: Wanted, folder: Path) -> list[Case]:
     from ..dispatch.dispatcher import current_dispatcher
     from ..dispatch.names import check_name
     from .report.xfails import Xfails, read_xfails
+    from .selection import selection_of
     from .subjects import subjects_of
     from .suite import NAMES, cases_of, side_by_side
 
@@ -181,12 +202,16 @@ def _cases(config: pytest.Config, wanted: Wanted, folder: Path) -> list[Case]:
         check_name(name, "conformance_cases", dispatcher)
         found = subjects_of(name, [text for text, backend in texts.items() if backend == name])
         subjects += [subject for subject in found if device in (None, subject.device)]
+    narrowed = _narrowed(config)
+    selection = selection_of(*narrowed)
     config.stash[GATHERER].used.append((subjects, xfails))
+    if any(narrowed):
+        config.stash[GATHERER].pytest_deselected()
     cases = []
     for subject in subjects:
         # A run under options checks only what differs from the first one; quick finds that.
         level = asked or ("quick" if subject.options else "full")
-        cases += cases_of(subject, level, seed, xfails)
+        cases += selection.of(cases_of(subject, level, seed, xfails))
     return side_by_side(cases)
 
 

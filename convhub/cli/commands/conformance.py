@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,7 +27,7 @@ File = Path | None
 
 
 def conformance(
-    backend: Annotated[str, typer.Argument(metavar="NAME", help="The backend to check.")],
+    backends: Annotated[list[str], typer.Argument(metavar="NAME...", help="The backends to check.")],
     xfails: Annotated[
         File,
         typer.Option(metavar="FILE.toml", help="Known failures; one that passes is an error."),
@@ -38,7 +39,21 @@ def conformance(
     level: Annotated[
         LevelChoice, typer.Option(help="Run everything, or the part that finds most faults in a minute.")
     ] = LevelChoice.full,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="CHECK", help="Run this check only; may be repeated.")
+    ] = None,
+    problem: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PROBLEM", help="Check this problem only, or a pattern such as 'grad_*'; may be repeated."
+        ),
+    ] = None,
+    exitfirst: Annotated[bool, typer.Option("--exitfirst", "-x", help="Stop at the first failure.")] = False,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Seed of all random data.")] = 0,
+    badge: Annotated[
+        File,
+        typer.Option(metavar="FILE.svg", help="Write a badge to this file, and its JSON beside it."),
+    ] = None,
     compare: Annotated[
         File,
         typer.Option(metavar="EARLIER.json", help="Print the changes since this report of --json."),
@@ -47,7 +62,7 @@ def conformance(
         int, typer.Option(metavar="N", min=1, help="Run N tests at once; needs pytest-xdist.")
     ] = 1,
 ) -> None:
-    """Run the conformance suite on one backend.
+    """Run the conformance suite on one backend, or several.
 
     Every promise of convhub.backend is checked, on problems of every kind. No other backend may compute
     instead: fallback is off. Exit code 1 if a check fails, if one passes that was expected to fail, or if
@@ -57,34 +72,52 @@ def conformance(
         need(module, "the suite", EXTRA)
     if processes > 1:
         need("xdist", "--processes", "pytest-xdist")
-    check_name(backend, "NAME", current_dispatcher())
-    if backend == "auto":
-        raise ArgumentError("NAME is 'auto'; it must be the name of one backend")
+    backends = list(dict.fromkeys(backends))
+    for backend in backends:
+        check_name(backend, "NAME", current_dispatcher())
+        if backend == "auto":
+            raise ArgumentError("NAME is 'auto'; it must be the name of a backend")
+    if badge is not None and len(backends) > 1:
+        raise ArgumentError(f"--badge is {str(badge)!r}, for {len(backends)} backends; a badge is of one")
+    from ...conformance.report.badge import badge_of, write_badge
     from ...conformance.report.compare import compare as compare_reports
     from ...conformance.report.findings import read_report
     from ...conformance.report.xfails import read_xfails
+    from ...conformance.selection import selection_of
     from ...conformance.suite import NAMES
     from ...versioned_json import as_json
     from ..conformance_report import show_comparison, show_report
     from ..conformance_run import run_suite
 
     # Errors are reported now, not after minutes.
-    if junit is not None:
-        check_writable("--junit", junit)
+    for option, file in (("--junit", junit), ("--badge", badge)):
+        if file is not None:
+            check_writable(option, file)
+    if badge is not None and badge.suffix != ".svg":
+        raise ArgumentError(f"--badge is {str(badge)!r}; it must end in .svg, and the JSON will in .json")
+    selection_of(only or (), problem or ())
     if xfails is not None:
         read_xfails(xfails, NAMES)
     earlier = None if compare is None else read_report(compare)
-    if earlier is not None and backend not in {tested.backend for tested in earlier.tested}:
+    if earlier is not None and not {*backends} <= {tested.backend for tested in earlier.tested}:
         names = ", ".join(dict.fromkeys(tested.backend for tested in earlier.tested)) or "nothing"
-        raise ArgumentError(f"--compare is {str(compare)!r}, a report of {names}; it must be of {backend}")
+        wanted = ", ".join(backends)
+        raise ArgumentError(f"--compare is {str(compare)!r}, a report of {names}; it must be of {wanted}")
 
-    arguments = ["--convhub-backend", backend, "--convhub-level", level.value, "--convhub-seed", str(seed)]
+    arguments = ["--convhub-level", level.value, "--convhub-seed", str(seed)]
+    for option, values in (("backend", backends), ("only", only), ("problem", problem)):
+        for value in values or ():
+            arguments += [f"--convhub-{option}", value]
+    if exitfirst:
+        arguments.append("--exitfirst")
     for option, file in (("--convhub-xfails", xfails), ("--junitxml", junit)):
         if file is not None:
             arguments += [option, str(file.absolute())]
     report = run_suite(arguments, processes)
     if json_file is not None:
         write_text(as_json(report), json_file)
+    if badge is not None:
+        write_badge(badge_of(report, backends[0]), badge)
     if json_file != STDOUT:
         show_report(report)
     newly = False
@@ -92,13 +125,14 @@ def conformance(
         newly = bool(compare_reports(earlier, report).failing)
         if json_file != STDOUT:
             show_comparison(earlier, report)
-    if newly or _is_wrong(report, backend):
+    if newly or _is_wrong(report, backends):
         raise typer.Exit(1)
 
 
-def _is_wrong(report: Report, backend: str) -> bool:
-    """Return whether a check failed, or nothing was checked, which is printed as an error."""
-    if not any(tested.checked for tested in report.tested):
-        print_error(f"nothing was checked on {backend}")
-        return True
-    return report.failed
+def _is_wrong(report: Report, backends: Sequence[str]) -> bool:
+    """Return whether a check failed, or nothing was checked on a backend, which is printed as an error."""
+    checked = {tested.backend for tested in report.tested if tested.checked}
+    for backend in backends:
+        if backend not in checked:
+            print_error(f"nothing was checked on {backend}")
+    return report.failed or not checked.issuperset(backends)

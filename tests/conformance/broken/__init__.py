@@ -10,17 +10,22 @@ from convhub.backend import hookimpl
 
 from . import (
     arithmetic,
+    between_calls,
     bias,
+    callers,
     contract,
     geometry,
     gradients,
     integers,
+    layers,
     memory,
+    scales,
     sizes,
     special_values,
     state,
     threads,
     tolerated,
+    views,
 )
 from .faults import FAULTS, TOLERATED, Fault, right_backend, variants
 
@@ -29,15 +34,20 @@ __all__ = ["FAULTS", "TOLERATED", "Fault", "convhub_backends", "right_backend", 
 KINDS = (
     geometry,
     sizes,
+    layers,
     gradients,
     bias,
     arithmetic,
     special_values,
+    scales,
     integers,
     contract,
     memory,
+    views,
     state,
+    between_calls,
     threads,
+    callers,
     tolerated,
 )
 
