@@ -56,7 +56,7 @@ def _show(tested: Tested) -> None:
         _show_some([f"{outcome} {count}: {reason}" for reason, count in reasons.items()], "reasons")
     _show_rows("XFAIL", "bold yellow", tested.of("xfailed"))
     _show_rows("XPASS", "bold red", tested.of("xpassed"))
-    _show_causes(causes(tested.of("failed")))
+    _show_causes(causes(tested.of("failed"), tested.smallest))
 
 
 def _checks(tested: Tested) -> Table:

@@ -26,14 +26,16 @@ class Selection(NamedTuple):
 
         A problem that no level has is a case of its own, with the checks that most problems have.
         """
-        if self.problems and cases and cases[0].subject.missing is None:
+        if not cases or cases[0].subject.missing is not None:
+            return list(cases)  # the one that says so
+        if self.problems:
             cases = list(self._of_problems(cases))
         if not self.checks:
             return list(cases)
         narrowed = [
             replace(case, checks=tuple(name for name in case.checks if name in self.checks)) for case in cases
         ]
-        return [case for case in narrowed if case.checks or case.subject.missing is not None]
+        return [case for case in narrowed if case.checks]
 
     def _of_problems(self, cases: Sequence[Case]) -> Iterator[Case]:
         planned = {case.problem: case for case in cases if case.problem is not None}

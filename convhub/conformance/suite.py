@@ -11,10 +11,12 @@ from ..problem import Problem
 from .author import Level
 from .calls import refused, settings
 from .plan import planned
+from .report.causes import words
 from .report.rows import Done, Row, judged
 from .report.xfails import Xfails
+from .smallest import smallest
 from .subjects import Subject, reduced
-from .verify import CHECKS, Finding, verify
+from .verify import CHECKS, Finding, run_check, verify
 from .whole import WHOLE_CHECKS, check_whole
 
 __all__ = ["NAMES", "Case", "cases_of", "side_by_side"]
@@ -52,8 +54,9 @@ class Case:
         drawn = RANDOM in self.checks
         with _circumstances(self.subject):
             rows = judged(_findings(self), self.xfails, drawn)
-        self.done = Done(str(self.subject), self.subject.backend, self.level, self.seed, drawn, rows)
-        _report(rows)
+            smaller = [] if drawn else list(_smaller(self, rows))
+        self.done = Done(str(self.subject), self.subject.backend, self.level, self.seed, drawn, rows, smaller)
+        _report([*smaller, *rows])
 
 
 @contextlib.contextmanager
@@ -85,6 +88,38 @@ def _findings(case: Case) -> list[Finding]:
 
         return random_findings(subject, seed, DRAWN[case.level], is_expected)
     return [check_whole(name, subject, seed) for name in case.checks]
+
+
+#: The seconds of a search for a smaller problem, and how many searches a process makes for one backend.
+SEARCH, SEARCHES = 3.0, 5
+_searched: dict[str, set[tuple[str, str]]] = {}
+
+
+def _smaller(case: Case, rows: list[Row]) -> Iterator[Row]:
+    """Yield the first failure on the smallest problem that fails alike, if there is a smaller one.
+
+    A cause for which a search was made already has none.
+    """
+    first = next((row for row in rows if row.outcome == "failed"), None)
+    if first is None or case.problem is None:
+        return
+    searched = _searched.setdefault(str(case.subject), set())
+    cause = first.check, words(first)
+    if cause in searched or len(searched) >= SEARCHES:
+        return
+    searched.add(cause)
+
+    def failure(problem: Problem) -> Row | None:
+        if refused(case.subject.backend, problem) is not None:
+            return None
+        finding = run_check(first.check, problem, case.subject.backend, case.seed)
+        (row,) = judged([finding], case.xfails, drawn=True)
+        return row if row.outcome == "failed" and words(row) == cause[1] else None
+
+    problem = smallest(case.problem, lambda one: failure(one) is not None, SEARCH)
+    row = None if problem == case.problem else failure(problem)
+    if row is not None:
+        yield row
 
 
 def _report(rows: list[Row]) -> None:

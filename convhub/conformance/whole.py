@@ -18,9 +18,11 @@ from ..dispatch.options import run_options
 from ..errors import ConvhubError
 from ..problem import ITEM_BYTES, PRIMITIVES, Problem
 from .calls import refuse_fallback, refused, registered
+from .checks import threads
+from .levels import narrowed, usual_dtypes
 from .problems.cases import declared_problem
 from .subjects import Subject
-from .trial import Skip
+from .trial import CheckFailure, Skip, Trial
 from .verify import Finding
 from .watch import watching
 
@@ -92,6 +94,27 @@ def _compiles(function: Callable[[Problem, RunOptions], int], problem: Problem, 
         raise Broken(f"compile({problem}) gave {counts[1]} when called again; it must be 0")
 
 
+def first_calls(subject: Subject, seed: int) -> None:
+    """Check that threads get right results which all make their first call at once.
+
+    It comes before all that calls the backend, so that whatever is set up once is set up here.
+    """
+    backend = registered(subject.backend).backend
+    problems = [
+        narrowed(Problem.parse(f"{primitive}_{usual[0]}_{FIRST}_{subject.device}"), backend.capabilities)
+        for primitive in PRIMITIVES
+        if (usual := usual_dtypes(backend, primitive))
+    ]
+    trials = [Trial(subject.backend, p, seed, "first calls") for p in problems]
+    trials = [trial for trial in trials if refused(subject.backend, trial.problem) is None]
+    if not trials:
+        raise Skip("the backend takes none of the problems")
+    try:
+        threads.first_calls(trials)
+    except CheckFailure as failure:
+        raise Broken(f"{failure.what}; each thread made its first call then") from failure
+
+
 def light_import(subject: Subject, seed: int) -> None:
     """Check that heavy libraries are not imported before the first call."""
     origin = registered(subject.backend).origin
@@ -104,6 +127,9 @@ def light_import(subject: Subject, seed: int) -> None:
     if heavy:
         raise Broken(f"{origin} imports {', '.join(sorted(heavy))}; it must wait until it is called")
 
+
+#: The problem of first calls.
+FIRST = "n2c4h9w8_k6r3s3_pad1x1"
 
 #: The problem to differentiate: every parameter differs from its default, and each axis from the other.
 DIFFERENTIATED = "float64_n2c2h5w6_k4r3s2_stride2x1_pad1x2_dilation1x2_groups2"
@@ -150,6 +176,7 @@ def gradients(subject: Subject, seed: int) -> None:
 #: Each check by its name: a function of a subject and a seed that raises if a promise is broken.
 WHOLE_CHECKS: dict[str, Callable[[Subject, int], None]] = {
     "declaration": declaration,
+    "first calls": first_calls,
     "answers": answers,
     "light import": light_import,
     "gradients": gradients,

@@ -112,6 +112,29 @@ def test_a_backend_that_ends_the_process_is_named_with_the_problem(conformance):
     assert re.search(f"^worker 'gw[01]' crashed while running '{where}'$", ran.stdout, re.MULTILINE)
 
 
+def test_a_run_is_narrowed_down_to_checks_and_problems_and_has_a_badge(conformance):
+    what = ("--only", "random data", "--only", "adjoint", "--problem", "forward_float32_n?c*_k*r3s3*")
+    ran = conformance(
+        "mine", "naive", "--level", "quick", *what, "--json", "few.json", sources=[LAST_ROW_LOST]
+    )
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    mine, numpy = json.loads((conformance.folder / "few.json").read_text())["tested"]
+    assert (mine["backend"], numpy["backend"]) == ("mine", "numpy")
+    assert 0 < len(mine["results"]) < 40
+    assert {check for found in mine["results"].values() for check in found} <= {"random data", "adjoint"}
+
+    problem = "forward_float32_n5c2h41w43_k2r3s3"
+    ran = conformance("mine", "--problem", problem, "-x", "--badge", "mine.svg")
+    assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout + ran.stderr
+    badge = json.loads((conformance.folder / "mine.json").read_text())
+    assert badge["message"].startswith("mine: full: ")
+    assert badge["color"] == "brightgreen"
+    assert (conformance.folder / "mine.svg").read_text().startswith("<svg ")
+
+    ran = conformance("mine", "--problem", "grad_*")
+    assert (ran.returncode, ran.stderr) == (1, "Error: nothing was checked on mine\n")
+
+
 def test_nothing_checked_is_no_success(conformance):
     ran = conformance("mine", sources=[ABSENT])
     assert ran.returncode == 1
@@ -123,11 +146,16 @@ def test_nothing_checked_is_no_success(conformance):
     ("arguments", "words"),
     [
         (["toi"], "backend is 'toi' (from NAME); registered backends: "),
-        (["auto"], "NAME is 'auto'; it must be the name of one backend"),
+        (["auto"], "NAME is 'auto'; it must be the name of a backend"),
         (["toy", "--json", "no/where.json"], "--json is 'no/where.json', whose folder does not exist"),
         (["toy", "--junit", "no/where.xml"], "--junit is 'no/where.xml', whose folder does not exist"),
         (["toy", "--xfails", "none.toml"], "none.toml cannot be read"),
         (["toy", "--compare", "none.json"], "the report is 'none.json', which cannot be read"),
+        (["toy", "--only", "randm data"], "the check is 'randm data'; it must be one of random data, "),
+        (["toy", "--problem", "forwards_n1"], "forwards_n1"),
+        (["toy", "--badge", "no/where.svg"], "--badge is 'no/where.svg', whose folder does not exist"),
+        (["toy", "--badge", "badge.png"], "--badge is 'badge.png'; it must end in .svg"),
+        (["toy", "naive", "--badge", "b.svg"], "--badge is 'b.svg', for 2 backends; a badge is of one"),
         (["toy", "--seed", "-1"], "Error: "),
         (["toy", "--level", "slow"], "Error: "),
         ([], "Error: "),

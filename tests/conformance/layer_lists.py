@@ -30,7 +30,7 @@ FACTORS: dict[Level, dict[str, Sequence[Any]]] = {
     "quick": {
         "in_channels": (16, 3, 64, 1, 8, 33, 136, 257, 528, 1040),
         "out_channels": (16, 64, 1, 8, 5, 37, 129, 272, 514, 1032),
-        "groups": (1, 2, 5, 32, 72),
+        "groups": (1, 2, 3, 5, 8, 32, 72),
         "batch": (2, 1, 8, 17, 33, 66, 130),
         "kernel_size": (
             (3, 3),

@@ -41,6 +41,15 @@ def test_other_words_are_another_cause_but_other_numbers_and_problems_are_not():
     assert found == [(SMALL, 1), (rows[2].problem, 0), (rows[3].problem, 0)]
 
 
+def test_a_smaller_problem_stands_in_place_of_those_of_the_suite():
+    rows = [failed(LARGE), failed(LARGE, "adjoint"), failed(LARGE, "nonfinite", "must not be finite")]
+    (cause,) = causes(rows, [failed(SMALL, detail="the error at (0, 0, 0, 0) is 9 times its bound")])
+    assert cause.first.problem == SMALL
+    assert cause.others == "and 2 more checks: adjoint, nonfinite; and on 1 more problem"
+    (cause,) = causes(rows, [failed(SMALL, "adjoint")])
+    assert cause.first.problem == LARGE
+
+
 def test_checks_of_the_whole_backend_stand_for_themselves_and_first():
     rows = [failed(SMALL), failed("", "declaration", "no dtype"), failed("", "answers", "no dtype")]
     found = causes(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 import types
 from collections import Counter
 
@@ -19,10 +20,10 @@ from convhub.conformance.problems import cases
 from convhub.conformance.random_checks import random_findings
 from convhub.conformance.report.xfails import Xfail, Xfails
 from convhub.conformance.subjects import Subject, refuses_all, speed, subjects_of
-from convhub.conformance.suite import NAMES, RANDOM, cases_of
+from convhub.conformance.suite import NAMES, RANDOM, Case, cases_of
 from convhub.conformance.verify import CHECKS, random_problems
 from convhub.conformance.whole import WHOLE_CHECKS, check_whole
-from convhub.problem import PRIMITIVES
+from convhub.problem import PRIMITIVES, Problem
 
 
 @pytest.fixture
@@ -67,8 +68,7 @@ def test_each_level_has_every_primitive_and_every_check(toy, level):
     plan = planned(level, Subject(toy, "cpu"))
     assert {problem.primitive for problem in plan} == set(PRIMITIVES)
     assert {problem.dtype for problem in plan} == set(toy_backend.DTYPES)
-    # Only float16 and integers, which this backend does not declare, have ends that are checked.
-    assert set(CHECKS) - set().union(*plan.values()) == {"ends of range"}
+    assert set().union(*plan.values()) == set(CHECKS)
     assert all(plan[problem][-1] == "after fork" for problem in cases.forked(("float32", "float64")))
     assert any(problem.macs > 10**6 for problem in plan)
 
@@ -178,6 +178,45 @@ def test_declared_problems_are_within_every_limit(register):
     }
     assert all(capabilities.refusal(problem) is None for problem in problems)
     assert len({problem.kernel_size for problem in problems}) > 5
+
+
+def test_what_fails_is_shown_on_the_smallest_problem_once(register):
+    def forward(x, w, bias, problem, options):
+        y = toy_backend.forward(x, w, bias, problem, options)
+        return y + y.dtype.type(problem.dilation[1] > 1)
+
+    subject = register("dilated_wrongly", **partial(forward=forward, supports=lambda problem: True))
+    checks = ("random data", "exact integers")
+    done = []
+    for text in ("n2c4h11w13_k6r3s3_pad1x0_dilation2x3", "n3c2h9w9_k2r2s3_dilation1x2"):
+        case = Case(subject, Problem.parse(f"forward_float32_{text}"), checks, "quick", 0, Xfails())
+        with pytest.raises(pytest.fail.Exception, match="forward_float32_n"):
+            case()
+        done.append(case.done)
+    assert [row.check for row in done[0].rows] == list(checks)
+    (smaller,) = done[0].smallest
+    assert (smaller.check, smaller.outcome) == ("random data", "failed")
+    assert smaller.problem == "forward_float32_n1c1h1w1_k1r1s1_dilation1x2"
+    assert done[1].smallest == []  # a search for this cause was made
+
+
+def test_first_calls_of_several_threads_find_what_is_set_up_once(register):
+    tables = []
+
+    def forward(x, w, bias, problem, options):
+        if not tables:
+            tables.append(np.zeros(1, x.dtype))
+            time.sleep(0.02)  # as long as it takes to load a library
+            tables[0] += 1
+        return toy_backend.forward(x * tables[0], w, bias, problem, options)
+
+    subject = register("lazy", forward=forward)
+    found = check_whole("first calls", subject)
+    assert found.outcome == "failed"
+    assert found.detail.endswith("; each thread made its first call then")
+    assert check_whole("first calls", subject).outcome == "passed"
+    declaration, first, *_ = cases_of(subject, "quick", 0, Xfails())  # no earlier case calls the backend
+    assert (declaration.checks, first.checks) == (("declaration",), ("first calls",))
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ SAYS = {
     "convhub conformance mine --level quick": (1, "FAILED nonfinite: nan in input: the result at "),
     "--json earlier.json": (0, " failed as expected, "),
     "--compare earlier.json": (0, "\nnothing changed\n"),
+    "--exitfirst": (0, "numpy: "),
     "pytest tests": (0, " passed"),
 }
 

@@ -24,7 +24,7 @@ from .numbers import judge
 from .sizes import judge_integers
 from .state import related
 
-__all__ = ["after_fork", "any_thread_count", "different_callers", "many_callers"]
+__all__ = ["after_fork", "any_thread_count", "different_callers", "first_calls", "many_callers"]
 
 CALLERS = 8
 ROUNDS = 2
@@ -63,11 +63,21 @@ def different_callers(trial: Trial) -> float:
     trials = [trial._replace(problem=p) for p in problems if refused(trial.backend, p) is None]
     # Problems that take turns, so that at most four of the callers have the same one and share its operands.
     chosen = [trials[i * max(1, len(trials) // 4) % len(trials)] for i in range(CALLERS)]
-    given = [operands(one.problem, trial.seed, "exact", bias=True) for one in chosen]
+    return _judged_at_once(chosen, ROUNDS)
+
+
+def first_calls(trials: list[Trial]) -> float:
+    """Check callers that all make their first call at the same time."""
+    return _judged_at_once([trials[i % len(trials)] for i in range(CALLERS)], 1)
+
+
+def _judged_at_once(chosen: list[Trial], rounds: int) -> float:
+    """Judge the results of callers at the same time; those with equal problems have the same operands."""
+    given = [operands(one.problem, one.seed, "exact", bias=True) for one in chosen]
     for i, one in enumerate(chosen):
         given[i] = given[chosen.index(one)]
     ratio = 0.0
-    for caller, results in enumerate(_all_at_once(chosen, given, ROUNDS)):
+    for caller, results in enumerate(_all_at_once(chosen, given, rounds)):
         what = f"caller {caller} of {CALLERS} at the same time, with {len(set(chosen))} problems"
         for result in results:
             ratio = max(ratio, judge_integers(chosen[caller], result, given[caller], what))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ...problem import Problem
+from ...problem import PRIMITIVES, Problem
 from .rows import Row
 
-__all__ = ["Cause", "causes"]
+__all__ = ["Cause", "causes", "words"]
 
 
 class Cause(NamedTuple):
@@ -20,7 +20,7 @@ class Cause(NamedTuple):
     first : Row
         The first failure on the smallest problem.
     checks : tuple of str
-        The other checks that fail on that problem.
+        The other checks that fail on the smallest problem of the suite.
     problems : int
         How many other problems fail alike.
     """
@@ -40,7 +40,7 @@ class Cause(NamedTuple):
         return "; ".join(parts)
 
 
-def causes(rows: Iterable[Row]) -> list[Cause]:
+def causes(rows: Iterable[Row], smallest: Sequence[Row] = ()) -> list[Cause]:
     """Return the causes of failures, that of the smallest problem first.
 
     The checks that fail on one problem count as one failure, of which the first check tells most. Problems
@@ -50,6 +50,8 @@ def causes(rows: Iterable[Row]) -> list[Cause]:
     ----------
     rows : iterable of Row
         Failures, in the order of the checks.
+    smallest : sequence of Row
+        Failures on smaller problems, which are shown in place of those of which they are the smallest.
     """
     by_problem: dict[str, list[Row]] = {}
     for row in rows:
@@ -57,8 +59,14 @@ def causes(rows: Iterable[Row]) -> list[Cause]:
         by_problem.setdefault(row.problem or row.check, []).append(row)
     alike: dict[tuple[str, str], list[list[Row]]] = {}
     for failed in by_problem.values():
-        alike.setdefault((failed[0].check, _words(failed[0])), []).append(failed)
-    found = [_cause(problems) for problems in alike.values()]
+        alike.setdefault((failed[0].check, words(failed[0])), []).append(failed)
+    found = []
+    for key, problems in alike.items():
+        cause = _cause(problems)
+        smaller = [row for row in smallest if (row.check, words(row)) == key]
+        if smaller:
+            cause = cause._replace(first=min(smaller, key=_size), problems=len(problems))
+        found.append(cause)
     return sorted(found, key=lambda cause: _size(cause.first))
 
 
@@ -75,8 +83,9 @@ def _size(row: Row) -> tuple[int, int, str]:
     return Problem.parse(row.problem).macs, len(row.problem), row.problem
 
 
-def _words(row: Row) -> str:
-    text = row.detail.replace(row.problem, "") if row.problem else row.detail
+def words(row: Row) -> str:
+    """Return what a failure says, without the problem and numbers, which differ from problem to problem."""
+    text = re.sub(rf"\b({'|'.join(PRIMITIVES)})_\w+", "#", row.detail)
     return re.sub(r"[-+]?\b(\d[\w.+-]*|nan|inf)", "#", text)
 
 

@@ -45,6 +45,8 @@ class Tested:
         Why problems were declined and checks skipped, with the count of each reason.
     noted : list of Row
         The rows that failed, expectedly or not, or passed unexpectedly.
+    smallest : list of Row
+        Failures on smaller problems, for some of those noted.
     results : dict
         The outcome of each check of each problem that was not drawn at random, for comparing.
     """
@@ -61,6 +63,7 @@ class Tested:
     reasons: dict[str, dict[str, int]]
     noted: list[Row]
     results: dict[str, dict[str, Outcome]]
+    smallest: list[Row] = field(default_factory=list)
 
     @property
     def checked(self) -> int:
@@ -143,6 +146,7 @@ def _tested(done: Sequence[Done]) -> Tested:
         reasons={outcome: dict(counts.most_common()) for outcome, counts in reasons.items()},
         noted=[_finite(row) for row in rows if row.outcome in ("failed", "xfailed", "xpassed")],
         results=results,
+        smallest=[_finite(row) for one in done for row in one.smallest],
     )
 
 

@@ -49,7 +49,7 @@ class Done:
     """The findings of one test of the suite, as data that a process can send to another.
 
     `subject` is the backend's name in test ids: with its device, or its own options. `drawn` says whether the
-    problems were random.
+    problems were random. `smallest` are failures on smaller problems, for which a search was made.
     """
 
     subject: str
@@ -58,6 +58,7 @@ class Done:
     seed: int
     drawn: bool
     rows: list[Row] = field(default_factory=list)
+    smallest: list[Row] = field(default_factory=list)
 
 
 def judged(findings: Iterable[Finding], xfails: Xfails, drawn: bool) -> list[Row]:

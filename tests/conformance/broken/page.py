@@ -34,11 +34,17 @@ all). Every one is found at level *quick*, and the tests say by which check. Cor
 in other ways (FFT, one einsum over all windows, index tables, compensated sums, sums with twice as many
 bits, loops, torch) pass.
 
-The faults are in `tests/conformance/broken/`, in one file for each kind below. This command writes this page,
-and the record with which the tests compare:
+How much that says: the faults are the project's own, and where the suite missed one, it was extended until it
+found it. A suite finds fewer of the faults that nobody thought of. Of 193 broken backends that its authors
+had not seen, an earlier version found 121 at level *quick*; the faults of layers, calls, scales, views and
+callers below, and the checks that find them, were added since, and have not been measured in that way.
+
+The faults are in `tests/conformance/broken/`, in one file for each kind below. The first command writes this
+page, and the record with which the tests compare; the second tries every fault with five other seeds:
 
 ```sh
 PYTHONPATH=tests .venv/bin/python -m conformance.broken.record
+PYTHONPATH=tests .venv/bin/python -m conformance.broken.seeds
 ```
 
 ## Checks

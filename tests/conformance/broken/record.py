@@ -74,7 +74,9 @@ def quick() -> dict[Problem, tuple[str, ...]]:
     return planned("quick", Subject(broken.right_backend.name, "cpu"))
 
 
-def failed(fault: Fault, primitive: Primitive, problem: Problem, checks: Iterable[str]) -> list[str]:
+def failed(
+    fault: Fault, primitive: Primitive, problem: Problem, checks: Iterable[str], seed: int = 0
+) -> list[str]:
     """Return which of these checks find a fault on a problem.
 
     What remembers earlier calls is found after the calls of earlier checks, as it is when all run.
@@ -82,22 +84,22 @@ def failed(fault: Fault, primitive: Primitive, problem: Problem, checks: Iterabl
     wanted = list(checks)
     order = quick()[problem]
     ran = order[: 1 + max(map(order.index, wanted))] if fault.remembers else wanted
-    found = verify(problem, fault.backend_name(primitive), checks=ran)
+    found = verify(problem, fault.backend_name(primitive), seed, checks=ran)
     return [f.check for f in found if f.outcome == "failed" and f.check in wanted]
 
 
-def find(name: str, primitive: Primitive) -> Caught | None:
-    """Return how a fault in a primitive is found, or None if it is not."""
+def find(name: str, primitive: Primitive, seed: int = 0) -> Caught | None:
+    """Return how a fault in a primitive is found with the data of a seed, or None if it is not."""
     fault = broken.FAULTS[name]
     for problem, checks in quick().items():
         if problem.primitive != primitive or not set(fault.checks) <= set(checks):
             continue
         # What remembers would not find its memory empty a second time.
-        found = failed(fault, primitive, problem, checks if fault.remembers else fault.checks)
+        found = failed(fault, primitive, problem, checks if fault.remembers else fault.checks, seed)
         if set(fault.checks) <= set(found):
             return Caught(
                 str(problem),
-                tuple(found if fault.remembers else failed(fault, primitive, problem, checks)),
+                tuple(found if fault.remembers else failed(fault, primitive, problem, checks, seed)),
             )
     return None
 
