@@ -17,6 +17,8 @@ PATH = Path(__file__).parents[3] / "docs" / "conformance-faults.md"
 #: The purpose of each check that is never the first to find a fault.
 PURPOSES = {
     "adjoint": "compares primitives with each other, so that it would also find errors of the oracle",
+    "changed elements": "changes single elements, so that only all of an operand tells two apart",
+    "primitives by turns": "lets each primitive find what another has left in memory",
     "public functions": "runs the functions that users call, with convhub's own part: the gradient of a bias",
     "torch tensors": "runs them on torch tensors, dense and strided, and through autograd",
     "agrees with torch": "compares with an independent implementation",
