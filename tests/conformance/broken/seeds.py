@@ -25,7 +25,7 @@ SEEDS = (1, 2, 3, 4, 5)
 
 
 def is_found(fault: Fault, primitive: Primitive, seed: int) -> bool:
-    """Return whether a check that must find a fault does on the recorded problem, or all do on another one."""
+    """Return whether a check that must find a fault does on the recorded problem, or all on another."""
     caught = record.read()[fault.name][primitive]
     if record.failed(fault, primitive, Problem.parse(caught.problem), fault.checks, seed):
         return True

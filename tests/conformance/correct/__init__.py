@@ -9,13 +9,12 @@ from convhub.conformance import levels
 from convhub.problem import Problem
 from convhub.reference.bounds import LONG
 
-from . import compensated, fft, gather, sliding, wide, winograd
+from . import compensated, fft, gather, packed, pooled, sliding, wide, winograd
 
 __all__ = ["BACKENDS", "convhub_backends", "quick"]
 
-BACKENDS = {
-    module.backend.name: module.backend for module in (fft, sliding, gather, compensated, wide, winograd)
-}
+_MODULES = (fft, sliding, gather, compensated, wide, winograd, pooled, packed)
+BACKENDS = {module.backend.name: module.backend for module in _MODULES}
 
 
 @hookimpl
