@@ -58,6 +58,14 @@ What a backend promises
     heavy libraries when first called, not when its plugin is imported. A primitive that cannot continue
     raises an error, which reaches the caller with the names of backend, plugin and distribution.
 
+    It leaves the process as it was, whatever the caller has set: floating-point mode, NumPy's error state,
+    random numbers, environment, working folder, signal handlers, locale, warnings filters, the settings of
+    gc, logging, decimal and torch, and all else that belongs to the whole process or to the calling thread.
+    Only what its libraries do when they are first imported is excepted. It prints nothing, and lets no
+    warning out but those about numbers that the caller's `numpy.errstate` asks for; it may write to a logger.
+    Memory, open files and threads do not grow from call to call. Results in torch are plain tensors, not made
+    in inference mode unless the caller is in it, so that autograd can go on from them.
+
     On CUDA it works on the operands' device and the current stream there, and waits for neither. A problem
     that it has run once, it can run again while the stream is captured into a graph: by then everything is
     compiled. A process that was forked after CUDA had started cannot use it, and must get an error that says

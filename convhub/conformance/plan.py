@@ -28,6 +28,8 @@ KIND_CHECKS = (
     "changed elements",
     "primitives by turns",
     "different callers",
+    "process state",
+    "silent",
 )
 #: The check of layers, which are too many for any other.
 LAYER_CHECKS = ("any size",)

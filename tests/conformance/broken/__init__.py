@@ -16,6 +16,8 @@ from . import (
     gradients,
     integers,
     memory,
+    noise,
+    process_state,
     sizes,
     special_values,
     state,
@@ -38,6 +40,8 @@ KINDS = (
     memory,
     state,
     threads,
+    process_state,
+    noise,
     tolerated,
 )
 
