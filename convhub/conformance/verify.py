@@ -27,7 +27,9 @@ from .checks import (
     sizes,
     special,
     state,
+    strict,
     sums,
+    tensors,
     threads,
     values,
 )
@@ -46,6 +48,7 @@ CHECKS: dict[str, Callable[[Trial], float | None]] = {
     "long sums": sums.long_sums,
     "mixed scales": values.mixed_scales,
     "ends of range": values.ends_of_range,
+    "strict accuracy": strict.strict_accuracy,
     "adjoint": numbers.adjoint,
     "nonfinite": nonfinite.nonfinite,
     "complex overflow": special.complex_overflow,
@@ -69,6 +72,7 @@ CHECKS: dict[str, Callable[[Trial], float | None]] = {
     "silent": silence.silent,
     "public functions": public.public_functions,
     "torch tensors": public.torch_tensors,
+    "plain tensors": tensors.plain_tensors,
     "agrees with torch": against_torch.agrees_with_torch,
 }
 

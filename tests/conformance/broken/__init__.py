@@ -11,6 +11,7 @@ from convhub.backend import hookimpl
 from . import (
     arithmetic,
     bias,
+    classes,
     contract,
     geometry,
     gradients,
@@ -21,6 +22,7 @@ from . import (
     sizes,
     special_values,
     state,
+    tensors,
     threads,
     tolerated,
 )
@@ -42,6 +44,8 @@ KINDS = (
     threads,
     process_state,
     noise,
+    classes,
+    tensors,
     tolerated,
 )
 
