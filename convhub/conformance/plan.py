@@ -41,6 +41,7 @@ FORK_CHECKS = ("any thread count", "many callers", "after fork")
 #: Checks for which there are problems of their own.
 SPECIAL_CHECKS = {
     *("same shapes", "one array twice", "many calls", "after fork", "strict accuracy", "plain tensors"),
+    "flat resources",
     *LAYER_CHECKS,
     *LONG_CHECKS,
 }
@@ -69,6 +70,8 @@ SAME_SHAPES = (
 )
 #: Problems that engines compute by transforms, if they have any.
 TRANSFORMED = ("n1c32h8w9_k32r3s3_pad1x1", "n1c24h11w12_k17r4s4_pad2x1")
+#: A problem that engines share among threads, if they have several.
+SHARED = "n2c16h16w18_k64r3s3_pad1x1"
 #: Problems for what does not depend on sizes: one without padding, and one with every parameter.
 FEW = ("n2c4h6w7_k3r3s3", "n2c6h7w9_k4r3s2_stride2x1_pad1-0x0-2_dilation1x2_groups2")
 #: Problems whose operands have one shape.
@@ -115,10 +118,11 @@ def _special(subject: Subject) -> list[tuple[Problem, tuple[str, ...]]]:
         dtypes = usual_dtypes(backend, primitive)
         texts: list[tuple[str, tuple[str, ...]]] = [(text, KIND_CHECKS) for text in KINDS]
         texts += [(text, ("same shapes", "different callers")) for text in SAME_SHAPES]
-        texts += [(ONE_SHAPE[primitive], ("one array twice",)), (TINY, ("many calls",))]
+        texts += [(ONE_SHAPE[primitive], ("one array twice",)), (TINY, ("many calls", "flat resources"))]
         texts += [(text, ("own result",)) for text in POINTWISE]
         texts += [(text, ("strict accuracy",)) for text in TRANSFORMED]
         texts += [(text, ("plain tensors",)) for text in FEW]
+        texts += [(SHARED, ("flat resources",))]
         for i, (text, checks) in enumerate(texts if dtypes else []):
             dtype = dtypes[(i + turn) % len(dtypes)]
             problem = Problem.parse(f"{primitive}_{dtype}_{text}_{subject.device}")

@@ -16,6 +16,7 @@ from . import (
     geometry,
     gradients,
     integers,
+    leaks,
     memory,
     noise,
     process_state,
@@ -46,6 +47,7 @@ KINDS = (
     noise,
     classes,
     tensors,
+    leaks,
     tolerated,
 )
 
