@@ -149,7 +149,8 @@ class RunOptions:
     threads : int
         How many threads may work at once, including the calling one.
     workspace_limit : int
-        The most memory, in bytes, to hold beyond operands and result.
+        The most memory, in bytes, to hold beyond operands and result, by all threads together. The least that
+        a backend needs may be more: some 64 KiB, or copies of its arrays.
     accuracy : {"standard", "strict"}
         With ``"strict"``, only algorithms of the componentwise class may run.
     allow_tf32 : bool

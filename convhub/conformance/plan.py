@@ -41,7 +41,7 @@ FORK_CHECKS = ("any thread count", "many callers", "after fork")
 #: Checks for which there are problems of their own.
 SPECIAL_CHECKS = {
     *("same shapes", "one array twice", "many calls", "after fork", "strict accuracy", "plain tensors"),
-    "flat resources",
+    *("flat resources", "workspace limit"),
     *LAYER_CHECKS,
     *LONG_CHECKS,
 }
@@ -70,6 +70,8 @@ SAME_SHAPES = (
 )
 #: Problems that engines compute by transforms, if they have any.
 TRANSFORMED = ("n1c32h8w9_k32r3s3_pad1x1", "n1c24h11w12_k17r4s4_pad2x1")
+#: A problem whose windows, copied, take many times the memory of its image.
+OF_MANY_WINDOWS = "n2c2h64w62_k2r9s9_pad4x4"
 #: A problem that engines share among threads, if they have several.
 SHARED = "n2c16h16w18_k64r3s3_pad1x1"
 #: Problems for what does not depend on sizes: one without padding, and one with every parameter.
@@ -122,6 +124,7 @@ def _special(subject: Subject) -> list[tuple[Problem, tuple[str, ...]]]:
         texts += [(text, ("own result",)) for text in POINTWISE]
         texts += [(text, ("strict accuracy",)) for text in TRANSFORMED]
         texts += [(text, ("plain tensors",)) for text in FEW]
+        texts += [(OF_MANY_WINDOWS, ("workspace limit",))]
         texts += [(SHARED, ("flat resources",))]
         for i, (text, checks) in enumerate(texts if dtypes else []):
             dtype = dtypes[(i + turn) % len(dtypes)]

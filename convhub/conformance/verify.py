@@ -33,6 +33,7 @@ from .checks import (
     tensors,
     threads,
     values,
+    workspace,
 )
 from .problems.cases import declared_problem, random_problem
 from .trial import CheckFailure, Skip, Trial
@@ -65,6 +66,7 @@ CHECKS: dict[str, Callable[[Trial], float | None]] = {
     "primitives by turns": state.primitives_by_turns,
     "many calls": state.many_calls,
     "small workspace": memory.small_workspace,
+    "workspace limit": workspace.workspace_limit,
     "any thread count": threads.any_thread_count,
     "many callers": threads.many_callers,
     "different callers": threads.different_callers,

@@ -26,6 +26,7 @@ from . import (
     tensors,
     threads,
     tolerated,
+    workspace,
 )
 from .faults import FAULTS, TOLERATED, Fault, right_backend, variants
 
@@ -48,6 +49,7 @@ KINDS = (
     classes,
     tensors,
     leaks,
+    workspace,
     tolerated,
 )
 
