@@ -188,6 +188,9 @@ class Capabilities:
     long_sums : bool
         Whether sums of 32768 or more terms keep the bound too, even if all numbers are equal. False for a
         library that may add them sequentially: their bound is then the certain one for any order.
+    threads : bool
+        Whether no more threads work at once than `RunOptions.threads` says. False for a library whose number
+        of threads belongs to the whole process, where a backend must not change it.
 
     Examples
     --------
@@ -207,6 +210,7 @@ class Capabilities:
     accuracy: Accuracy = "componentwise"
     deterministic: bool = True
     long_sums: bool = True
+    threads: bool = True
 
     def dtypes_of(self, primitive: Primitive) -> tuple[str, ...]:
         """Return the dtypes that `primitive` supports.

@@ -93,6 +93,7 @@ def convhub_backends() -> list[Backend]:
                 arrays="torch",
                 deterministic=False,
                 long_sums=False,
+                threads=False,
             ),
             forward,
             grad_input,

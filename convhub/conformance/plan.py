@@ -41,7 +41,7 @@ FORK_CHECKS = ("any thread count", "many callers", "after fork")
 #: Checks for which there are problems of their own.
 SPECIAL_CHECKS = {
     *("same shapes", "one array twice", "many calls", "after fork", "strict accuracy", "plain tensors"),
-    *("flat resources", "workspace limit"),
+    *("flat resources", "workspace limit", "one thread"),
     *LAYER_CHECKS,
     *LONG_CHECKS,
 }
@@ -125,7 +125,7 @@ def _special(subject: Subject) -> list[tuple[Problem, tuple[str, ...]]]:
         texts += [(text, ("strict accuracy",)) for text in TRANSFORMED]
         texts += [(text, ("plain tensors",)) for text in FEW]
         texts += [(OF_MANY_WINDOWS, ("workspace limit",))]
-        texts += [(SHARED, ("flat resources",))]
+        texts += [(SHARED, ("flat resources", "one thread"))]
         for i, (text, checks) in enumerate(texts if dtypes else []):
             dtype = dtypes[(i + turn) % len(dtypes)]
             problem = Problem.parse(f"{primitive}_{dtype}_{text}_{subject.device}")
