@@ -92,11 +92,11 @@ def references_counted_too_often():
 
 @fault(FOUND_BY, remembers=True)
 def files_left_open():
-    """Opens a file at each tenth call, below Python, and does not close it."""
+    """Opens a file at each 25th call, below Python, and does not close it."""
     calls = itertools.count(1)
 
     def run(right, first, second, bias, problem, options):
-        if next(calls) % 10 == 0 and problem.macs < SMALL:
+        if next(calls) % 25 == 0 and problem.macs < SMALL:
             os.open(os.devnull, os.O_RDONLY)
         return right(first, second, bias, problem, options)
 
