@@ -60,6 +60,14 @@ What a backend promises
     heavy libraries when first called, not when its plugin is imported. A primitive that cannot continue
     raises an error, which reaches the caller with the names of backend, plugin and distribution.
 
+    It leaves the process as it was, whatever the caller has set: floating-point mode, NumPy's error state,
+    random numbers, environment, working folder, signal handlers, locale, warnings filters, the settings of
+    gc, logging, decimal and torch, and all else that belongs to the whole process or to the calling thread.
+    Only what its libraries do when they are first imported is excepted. It prints nothing, and lets no
+    warning out but those about numbers that the caller's `numpy.errstate` asks for; it may write to a logger.
+    Memory, open files and threads do not grow from call to call. Results in torch are plain tensors, not made
+    in inference mode unless the caller is in it, so that autograd can go on from them.
+
     On CUDA it works on the operands' device and the current stream there, and waits for neither. A problem
     that it has run once, it can run again while the stream is captured into a graph: by then everything is
     compiled. A process that was forked after CUDA had started cannot use it, and must get an error that says
@@ -144,7 +152,8 @@ class RunOptions:
     threads : int
         How many threads may work at once, including the calling one.
     workspace_limit : int
-        The most memory, in bytes, to hold beyond operands and result.
+        The most memory, in bytes, to hold beyond operands and result, by all threads together. The least that
+        a backend needs may be more: some 64 KiB, or copies of its arrays.
     accuracy : {"standard", "strict"}
         With ``"strict"``, only algorithms of the componentwise class may run.
     allow_tf32 : bool
@@ -182,6 +191,9 @@ class Capabilities:
     long_sums : bool
         Whether sums of 32768 or more terms keep the bound too, even if all numbers are equal. False for a
         library that may add them sequentially: their bound is then the certain one for any order.
+    threads : bool
+        Whether no more threads work at once than `RunOptions.threads` says. False for a library whose number
+        of threads belongs to the whole process, where a backend must not change it.
 
     Examples
     --------
@@ -201,6 +213,7 @@ class Capabilities:
     accuracy: Accuracy = "componentwise"
     deterministic: bool = True
     long_sums: bool = True
+    threads: bool = True
 
     def dtypes_of(self, primitive: Primitive) -> tuple[str, ...]:
         """Return the dtypes that `primitive` supports.

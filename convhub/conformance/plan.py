@@ -28,6 +28,8 @@ KIND_CHECKS = (
     "changed elements",
     "primitives by turns",
     "different callers",
+    "process state",
+    "silent",
 )
 #: Those of them that ordinary problems have too, in every type: of few calls.
 CHEAP_KIND_CHECKS = ("nonfinite", "mixed scales", "ends of range")
@@ -39,7 +41,12 @@ LONG_CHECKS = ("long sums",)
 FORK_CHECKS = ("any thread count", "many callers", "after fork")
 
 #: Checks for which there are problems of their own.
-SPECIAL_CHECKS = {"same shapes", "one array twice", "many calls", "after fork", *LAYER_CHECKS, *LONG_CHECKS}
+SPECIAL_CHECKS = {
+    *("same shapes", "one array twice", "many calls", "after fork", "strict accuracy", "plain tensors"),
+    *("flat resources", "workspace limit", "one thread"),
+    *LAYER_CHECKS,
+    *LONG_CHECKS,
+}
 ORDINARY_CHECKS = tuple(
     name
     for name in CHECKS
@@ -63,6 +70,14 @@ SAME_SHAPES = (
     "n2c16h13w14_k16r3s3_groups16_out4x4",
     "n1c5h9w9_k7r3s3_pad1-0x0-2",
 )
+#: Problems that engines compute by transforms, if they have any.
+TRANSFORMED = ("n1c32h8w9_k32r3s3_pad1x1", "n1c24h11w12_k17r4s4_pad2x1")
+#: A problem whose windows, copied, take many times the memory of its image.
+OF_MANY_WINDOWS = "n2c2h64w62_k2r9s9_pad4x4"
+#: A problem that engines share among threads, if they have several.
+SHARED = "n2c16h16w18_k64r3s3_pad1x1"
+#: Problems for what does not depend on sizes: one without padding, and one with every parameter.
+FEW = ("n2c4h6w7_k3r3s3", "n2c6h7w9_k4r3s2_stride2x1_pad1-0x0-2_dilation1x2_groups2")
 #: Problems whose operands have one shape.
 ONE_SHAPE: dict[Primitive, str] = {
     "forward": "n4c3h3w2_k4r3s2_pad1x1",
@@ -107,8 +122,12 @@ def _special(subject: Subject) -> list[tuple[Problem, tuple[str, ...]]]:
         dtypes = usual_dtypes(backend, primitive)
         texts: list[tuple[str, tuple[str, ...]]] = [(text, KIND_CHECKS) for text in KINDS]
         texts += [(text, ("same shapes", "different callers")) for text in SAME_SHAPES]
-        texts += [(ONE_SHAPE[primitive], ("one array twice",)), (TINY, ("many calls",))]
+        texts += [(ONE_SHAPE[primitive], ("one array twice",)), (TINY, ("many calls", "flat resources"))]
         texts += [(text, ("own result",)) for text in POINTWISE]
+        texts += [(text, ("strict accuracy",)) for text in TRANSFORMED]
+        texts += [(text, ("plain tensors",)) for text in FEW]
+        texts += [(OF_MANY_WINDOWS, ("workspace limit",))]
+        texts += [(SHARED, ("flat resources", "one thread"))]
         for i, (text, checks) in enumerate(texts if dtypes else []):
             dtype = dtypes[(i + turn) % len(dtypes)]
             problem = Problem.parse(f"{primitive}_{dtype}_{text}_{subject.device}")

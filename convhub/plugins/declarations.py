@@ -26,7 +26,10 @@ LONGEST_NAME, LONGEST_SUMMARY = 60, 500
 #: The attribute in which a plugin states the contract that it was made for.
 NAME = "convhub_contract"
 
-_SWITCHES = ("groups", "stride", "dilation", "padding", "asymmetric_padding", "deterministic", "long_sums")
+_SWITCHES = (
+    *("groups", "stride", "dilation", "padding", "asymmetric_padding"),
+    *("deterministic", "long_sums", "threads"),
+)
 
 _FUNCTIONS = ("availability", "supports", "algorithm", "accuracy", "compile", "compile_profile", "expect")
 

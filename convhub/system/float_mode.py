@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-__all__ = ["LEAST", "LITTLE", "NEXT", "ONE", "in_usual_mode", "is_usual", "set_usual"]
+__all__ = ["LEAST", "LITTLE", "NEXT", "ONE", "in_usual_mode", "is_usual", "restore", "saved", "set_usual"]
 
 Result = TypeVar("Result")
 
@@ -52,6 +52,23 @@ def set_usual(function: Callable[..., Result], *arguments: Any) -> Result:
         return function(*arguments)
     finally:
         environment.set(own)
+
+
+def saved() -> bytes | None:
+    """Return this thread's mode as the C library saves it; None where that is not known."""
+    environment = _environment()
+    if environment is None:
+        return None
+    own = ctypes.create_string_buffer(512)
+    environment.get(own)
+    return own.raw
+
+
+def restore(mode: bytes | None = None) -> None:
+    """Set this thread's mode to one that `saved` returned, or by default to the usual one."""
+    environment = _environment()
+    if environment is not None:
+        environment.set(environment.usual if mode is None else mode)
 
 
 class _Environment(NamedTuple):

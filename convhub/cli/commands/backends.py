@@ -86,6 +86,7 @@ def _row(registered: RegisteredBackend, reason: str | None) -> dict[str, Any]:
         "accuracy": capabilities.accuracy,
         "deterministic": capabilities.deterministic,
         "long_sums": capabilities.long_sums,
+        "threads": capabilities.threads,
         "decides_on_each_problem": _decides(backend),
         "available": reason is None,
         "reason": reason,

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 from conformance.correct.widths import DTYPES, narrow, widen
 from support import toy_backend
 
+from convhub.arrays import to_numpy
 from convhub.backend import Backend, Capabilities
+from convhub.conformance.calls import tensor
 from convhub.problem import PRIMITIVES, Primitive
 
 __all__ = ["FAULTS", "TOLERATED", "Fault", "fault", "right_backend", "variants"]
@@ -37,7 +39,9 @@ class Fault(NamedTuple):
     `function` is called as ``function(right, first, second, bias, problem, options)``, where `right` is the
     primitive in whose place it stands: ``right(first, second, bias, problem, options)``. Where the fault
     `remembers` something between calls, `function` takes nothing and returns such a function, so that each
-    backend has a memory of its own. `checks` are those that must find it, in whichever of `primitives` it is.
+    backend has a memory of its own. `declares` has what it declares instead of what is right; if that is
+    torch's tensors, all primitives take these. `checks` are those that must find it, in whichever of
+    `primitives` it is.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Fault(NamedTuple):
     primitives: tuple[Primitive, ...]
     checks: tuple[str, ...]
     remembers: bool
+    declares: Mapping[str, Any]
 
     def backend_name(self, primitive: Primitive) -> str:
         return f"{self.name}-in-{primitive}"
@@ -54,14 +59,29 @@ class Fault(NamedTuple):
     def backend(self, primitive: Primitive) -> Backend:
         """Return a backend with this fault in one primitive, and with all others right."""
         function = self.function() if self.remembers else self.function
-        wrong = _as_primitive(functools.partial(function, RIGHT[primitive]), primitive)
-        return dataclasses.replace(right_backend, name=self.backend_name(primitive), **{primitive: wrong})
+        whole = dataclasses.replace(right_backend, name=self.backend_name(primitive), **self.declares)
+        right = RIGHT
+        if whole.capabilities.arrays == "torch":
+            right = {one: _on_tensors(RIGHT[one]) for one in PRIMITIVES}
+            whole = dataclasses.replace(whole, **{one: _as_primitive(right[one], one) for one in PRIMITIVES})
+        wrong = _as_primitive(functools.partial(function, right[primitive]), primitive)
+        return dataclasses.replace(whole, **{primitive: wrong})
 
 
 def _as_primitive(function: Callable[..., Any], primitive: Primitive) -> Callable[..., Any]:
     if primitive != "grad_weight":
         return function
     return lambda dy, x, problem, options: function(dy, x, None, problem, options)
+
+
+def _on_tensors(right: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a primitive that takes tensors, and returns one."""
+
+    def on_tensors(first, second, bias, problem, options):
+        given = [None if one is None else to_numpy(one) for one in (first, second, bias)]
+        return tensor(right(*given, problem, options))
+
+    return on_tensors
 
 
 right_backend = Backend(
@@ -75,10 +95,10 @@ FAULTS: dict[str, Fault] = {}
 TOLERATED: dict[str, Fault] = {}
 
 
-def fault(*checks: str, on: tuple[Primitive, ...] = PRIMITIVES, remembers: bool = False):
+def fault(*checks: str, on: tuple[Primitive, ...] = PRIMITIVES, remembers: bool = False, **declares: Any):
     """Make a function a fault in each of the primitives `on`, which these checks must find.
 
-    Without checks it is tolerated.
+    Without checks it is tolerated. `declares` are arguments of `Backend`.
     """
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -86,7 +106,9 @@ def fault(*checks: str, on: tuple[Primitive, ...] = PRIMITIVES, remembers: bool 
         summary = function.__doc__.partition("\n")[0].rstrip(".")
         table = FAULTS if checks else TOLERATED
         assert function.__name__ not in FAULTS.keys() | TOLERATED.keys(), function.__name__
-        table[function.__name__] = Fault(function.__name__, kind, summary, function, on, checks, remembers)
+        table[function.__name__] = Fault(
+            function.__name__, kind, summary, function, on, checks, remembers, declares
+        )
         return function
 
     return add

@@ -81,7 +81,16 @@ These look like faults, but the contract in `convhub/backend.py` allows them. No
 
 ## What the suite does not detect
 
-- Memory that a backend never frees, process settings that it changes, files that it leaves behind.
+- What the process does not show: settings inside native libraries and of the C library's allocator, handlers
+  that C code puts in place of another's, files that are left behind, output that is not written to file
+  descriptors 1 and 2. [Check a backend](conformance.md#the-rest-of-the-process) lists what is compared.
+- What a call changes and restores before it ends, as other threads see it; and what only the import of a
+  backend's libraries changes or prints.
+- Leaks of a few bytes per call, or of one object in several calls; memory that is kept for each new problem;
+  leaks of native code where there is neither glibc 2.33 nor `/proc`.
+- Temporary memory that neither NumPy nor Python allocates, and up to two copies of the arrays more than
+  `workspace_limit` allows.
+- More threads than `threads` allows, if that is not one; and several that take turns.
 - Writes outside its own result: only memory around the operands is watched. Guard pages and sanitizers detect
   them.
 - Sizes beyond 2**31 elements, and faults that occur only above the largest problems of the suite (some 10**7

@@ -7,7 +7,9 @@ From the root of the repository, a few minutes on two cores::
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib
 import itertools
 import json
 import multiprocessing
@@ -21,6 +23,8 @@ from conformance import broken, correct
 from conformance.broken import Fault
 
 from convhub import plugins
+from convhub.conformance.checks.process_state import restored
+from convhub.conformance.checks.silence import captured
 from convhub.conformance.plan import planned
 from convhub.conformance.subjects import Subject
 from convhub.conformance.verify import Finding, verify
@@ -79,12 +83,16 @@ def failed(
 ) -> list[str]:
     """Return which of these checks find a fault on a problem.
 
-    What remembers earlier calls is found after the calls of earlier checks, as it is when all run.
+    What remembers earlier calls is found after the calls of earlier checks, as it is when all run. What a
+    fault changes of the process's state is restored, and what it prints is lost.
     """
+    with contextlib.suppress(ImportError):
+        importlib.import_module("torch")
     wanted = list(checks)
     order = quick()[problem]
     ran = order[: 1 + max(map(order.index, wanted))] if fault.remembers else wanted
-    found = verify(problem, fault.backend_name(primitive), seed, checks=ran)
+    with restored(), captured():
+        found = verify(problem, fault.backend_name(primitive), seed, checks=ran)
     return [f.check for f in found if f.outcome == "failed" and f.check in wanted]
 
 

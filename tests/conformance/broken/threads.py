@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import threading
 import time
@@ -119,3 +120,65 @@ def seed_of_the_process():
         return np.nextafter(result.real, 0).astype(result.dtype)
 
     return run
+
+
+def _in_halves(right, first, second, bias, problem, options, run):
+    """Have `run` call two functions, each of which computes all, as if it were half."""
+    results = []
+
+    def compute():
+        results.append(right(first, second, bias, problem, options))
+
+    run(compute, compute)
+    return results[0]
+
+
+@fault("one thread")
+def always_two_threads(right, first, second, bias, problem, options):
+    """Starts a second thread for large problems, whatever number is allowed."""
+    if problem.macs < 10**6:
+        return right(first, second, bias, problem, options)
+
+    def run(one, other):
+        helper = threading.Thread(target=one)
+        helper.start()
+        other()
+        helper.join()
+
+    return _in_halves(right, first, second, bias, problem, options, run)
+
+
+@fault("one thread", remembers=True)
+def pool_of_all_cores():
+    """Keeps a pool of threads between calls, of a number that it chose at the first."""
+    pools = []
+
+    def run(right, first, second, bias, problem, options):
+        if problem.macs < 10**6:
+            return right(first, second, bias, problem, options)
+        if not pools:
+            pools.append(concurrent.futures.ThreadPoolExecutor(2))
+
+        def share(one, other):
+            waiting = pools[0].submit(one)
+            other()
+            waiting.result()
+
+        return _in_halves(right, first, second, bias, problem, options, share)
+
+    return run
+
+
+@fault("one thread")
+def one_helper_beside_the_caller(right, first, second, bias, problem, options):
+    """Wrong only for one thread: takes the number for that of helpers, and works beside them."""
+    if problem.macs < 10**6 or options.threads > 1:
+        return right(first, second, bias, problem, options)
+    with concurrent.futures.ThreadPoolExecutor(options.threads) as pool:
+
+        def share(one, other):
+            waiting = pool.submit(one)
+            other()
+            waiting.result()
+
+        return _in_halves(right, first, second, bias, problem, options, share)

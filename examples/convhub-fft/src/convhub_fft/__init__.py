@@ -17,7 +17,7 @@ Memory
     kernel fit, everything is summed tap by tap, which needs at least one row of all channels.
 Threads
     ``options.threads`` for transforms and products of spectra. Sums by taps are products of NumPy's BLAS,
-    which has its own threads. The bits do not depend on the number of threads.
+    which has its own threads, so ``threads`` is False. The bits do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def convhub_backends() -> list[Backend]:
     return [
         Backend(
             "fft",
-            Capabilities(dtypes=("float32", "float64"), accuracy="normwise", long_sums=False),
+            Capabilities(dtypes=("float32", "float64"), accuracy="normwise", long_sums=False, threads=False),
             forward,
             grad_input,
             grad_weight,
