@@ -24,7 +24,7 @@ from convhub.reference.bounds import LONG
 #: The checks that another way to add up might fail. Those of memory and threads say nothing of that.
 OF_NUMBERS = ("random data", "positive data", "exact integers", "nonfinite")
 #: Those that make hundreds of calls, and have problems of their own.
-OF_MANY_CALLS = ("many calls", "flat resources")
+OF_MANY_CALLS = ("many calls", "flat resources", "one thread")
 #: Ordinary problems have more checks than this.
 FEW = 12
 #: Above this, one backend for each problem.

@@ -82,7 +82,8 @@ def deprecated_function_called(right, first, second, bias, problem, options):
 @fault(FOUND_BY)
 def torch_warns_of_read_only_memory(right, first, second, bias, problem, options):
     """Wrong only for read-only operands: torch warns, once in a process, that they cannot be written."""
-    sys.modules["torch"].from_numpy(first.view(f"V{first.itemsize}").view(np.uint8))
+    if first.flags.c_contiguous:
+        sys.modules["torch"].from_numpy(first.view(np.uint8))
     return right(first, second, bias, problem, options)
 
 

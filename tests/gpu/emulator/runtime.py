@@ -118,8 +118,10 @@ class EmulatedRuntime:
         self.cache = cache
         self.shared_limit = shared_limit
         self.capability = capability
-        #: (file, name, options, grid, block) of every launch, for tests that ask which kernels ran.
+        #: (file, name, options, grid, block) of launches, each once, for tests that ask which kernels ran.
         self.launched: list[tuple[str, str, tuple[str, ...], tuple[int, ...], tuple[int, ...]]] = []
+        self._known: set[Any] = set()
+        self._launches = 0
 
     def workspace(self, result: Any, size: int, dtype: Any) -> np.ndarray:
         """Return an uninitialised array; here are no graphs for whose sake it would live longer."""
@@ -144,12 +146,16 @@ class EmulatedRuntime:
                 f"{where}: {static} bytes of static and {shared_bytes} of dynamic shared memory, where "
                 f"{STATIC_SHARED} static and {self.shared_limit} in all are the most"
             )
-        self.launched.append((source.file, source.name, tuple(source.options), tuple(grid), tuple(block)))
+        this = (source.file, source.name, tuple(source.options), tuple(grid), tuple(block))
+        if this not in self._known:
+            self._known.add(this)
+            self.launched.append(this)
+        self._launches += 1
         launch = _Launch(
             grid=tuple(map(int, grid)),
             block=tuple(map(int, block)),
             shared_bytes=int(shared_bytes),
-            seed=self.seed * 1_000_003 + len(self.launched),
+            seed=self.seed * 1_000_003 + self._launches,
         )
         with _addresses(arguments, exact=self.sanitize) as addresses:
             described, values = _describe(where, arguments, addresses)
