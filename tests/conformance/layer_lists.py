@@ -1,8 +1,8 @@
-"""Makes the suite's lists of layers: combined sizes of every kind, and layers of real networks.
+"""Makes the suite's lists of layers: combined sizes of every kind, single ones, and layers of real networks.
 
 Any two values of `FACTORS` meet in a layer of level quick, and any three of fewer values in one of level
-full. The layers of networks are those of ``convhub bench``, with fewer images of fewer pixels. From the root
-of the repository, this renews both files::
+full. Each of many more sizes is in one layer of both levels. The layers of networks are those of ``convhub
+bench``, with fewer images of fewer pixels. From the root of the repository, this renews both files::
 
     PYTHONPATH=tests .venv/bin/python -m conformance.layer_lists
 """
@@ -20,6 +20,8 @@ from convhub.conformance.problems.covering import covering
 from convhub.conformance.problems.layers import path_of
 from convhub.problem import Problem
 from convhub.problem.sizes import Pair
+
+from .single_sizes import KNOWN, SINGLE, SINGLE_GROUPS
 
 #: How many values of different factors meet in every way.
 STRENGTH: dict[Level, int] = {"quick": 2, "full": 3}
@@ -81,6 +83,9 @@ _SIDES: dict[str, Callable[[Pair], tuple[Pair, Pair]]] = {
     "left": lambda reach: ((0, 0), (2, 0)),
     "right": lambda reach: ((0, 0), (0, 1)),
     "wide": lambda reach: _both_sides(*reach),
+    "last": lambda reach: ((0, 1), (0, 1)),
+    "first": lambda reach: ((1, 0), (1, 0)),
+    "uneven": lambda reach: ((1, 2), (3, 0)),
 }
 
 
@@ -190,10 +195,17 @@ def text_of(problem: Problem) -> str:
 def lists(level: Level) -> str:
     """Return the contents of the file of a level."""
     combined = [layer(row) for row in covering(FACTORS[level], STRENGTH[level], possible)]
+    single = [layer(row) for sizes in (SINGLE, SINGLE_GROUPS) for row in covering(sizes, 1, possible)]
+    known = [Problem.parse(text) for text in KNOWN.values()]
     real = of_networks(level)
     return "".join(
         f"# {title}\n" + "".join(f"{text}\n" for text in dict.fromkeys(map(text_of, problems)))
-        for title, problems in (("Sizes of every kind, combined.", combined), ("Layers of networks.", real))
+        for title, problems in (
+            ("Sizes of every kind, combined.", combined),
+            ("Every single size.", single),
+            ("Layers known by name.", known),
+            ("Layers of networks.", real),
+        )
     )
 
 

@@ -8,6 +8,7 @@ import math
 import pytest
 from conformance import layer_lists
 from conformance.layer_lists import FACTORS, STRENGTH, layer, possible
+from conformance.single_sizes import KNOWN, SINGLE, SINGLE_GROUPS
 
 from convhub.bench.layers import built_in
 from convhub.conformance.author import LEVELS
@@ -58,6 +59,22 @@ def test_whatever_values_can_meet_do(level):
     }
     assert wanted <= met
     assert len(wanted) > 0.9 * sum(1 for _ in meetings(factors, STRENGTH[level]))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_single_size_is_there(level):
+    found = parsed(level)
+    there = {
+        "in_channels": {p.in_channels // p.groups for p in found},
+        "out_channels": {p.out_channels // p.groups for p in found},
+        **{
+            name: {getattr(p, name) for p in found}
+            for name in ("groups", "batch", "kernel_size", "stride", "dilation", "output_size")
+        },
+    }
+    for name, sizes in there.items():
+        assert {*SINGLE.get(name, ()), *SINGLE_GROUPS.get(name, ())} <= sizes, name
+    assert {Problem.parse(text) for text in KNOWN.values()} <= set(found)
 
 
 def test_what_cannot_meet_is_too_large():

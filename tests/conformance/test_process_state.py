@@ -139,5 +139,5 @@ def test_leaks_are_measured(calling):
 def test_what_does_not_apply_says_why():
     pytest.importorskip("torch")
     shared = Problem.parse("forward_float32_n2c16h16w18_k64r3s3_pad1x1")
-    assert run_check("one thread", shared, "torch").detail.startswith("declares threads=False")
+    assert run_check("one thread", shared, "torch").detail.startswith("its number of threads belongs")
     assert run_check("workspace limit", PROBLEM, "numpy").outcome == "skipped"

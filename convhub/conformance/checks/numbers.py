@@ -74,6 +74,9 @@ def exact_integers(trial: Trial) -> float:
     tiny, large = first.real.item(), second.real.item()
     what = f"small integers times {tiny:.3g}, which makes them subnormal, and {large:.3g}"
     _compare_scaled(trial, given, expected, first, second, what)
+    # Nor may the large ones overflow on the way, if they are scaled.
+    what = f"small integers times {large:.3g}, and {tiny:.3g}, which makes them subnormal"
+    _compare_scaled(trial, given, expected, second, first, what)
     first, second = scales_of_smallest(trial.problem.dtype)
     what = "small integers times powers of two, so that results are subnormal"
     _compare_scaled(trial, given, expected, first, second, what)
@@ -218,10 +221,10 @@ def tiny_scales(dtype: str) -> tuple[Any, Any]:
     --------
     >>> import math
     >>> [math.log2(scale) for scale in tiny_scales("float32")]
-    [-147.0, 102.0]
+    [-147.0, 125.0]
     """
     smallest, beyond = _exponents(dtype)
-    return _power(dtype, smallest + 2), _power(dtype, beyond * 4 // 5)
+    return _power(dtype, smallest + 2), _power(dtype, beyond - 3)
 
 
 def scales_of_smallest(dtype: str) -> tuple[Any, Any]:

@@ -99,6 +99,18 @@ def changed_elements(trial: Trial) -> float:
         flat[one], flat[other] = 1, 2
         what = f"after elements {one} and {other} of the operand {name!r} changed places"
         ratio = max(ratio, judge_integers(trial, compute(trial, given), given, what))
+        ratio = max(ratio, _turned(trial, given, name))
+    return ratio
+
+
+def _turned(trial: Trial, given: Operands, name: str) -> float:
+    """Check the same memory read in another order: by columns, and with its first two axes exchanged."""
+    array, ratio = getattr(given, name), 0.0
+    for axes in ((2, 3), (0, 1)):
+        if array.ndim == 4 and array.shape[axes[0]] == array.shape[axes[1]] > 1:
+            one = given._replace(**{name: array.swapaxes(*axes)})
+            what = f"the operand {name!r} with axes {axes[0]} and {axes[1]} exchanged, in the same memory"
+            ratio = max(ratio, judge_integers(trial, compute(trial, one), one, what))
     return ratio
 
 
