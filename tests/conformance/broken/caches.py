@@ -1,0 +1,297 @@
+"""Faults of caches: plans and packed weights under keys that say too little, and reused scratch."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from .faults import fault
+
+
+def _shapes(problem):
+    return problem.dtype, problem.input_shape, problem.weight_shape, problem.output_shape
+
+
+def _packed(key):
+    """Return a fault that keeps the second operand under a key that is a function of it."""
+    kept = {}
+
+    def run(right, first, second, bias, problem, options):
+        if not second.size:
+            return right(first, second, bias, problem, options)
+        name = (second.shape, second.dtype, key(second))
+        return right(first, kept.setdefault(name, second.copy()), bias, problem, options)
+
+    return run
+
+
+@fault("UNKNOWN", remembers=True)
+def packed_by_shape():
+    """Keeps the second operand of the first call under its shape and type, whatever the problem is."""
+    return _packed(lambda second: 0)
+
+
+@fault("UNKNOWN", remembers=True)
+def packed_by_first_bytes():
+    """Keeps the second operand under its first 16 bytes."""
+    return _packed(lambda second: np.ascontiguousarray(second).tobytes()[:16])
+
+
+@fault("UNKNOWN", remembers=True)
+def packed_by_last_bytes():
+    """Keeps the second operand under its last 16 bytes."""
+    return _packed(lambda second: np.ascontiguousarray(second).tobytes()[-16:])
+
+
+@fault("UNKNOWN", remembers=True)
+def packed_by_first_and_last_element():
+    """Keeps the second operand under its first and its last element."""
+    return _packed(lambda second: (second.flat[0].tobytes(), second.flat[-1].tobytes()))
+
+
+@fault("UNKNOWN", remembers=True)
+def packed_by_some_elements():
+    """Keeps the second operand under every eighth of its elements."""
+    return _packed(lambda second: second.reshape(-1)[::8].tobytes())
+
+
+@fault("UNKNOWN", remembers=True)
+def packed_by_its_sum():
+    """Keeps the second operand under the sum of its bytes, which does not depend on their order."""
+    return _packed(lambda second: sum(second.tobytes()))
+
+
+@fault("UNKNOWN", remembers=True)
+def packed_by_address_without_strides():
+    """Keeps the second operand under its address and the sum of its bytes: a transposed view is another."""
+    return _packed(lambda second: (second.ctypes.data, sum(second.tobytes())))
+
+
+@fault("UNKNOWN", remembers=True)
+def packed_by_identity():
+    """Keeps the second operand under the id of its array, which the caller may change in place."""
+    return _packed(id)
+
+
+@fault("UNKNOWN", remembers=True)
+def packed_if_read_only():
+    """Keeps a second operand that is read-only, as if nobody else could change it, under its address."""
+    kept = {}
+
+    def run(right, first, second, bias, problem, options):
+        if not second.flags.writeable and second.size:
+            second = kept.setdefault((second.ctypes.data, second.shape, second.dtype), second.copy())
+        return right(first, second, bias, problem, options)
+
+    return run
+
+
+@fault("UNKNOWN", remembers=True)
+def first_operand_kept_by_identity():
+    """Keeps the first operand, padded, under the id of its array."""
+    kept = {}
+
+    def run(right, first, second, bias, problem, options):
+        first = kept.setdefault((id(first), first.shape, first.dtype), first.copy())
+        return right(first, second, bias, problem, options)
+
+    return run
+
+
+@fault("UNKNOWN", remembers=True)
+def first_operand_kept_by_address():
+    """Keeps the first operand, padded, under its address and its first element."""
+    kept = {}
+
+    def run(right, first, second, bias, problem, options):
+        if first.size:
+            key = (first.ctypes.data, first.flat[0].tobytes(), first.shape, first.strides, first.dtype)
+            first = kept.setdefault(key, first.copy())
+        return right(first, second, bias, problem, options)
+
+    return run
+
+
+@fault("UNKNOWN", on=("forward", "grad_input"), remembers=True)
+def bias_kept_by_identity():
+    """Keeps the bias under the id of its array."""
+    kept = {}
+
+    def run(right, first, second, bias, problem, options):
+        if bias is not None:
+            bias = kept.setdefault((id(bias), bias.shape, bias.dtype), bias.copy())
+        return right(first, second, bias, problem, options)
+
+    return run
+
+
+@fault("UNKNOWN", on=("forward", "grad_input"), remembers=True)
+def bias_kept_by_address():
+    """Keeps the bias under its address."""
+    kept = {}
+
+    def run(right, first, second, bias, problem, options):
+        if bias is not None:
+            bias = kept.setdefault((bias.ctypes.data, bias.shape, bias.dtype), bias.copy())
+        return right(first, second, bias, problem, options)
+
+    return run
+
+
+@fault("UNKNOWN", on=("forward", "grad_input"), remembers=True)
+def plan_remembers_whether_there_is_a_bias():
+    """Keeps with a plan whether its first call had a bias: later ones do as it did."""
+    had = {}
+
+    def run(right, first, second, bias, problem, options):
+        if not had.setdefault(problem, bias is not None):
+            bias = None
+        return right(first, second, bias, problem, options)
+
+    return run
+
+
+@fault("UNKNOWN", remembers=True)
+def plan_by_shapes():
+    """Keeps plans under the shapes of the arrays: layers that differ in padding alone share one."""
+    plans = {}
+
+    def run(right, first, second, bias, problem, options):
+        return right(first, second, bias, plans.setdefault(_shapes(problem), problem), options)
+
+    return run
+
+
+@fault("UNKNOWN", remembers=True)
+def plan_without_dtype():
+    """Keeps plans without their type: after float32, float64 is computed in float32."""
+    dtypes = {}
+
+    def run(right, first, second, bias, problem, options):
+        dtype = dtypes.setdefault(dataclasses.replace(problem, dtype="float64"), problem.dtype)
+        if dtype == "float32" and problem.dtype == "float64":
+            first, second = first.astype(dtype), second.astype(dtype)
+        return right(first.astype(problem.dtype), second.astype(problem.dtype), bias, problem, options)
+
+    return run
+
+
+@fault("UNKNOWN", on=("forward", "grad_input"), remembers=True)
+def plan_of_the_first_batch():
+    """Keeps plans without the batch: of a larger batch than the first, the rest is not computed."""
+    batches = {}
+
+    def run(right, first, second, bias, problem, options):
+        key = (problem.dtype, *problem.input_shape[1:], problem.weight_shape, *problem.output_shape[1:])
+        result = right(first, second, bias, problem, options)
+        result[batches.setdefault(key, problem.batch) :] = 0
+        return result
+
+    return run
+
+
+@fault("UNKNOWN", remembers=True)
+def plan_by_area():
+    """Keeps plans under the number of pixels: of an image with exchanged sides, the last pixel is missing."""
+    plans = {}
+
+    def run(right, first, second, bias, problem, options):
+        (height, width), (rows, columns) = problem.input_size, problem.kernel_size
+        key = (problem.dtype, problem.in_channels, problem.out_channels, height * width, rows * columns)
+        result = right(first, second, bias, problem, options)
+        if plans.setdefault(key, problem).input_size != problem.input_size:
+            result[..., -1, -1] = 0
+        return result
+
+    return run
+
+
+@fault("UNKNOWN", remembers=True)
+def border_of_scratch_not_cleared():
+    """Clears the border of a padded image once for each size: another padding finds pixels there."""
+    buffers = {}
+
+    def run(right, first, second, bias, problem, options):
+        if problem.primitive == "grad_input":
+            return right(first, second, bias, problem, options)
+        x = second if problem.primitive == "grad_weight" else first
+        (top, bottom), (before, after) = problem.padding
+        (height, width) = problem.input_size
+        shape = (*x.shape[:2], height + top + bottom, width + before + after)
+        padded = buffers.setdefault((shape, x.dtype), np.zeros(shape, x.dtype))
+        padded[..., top : top + height, before : before + width] = x
+        bare = dataclasses.replace(problem, input_size=shape[2:], padding=((0, 0), (0, 0)))
+        given = (first, padded) if problem.primitive == "grad_weight" else (padded, second)
+        return right(*given, bias, bare, options)
+
+    return run
+
+
+@fault("UNKNOWN", remembers=True)
+def scratch_grows_by_elements():
+    """Grows scratch by the number of elements, not bytes: wider types after narrow ones lose their end."""
+    largest = [0, 0]
+
+    def run(right, first, second, bias, problem, options):
+        result = right(first, second, bias, problem, options)
+        if result.size > largest[0]:
+            largest[:] = [result.size, result.itemsize]
+        elif result.size * result.itemsize > largest[0] * largest[1]:
+            result.reshape(-1)[largest[0] * largest[1] // result.itemsize :] = 0
+        return result
+
+    return run
+
+
+@fault("UNKNOWN", remembers=True)
+def scratch_as_large_as_the_first():
+    """Takes scratch of the first call's size for each type: larger problems lose their end."""
+    sizes = {}
+
+    def run(right, first, second, bias, problem, options):
+        result = right(first, second, bias, problem, options)
+        result.reshape(-1)[max(1, sizes.setdefault(problem.dtype, result.size)) :] = 0
+        return result
+
+    return run
+
+
+def _ring(length):
+    """Return a fault that returns its own buffers, `length` of them by turns for each problem."""
+    buffers, calls = {}, {}
+
+    def run(right, first, second, bias, problem, options):
+        result = right(first, second, bias, problem, options)
+        calls[problem] = calls.get(problem, -1) + 1
+        buffer = buffers.setdefault((problem, calls[problem] % length), result)
+        buffer[...] = result
+        return buffer
+
+    return run
+
+
+@fault("UNKNOWN", remembers=True)
+def result_reused_two_calls_later():
+    """Returns two buffers by turns: the third result overwrites the first."""
+    return _ring(2)
+
+
+@fault("UNKNOWN", remembers=True)
+def result_reused_four_calls_later():
+    """Returns four buffers by turns: the fifth result overwrites the first."""
+    return _ring(4)
+
+
+@fault("UNKNOWN", remembers=True)
+def result_reused_by_another_problem():
+    """Returns one buffer for all problems whose results have the same shape and type."""
+    buffers = {}
+
+    def run(right, first, second, bias, problem, options):
+        result = right(first, second, bias, problem, options)
+        buffer = buffers.setdefault((result.shape, result.dtype), result)
+        buffer[...] = result
+        return buffer
+
+    return run
