@@ -1,4 +1,4 @@
-"""Faults of single sizes of batch, channels, images and kernels: the last column or tap of the result is wrong there."""
+"""Faults of single sizes of a layer: the last column or tap of the result is wrong there."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def outputs_33(right, first, second, bias, problem, options):
 
 @fault("UNKNOWN")
 def outputs_in_steps_of_six(right, first, second, bias, problem, options):
-    """Wrong only for more than 6 output channels with a rest of 5 beside sixes: a register block is too small."""
+    """Wrong only for 6·n + 5 output channels, n > 0: a register block is too small."""
     where = problem.out_channels > 6 and problem.out_channels % 6 == 5
     return _wrong(where, right, first, second, bias, problem, options)
 
