@@ -22,37 +22,31 @@ def _later(number, *, by_problem=True):
     return run
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("no stale state", on=("forward",), remembers=True)
 def wrong_from_the_fourth_call():
     """Wrong only from the fourth call of a problem: by then a faster kernel has been compiled."""
     return _later(4)
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("no stale state", on=("grad_input",), remembers=True)
 def wrong_from_the_eleventh_call():
     """Wrong only from the eleventh call of a problem: ten calls choose between algorithms."""
     return _later(11)
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("any thread count", on=("grad_weight",), remembers=True)
 def wrong_from_call_33():
     """Wrong only from the 33rd call of a problem: a pool of 32 buffers is used up."""
     return _later(33)
 
 
-@fault("UNKNOWN", remembers=True)
-def wrong_from_call_129():
-    """Wrong only from the 129th call of a problem: a counter has eight bits."""
-    return _later(129)
-
-
-@fault("UNKNOWN", remembers=True)
+@fault("many calls", on=("grad_input",), remembers=True)
 def wrong_from_call_300_of_all():
     """Wrong only from the 300th call of any problem: handles are never given back."""
     return _later(300, by_problem=False)
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("many callers", on=("grad_weight",), remembers=True)
 def only_the_third_call_wrong():
     """Wrong only at the third call of a problem, which measures another algorithm."""
     calls = {}
@@ -65,7 +59,7 @@ def only_the_third_call_wrong():
     return run
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("no stale state", on=("forward",), remembers=True)
 def every_seventh_call_wrong():
     """Wrong only at every seventh call: one stream of seven is not waited for."""
     calls = [0]
@@ -80,7 +74,7 @@ def every_seventh_call_wrong():
     return run
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("random data", on=("grad_input",), remembers=True)
 def first_call_of_a_type_wrong():
     """Wrong only at the first call of each type: a table is filled after it was read."""
     seen = set()
@@ -95,7 +89,7 @@ def first_call_of_a_type_wrong():
     return run
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("many callers", on=("grad_weight",), remembers=True)
 def wrong_after_an_empty_batch():
     """Wrong only in the call after one of an empty batch: its state is not set back."""
     empty = [False]
@@ -110,7 +104,7 @@ def wrong_after_an_empty_batch():
     return run
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("many callers", on=("forward",), remembers=True)
 def wrong_after_another_problem():
     """Wrong only when a problem returns after another: the pointer to the plan is not set back."""
     state = {"last": None, "seen": set()}
@@ -126,7 +120,7 @@ def wrong_after_another_problem():
     return run
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("any thread count", on=("grad_input",), remembers=True)
 def wrong_after_more_threads():
     """Wrong only in a call with fewer threads than the one before: parts of the others are still added."""
     threads = [0]
@@ -141,7 +135,7 @@ def wrong_after_more_threads():
     return run
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("any thread count", on=("grad_weight",), remembers=True)
 def wrong_with_more_threads_than_at_first():
     """Wrong only with more threads than the first call had: partial sums have that many places."""
     threads = []
@@ -156,7 +150,7 @@ def wrong_with_more_threads_than_at_first():
     return run
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("no stale state", on=("forward",), remembers=True)
 def end_of_scratch_times_zero():
     """Wrong only after a call with NaN or infinity: what it left behind a row is multiplied by zero."""
     spoilt = [False]
@@ -173,7 +167,7 @@ def end_of_scratch_times_zero():
     return run
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("no stale state", on=("grad_input",), remembers=True)
 def wrong_after_an_error():
     """Wrong only after a call that had a NaN: an error flag stays set, and columns are skipped."""
     failed = [False]
@@ -185,22 +179,6 @@ def wrong_after_an_error():
         if failed[0]:
             result[..., :1] = 0
         failed[0] = bool(np.isnan(result).any())
-        return result
-
-    return run
-
-
-@fault("UNKNOWN", remembers=True)
-def cache_of_plans_overflows():
-    """Wrong only for the 17th problem and later ones: the cache of plans has 16 places."""
-    plans = []
-
-    def run(right, first, second, bias, problem, options):
-        if problem not in plans:
-            plans.append(problem)
-        result = right(first, second, bias, problem, options)
-        if plans.index(problem) >= 16:
-            result[..., -1] = 0
         return result
 
     return run

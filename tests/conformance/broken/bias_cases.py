@@ -25,25 +25,25 @@ def _zero(bias):
     return np.zeros_like(bias)
 
 
-@fault("UNKNOWN", on=ADDING)
+@fault("positive data", on=("grad_input",))
 def bias_lost_in_groups(right, first, second, bias, problem, options):
     """Wrong only for groups: their bias is not added."""
     return _when(lambda p: p.groups > 1, _zero)(right, first, second, bias, problem, options)
 
 
-@fault("UNKNOWN", on=ADDING)
+@fault("positive data", on=("forward", "grad_input"))
 def bias_lost_for_one_image(right, first, second, bias, problem, options):
     """Wrong only for one image: its bias is not added."""
     return _when(lambda p: p.batch == 1, _zero)(right, first, second, bias, problem, options)
 
 
-@fault("UNKNOWN", on=ADDING)
+@fault("positive data", on=("grad_input",))
 def bias_lost_in_depthwise(right, first, second, bias, problem, options):
     """Wrong only for depthwise layers: their bias is not added."""
     return _when(lambda p: 1 < p.groups == p.in_channels, _zero)(right, first, second, bias, problem, options)
 
 
-@fault("UNKNOWN", on=ADDING)
+@fault("positive data", on=("forward",))
 def bias_twice_in_pointwise(right, first, second, bias, problem, options):
     """Wrong only for 1×1 kernels: the bias is added by the matrix product and after it."""
     return _when(lambda p: p.kernel_size == (1, 1), lambda b: b + b)(
@@ -51,7 +51,7 @@ def bias_twice_in_pointwise(right, first, second, bias, problem, options):
     )
 
 
-@fault("UNKNOWN", on=ADDING)
+@fault("positive data", on=("grad_input",))
 def bias_twice_in_deep_sums(right, first, second, bias, problem, options):
     """Wrong only for more than 64 input channels: the bias is added by each block of channels."""
     return _when(lambda p: p.in_channels // p.groups > 64, lambda b: b + b)(
@@ -59,7 +59,7 @@ def bias_twice_in_deep_sums(right, first, second, bias, problem, options):
     )
 
 
-@fault("UNKNOWN", on=ADDING)
+@fault("positive data", on=("forward",))
 def bias_past_64_channels_lost(right, first, second, bias, problem, options):
     """Wrong only for more than 64 channels: the rest of the bias is not loaded."""
 
@@ -71,19 +71,19 @@ def bias_past_64_channels_lost(right, first, second, bias, problem, options):
     return _when(lambda p: True, change)(right, first, second, bias, problem, options)
 
 
-@fault("UNKNOWN", on=ADDING)
+@fault("positive data", on=("grad_input",))
 def bias_lost_with_stride(right, first, second, bias, problem, options):
     """Wrong only for a stride: the bias is not added."""
     return _when(lambda p: max(p.stride) > 1, _zero)(right, first, second, bias, problem, options)
 
 
-@fault("UNKNOWN", on=ADDING)
+@fault("positive data", on=("forward", "grad_input"))
 def bias_lost_with_dilation(right, first, second, bias, problem, options):
     """Wrong only for dilation: the bias is not added."""
     return _when(lambda p: max(p.dilation) > 1, _zero)(right, first, second, bias, problem, options)
 
 
-@fault("UNKNOWN", on=ADDING)
+@fault("positive data", on=("grad_input",))
 def bias_lost_in_float16(right, first, second, bias, problem, options):
     """Wrong only for float16 and bfloat16: the bias is not added."""
     return _when(lambda p: p.dtype in ("float16", "bfloat16"), _zero)(
@@ -91,19 +91,19 @@ def bias_lost_in_float16(right, first, second, bias, problem, options):
     )
 
 
-@fault("UNKNOWN", on=ADDING)
+@fault("positive data", on=("forward",))
 def bias_lost_in_complex128(right, first, second, bias, problem, options):
     """Wrong only for complex128: the bias is not added."""
     return _when(lambda p: p.dtype == "complex128", _zero)(right, first, second, bias, problem, options)
 
 
-@fault("UNKNOWN", on=ADDING)
+@fault("positive data", on=("grad_input",))
 def bias_lost_in_int8(right, first, second, bias, problem, options):
     """Wrong only for int8 and uint8: the bias is not added."""
     return _when(lambda p: p.dtype in ("int8", "uint8"), _zero)(right, first, second, bias, problem, options)
 
 
-@fault("UNKNOWN", on=ADDING)
+@fault("positive data", on=("forward",))
 def bias_of_one_channel_lost(right, first, second, bias, problem, options):
     """Wrong only for a bias of one element: it is taken for none."""
     if bias is not None and bias.size == 1:
@@ -111,7 +111,7 @@ def bias_of_one_channel_lost(right, first, second, bias, problem, options):
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN", on=ADDING)
+@fault("exact integers", on=("grad_input",))
 def bias_of_positive_sum_only(right, first, second, bias, problem, options):
     """Wrong only for a bias whose sum is zero or less: it is taken for none."""
     if bias is not None and bias.dtype.kind == "f" and not bias.sum() > 0:
@@ -119,7 +119,7 @@ def bias_of_positive_sum_only(right, first, second, bias, problem, options):
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN", on=ADDING)
+@fault("positive data", on=("forward",))
 def bias_along_the_columns(right, first, second, bias, problem, options):
     """Wrong only where the result has as many columns as channels: the bias is added along columns."""
     result = right(first, second, None, problem, options)
@@ -128,7 +128,7 @@ def bias_along_the_columns(right, first, second, bias, problem, options):
     return narrow(widen(result) + widen(bias), problem)
 
 
-@fault("UNKNOWN", on=ADDING)
+@fault("positive data", on=("grad_input",))
 def bias_along_the_rows(right, first, second, bias, problem, options):
     """Wrong only where the result has as many rows as channels: the bias is added along rows."""
     result = right(first, second, None, problem, options)
@@ -137,7 +137,7 @@ def bias_along_the_rows(right, first, second, bias, problem, options):
     return narrow(widen(result) + widen(bias)[:, None], problem)
 
 
-@fault("UNKNOWN", on=ADDING)
+@fault("positive data", on=("forward",))
 def bias_by_the_number_of_threads(right, first, second, bias, problem, options):
     """Wrong only for several threads: each adds the bias."""
     if bias is not None and options.threads > 1:
@@ -145,7 +145,7 @@ def bias_by_the_number_of_threads(right, first, second, bias, problem, options):
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN", on=ADDING)
+@fault("positive data", on=("grad_input",))
 def bias_not_on_the_border(right, first, second, bias, problem, options):
     """Wrong only with padding: the border of the result has no bias."""
     result = right(first, second, bias, problem, options)
@@ -154,7 +154,7 @@ def bias_not_on_the_border(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN", on=ADDING)
+@fault("positive data", on=("forward",))
 def bias_in_the_order_of_groups(right, first, second, bias, problem, options):
     """Wrong only for groups of several channels: the bias is read by channel, then group."""
     if bias is not None and 1 < problem.groups < bias.size:
@@ -162,7 +162,7 @@ def bias_in_the_order_of_groups(right, first, second, bias, problem, options):
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN", on=("grad_input",))
+@fault("positive data", on=("grad_input",))
 def bias_only_where_gradient_is(right, dy, w, bias, problem, options):
     """Wrong only for an empty sum: pixels whose gradient is zero have no bias."""
     result = right(dy, w, None, problem, options)

@@ -26,68 +26,55 @@ def _packed(key):
     return run
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("many callers", on=("forward",), remembers=True)
 def packed_by_shape():
     """Keeps the second operand of the first call under its shape and type, whatever the problem is."""
     return _packed(lambda second: 0)
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("nonfinite", on=("grad_input",), remembers=True)
 def packed_by_first_bytes():
     """Keeps the second operand under its first 16 bytes."""
     return _packed(lambda second: np.ascontiguousarray(second).tobytes()[:16])
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("nonfinite", on=("grad_weight",), remembers=True)
 def packed_by_last_bytes():
     """Keeps the second operand under its last 16 bytes."""
     return _packed(lambda second: np.ascontiguousarray(second).tobytes()[-16:])
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("nonfinite", on=("forward",), remembers=True)
 def packed_by_first_and_last_element():
     """Keeps the second operand under its first and its last element."""
     return _packed(lambda second: (second.flat[0].tobytes(), second.flat[-1].tobytes()))
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("any layout", on=("grad_input",), remembers=True)
 def packed_by_some_elements():
     """Keeps the second operand under every eighth of its elements."""
     return _packed(lambda second: second.reshape(-1)[::8].tobytes())
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("complex overflow", on=("grad_weight",), remembers=True)
 def packed_by_its_sum():
     """Keeps the second operand under the sum of its bytes, which does not depend on their order."""
     return _packed(lambda second: sum(second.tobytes()))
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("complex overflow", on=("forward",), remembers=True)
 def packed_by_address_without_strides():
     """Keeps the second operand under its address and the sum of its bytes: a transposed view is another."""
     return _packed(lambda second: (second.ctypes.data, sum(second.tobytes())))
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("no stale state", on=("grad_input",), remembers=True)
 def packed_by_identity():
     """Keeps the second operand under the id of its array, which the caller may change in place."""
     return _packed(id)
 
 
-@fault("UNKNOWN", remembers=True)
-def packed_if_read_only():
-    """Keeps a second operand that is read-only, as if nobody else could change it, under its address."""
-    kept = {}
-
-    def run(right, first, second, bias, problem, options):
-        if not second.flags.writeable and second.size:
-            second = kept.setdefault((second.ctypes.data, second.shape, second.dtype), second.copy())
-        return right(first, second, bias, problem, options)
-
-    return run
-
-
-@fault("UNKNOWN", remembers=True)
+@fault("no stale state", on=("forward",), remembers=True)
 def first_operand_kept_by_identity():
     """Keeps the first operand, padded, under the id of its array."""
     kept = {}
@@ -99,7 +86,7 @@ def first_operand_kept_by_identity():
     return run
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("nonfinite", on=("grad_input",), remembers=True)
 def first_operand_kept_by_address():
     """Keeps the first operand, padded, under its address and its first element."""
     kept = {}
@@ -113,7 +100,7 @@ def first_operand_kept_by_address():
     return run
 
 
-@fault("UNKNOWN", on=("forward", "grad_input"), remembers=True)
+@fault("no stale state", on=("grad_input",), remembers=True)
 def bias_kept_by_identity():
     """Keeps the bias under the id of its array."""
     kept = {}
@@ -126,7 +113,7 @@ def bias_kept_by_identity():
     return run
 
 
-@fault("UNKNOWN", on=("forward", "grad_input"), remembers=True)
+@fault("no stale state", on=("forward",), remembers=True)
 def bias_kept_by_address():
     """Keeps the bias under its address."""
     kept = {}
@@ -139,7 +126,7 @@ def bias_kept_by_address():
     return run
 
 
-@fault("UNKNOWN", on=("forward", "grad_input"), remembers=True)
+@fault("no stale state", on=("grad_input",), remembers=True)
 def plan_remembers_whether_there_is_a_bias():
     """Keeps with a plan whether its first call had a bias: later ones do as it did."""
     had = {}
@@ -152,7 +139,7 @@ def plan_remembers_whether_there_is_a_bias():
     return run
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("different callers", on=("grad_weight",), remembers=True)
 def plan_by_shapes():
     """Keeps plans under the shapes of the arrays: layers that differ in padding alone share one."""
     plans = {}
@@ -163,51 +150,7 @@ def plan_by_shapes():
     return run
 
 
-@fault("UNKNOWN", remembers=True)
-def plan_without_dtype():
-    """Keeps plans without their type: after float32, float64 is computed in float32."""
-    dtypes = {}
-
-    def run(right, first, second, bias, problem, options):
-        dtype = dtypes.setdefault(dataclasses.replace(problem, dtype="float64"), problem.dtype)
-        if dtype == "float32" and problem.dtype == "float64":
-            first, second = first.astype(dtype), second.astype(dtype)
-        return right(first.astype(problem.dtype), second.astype(problem.dtype), bias, problem, options)
-
-    return run
-
-
-@fault("UNKNOWN", on=("forward", "grad_input"), remembers=True)
-def plan_of_the_first_batch():
-    """Keeps plans without the batch: of a larger batch than the first, the rest is not computed."""
-    batches = {}
-
-    def run(right, first, second, bias, problem, options):
-        key = (problem.dtype, *problem.input_shape[1:], problem.weight_shape, *problem.output_shape[1:])
-        result = right(first, second, bias, problem, options)
-        result[batches.setdefault(key, problem.batch) :] = 0
-        return result
-
-    return run
-
-
-@fault("UNKNOWN", remembers=True)
-def plan_by_area():
-    """Keeps plans under the number of pixels: of an image with exchanged sides, the last pixel is missing."""
-    plans = {}
-
-    def run(right, first, second, bias, problem, options):
-        (height, width), (rows, columns) = problem.input_size, problem.kernel_size
-        key = (problem.dtype, problem.in_channels, problem.out_channels, height * width, rows * columns)
-        result = right(first, second, bias, problem, options)
-        if plans.setdefault(key, problem).input_size != problem.input_size:
-            result[..., -1, -1] = 0
-        return result
-
-    return run
-
-
-@fault("UNKNOWN", remembers=True)
+@fault("many callers", on=("forward",), remembers=True)
 def border_of_scratch_not_cleared():
     """Clears the border of a padded image once for each size: another padding finds pixels there."""
     buffers = {}
@@ -228,35 +171,6 @@ def border_of_scratch_not_cleared():
     return run
 
 
-@fault("UNKNOWN", remembers=True)
-def scratch_grows_by_elements():
-    """Grows scratch by the number of elements, not bytes: wider types after narrow ones lose their end."""
-    largest = [0, 0]
-
-    def run(right, first, second, bias, problem, options):
-        result = right(first, second, bias, problem, options)
-        if result.size > largest[0]:
-            largest[:] = [result.size, result.itemsize]
-        elif result.size * result.itemsize > largest[0] * largest[1]:
-            result.reshape(-1)[largest[0] * largest[1] // result.itemsize :] = 0
-        return result
-
-    return run
-
-
-@fault("UNKNOWN", remembers=True)
-def scratch_as_large_as_the_first():
-    """Takes scratch of the first call's size for each type: larger problems lose their end."""
-    sizes = {}
-
-    def run(right, first, second, bias, problem, options):
-        result = right(first, second, bias, problem, options)
-        result.reshape(-1)[max(1, sizes.setdefault(problem.dtype, result.size)) :] = 0
-        return result
-
-    return run
-
-
 def _ring(length):
     """Return a fault that returns its own buffers, `length` of them by turns for each problem."""
     buffers, calls = {}, {}
@@ -271,19 +185,19 @@ def _ring(length):
     return run
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("no stale state", on=("forward", "grad_input"), remembers=True)
 def result_reused_two_calls_later():
     """Returns two buffers by turns: the third result overwrites the first."""
     return _ring(2)
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("many callers", on=("grad_input",), remembers=True)
 def result_reused_four_calls_later():
     """Returns four buffers by turns: the fifth result overwrites the first."""
     return _ring(4)
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("no stale state", on=("grad_weight",), remembers=True)
 def result_reused_by_another_problem():
     """Returns one buffer for all problems whose results have the same shape and type."""
     buffers = {}

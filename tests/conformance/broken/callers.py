@@ -26,37 +26,37 @@ def _with_threads(number):
     return run
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("any thread count", on=("forward",), remembers=True)
 def rows_left_over_by_three():
     """Wrong only for three threads: the rows that remain are nobody's."""
     return _with_threads(3)
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("any thread count", on=("grad_input",), remembers=True)
 def rows_left_over_by_four():
     """Wrong only for four threads: the rows that remain are nobody's."""
     return _with_threads(4)
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("any thread count", on=("grad_weight",), remembers=True)
 def rows_left_over_by_six():
     """Wrong only for six threads: the rows that remain are nobody's."""
     return _with_threads(6)
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("any thread count", on=("forward",), remembers=True)
 def rows_left_over_by_eight():
     """Wrong only for eight threads: the rows that remain are nobody's."""
     return _with_threads(8)
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("any thread count", on=("grad_input",), remembers=True)
 def rows_left_over_by_sixteen():
     """Wrong only for sixteen threads: the rows that remain are nobody's."""
     return _with_threads(16)
 
 
-@fault("UNKNOWN")
+@fault("any thread count", on=("grad_input", "grad_weight"))
 def more_threads_than_rows(right, first, second, bias, problem, options):
     """Wrong only for more threads than images times channels: idle threads add the first row again."""
     result = right(first, second, bias, problem, options)
@@ -65,14 +65,14 @@ def more_threads_than_rows(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN")
+@fault("any thread count", on=("forward",))
 def more_threads_than_images(right, first, second, bias, problem, options):
     """Wrong only for more than one thread and fewer images: divides images by threads, and gets none each."""
     result = right(first, second, bias, problem, options)
     return result * 0 if 1 < problem.batch < options.threads else result
 
 
-@fault("UNKNOWN")
+@fault("any thread count", on=("grad_input",))
 def more_than_four_threads(right, first, second, bias, problem, options):
     """Wrong only for more than four threads: four have a buffer each."""
     result = right(first, second, bias, problem, options)
@@ -81,7 +81,7 @@ def more_than_four_threads(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN")
+@fault("any thread count", on=("grad_weight",))
 def more_than_eight_threads(right, first, second, bias, problem, options):
     """Wrong only for more than eight threads: a mask of threads has eight bits."""
     result = right(first, second, bias, problem, options)
@@ -90,7 +90,7 @@ def more_than_eight_threads(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN", on=("grad_weight",))
+@fault("nonfinite", on=("grad_weight",))
 def images_summed_by_threads(right, dy, x, bias, problem, options):
     """Wrong only for floats: each thread sums some of the images, so that bits depend on their number."""
     if dy.dtype.kind in "iu" or problem.batch < 2:
@@ -103,7 +103,7 @@ def images_summed_by_threads(right, dy, x, bias, problem, options):
     return narrow(total, problem)
 
 
-@fault("UNKNOWN")
+@fault("any thread count", on=("grad_input",))
 def last_bit_by_parity_of_threads(right, first, second, bias, problem, options):
     """Wrong only for an even number of threads above two and floats: sums in another order."""
     result = right(first, second, bias, problem, options)
@@ -112,7 +112,7 @@ def last_bit_by_parity_of_threads(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN")
+@fault("exact integers", on=("forward", "grad_weight"))
 def subnormals_flushed_in_worker_threads(right, first, second, bias, problem, options):
     """Wrong only for several threads: workers flush subnormal results, the calling thread does not."""
     result = right(first, second, bias, problem, options)
@@ -139,38 +139,25 @@ def _slot(choose):
     return run
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("many callers", on=("forward",), remembers=True)
 def first_operand_in_a_global():
     """Keeps the pointer to the first operand in a variable that all callers share."""
     return _slot(lambda arguments: 0)
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("many callers", on=("grad_input",), remembers=True)
 def second_operand_in_a_global():
     """Keeps the pointer to the second operand in a variable that all callers share."""
     return _slot(lambda arguments: 1)
 
 
-@fault("UNKNOWN", on=("forward", "grad_input"), remembers=True)
+@fault("many callers", on=("grad_input",), remembers=True)
 def bias_in_a_global():
     """Keeps the pointer to the bias in a variable that all callers share."""
     return _slot(lambda arguments: 2)
 
 
-@fault("UNKNOWN", remembers=True)
-def problem_in_a_global():
-    """Keeps the problem's numbers in variables that callers of other problems change."""
-    shared = {}
-
-    def run(right, first, second, bias, problem, options):
-        shared["problem"] = problem
-        time.sleep(2e-4)
-        return right(first, second, bias, shared["problem"], options)
-
-    return run
-
-
-@fault("UNKNOWN", remembers=True)
+@fault("many callers", on=("grad_input",), remembers=True)
 def result_in_a_global():
     """Builds the result in a buffer that all callers share, and copies it at the end."""
     shared = {}
@@ -185,7 +172,7 @@ def result_in_a_global():
     return run
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("many callers", on=("grad_weight",), remembers=True)
 def one_caller_at_a_time():
     """Fails only if another call is running: refuses to be entered twice."""
     lock = threading.Lock()
@@ -202,7 +189,7 @@ def one_caller_at_a_time():
     return run
 
 
-@fault("UNKNOWN", remembers=True)
+@fault("many callers", on=("forward",), remembers=True)
 def two_callers_at_a_time():
     """Wrong only if three calls run at once: there is scratch for two."""
     running = []
@@ -219,14 +206,14 @@ def two_callers_at_a_time():
     return run
 
 
-@fault("UNKNOWN")
+@fault("many callers", on=("grad_input",))
 def table_of_the_main_thread(right, first, second, bias, problem, options):
     """Wrong only outside of the main thread: a table is local to the thread that imported the backend."""
     result = right(first, second, bias, problem, options)
     return result if threading.current_thread() is threading.main_thread() else result * 0
 
 
-@fault("UNKNOWN")
+@fault("different callers", on=("grad_weight",))
 def operand_changed_for_a_moment(right, first, second, bias, problem, options):
     """Wrong only for callers that share an operand: negates it in place, and back again."""
     if not second.flags.writeable or second.dtype.kind == "u":
@@ -239,19 +226,7 @@ def operand_changed_for_a_moment(right, first, second, bias, problem, options):
     return result if bias is None else narrow(widen(result) + widen(bias)[:, None, None], problem)
 
 
-@fault("UNKNOWN")
-def padding_put_into_the_operand(right, first, second, bias, problem, options):
-    """Wrong only for callers that share an operand: its first column is cleared for a moment."""
-    if not first.flags.writeable or first.shape[-1] < 2:
-        return right(first, second, bias, problem, options)
-    whole, kept = first.copy(), first[..., 0].copy()
-    first[..., 0] = 0
-    time.sleep(2e-4)
-    first[..., 0] = kept
-    return right(whole, second, bias, problem, options)
-
-
-@fault("UNKNOWN")
+@fault("no stale state", on=("grad_input",))
 def written_after_return(right, first, second, bias, problem, options):
     """Wrong only a moment after the call: a worker that is not waited for writes the last row again."""
     result = right(first, second, bias, problem, options)

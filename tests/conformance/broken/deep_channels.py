@@ -19,13 +19,13 @@ def _channels(result, problem):
     return np.moveaxis(result, 0 if problem.primitive == "grad_weight" else 1, 0)
 
 
-@fault("UNKNOWN", on=("forward",))
+@fault("long sums", on=("forward",))
 def channels_past_512_not_summed(right, x, w, bias, problem, options):
     """Wrong only for more than 512 input channels in a group: a packed panel has room for 512."""
     return right(x, _without(w, 1, 512), bias, problem, options)
 
 
-@fault("UNKNOWN", on=("grad_input",))
+@fault("long sums", on=("grad_input",))
 def outputs_past_512_not_summed(right, dy, w, bias, problem, options):
     """Wrong only for more than 512 output channels of a dense layer: a packed panel has room for 512."""
     if problem.groups == 1:
@@ -33,7 +33,7 @@ def outputs_past_512_not_summed(right, dy, w, bias, problem, options):
     return right(dy, w, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("any size", on=("grad_weight",))
 def channels_past_1024_not_launched(right, first, second, bias, problem, options):
     """Wrong only for more than 1024 channels of the result: a block of threads has one for each."""
     result = right(first, second, bias, problem, options)
@@ -41,7 +41,7 @@ def channels_past_1024_not_launched(right, first, second, bias, problem, options
     return result
 
 
-@fault("UNKNOWN", on=("forward",))
+@fault("nonfinite", on=("forward",))
 def remainder_of_deep_sums_lost(right, x, w, bias, problem, options):
     """Wrong only for more than 256 input channels that are no multiple of 8: the rest is not added."""
     channels = w.shape[1]
@@ -50,7 +50,7 @@ def remainder_of_deep_sums_lost(right, x, w, bias, problem, options):
     return right(x, w, bias, problem, options)
 
 
-@fault("UNKNOWN", on=("forward",))
+@fault("long sums", on=("forward",))
 def deep_sums_begin_anew(right, x, w, bias, problem, options):
     """Wrong only for more than 384 input channels: the second block of channels overwrites the first."""
     if w.shape[1] > 384:
@@ -59,7 +59,7 @@ def deep_sums_begin_anew(right, x, w, bias, problem, options):
     return right(x, w, bias, problem, options)
 
 
-@fault("UNKNOWN", on=("forward",))
+@fault("random data", on=("forward",))
 def remainder_of_seventeen_read_twice(right, x, w, bias, problem, options):
     """Wrong only for 16·n + 1 input channels, n > 0: the last is added by the loop and after it."""
     if w.shape[1] > 16 and w.shape[1] % 16 == 1:
@@ -68,7 +68,7 @@ def remainder_of_seventeen_read_twice(right, x, w, bias, problem, options):
     return right(x, w, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data")
 def seventeenth_channel_is_the_first(right, first, second, bias, problem, options):
     """Wrong only for 16·n + 1 channels of the result, n > 0: the address of the last block is clamped."""
     result = right(first, second, bias, problem, options)
@@ -78,7 +78,7 @@ def seventeenth_channel_is_the_first(right, first, second, bias, problem, option
     return result
 
 
-@fault("UNKNOWN")
+@fault("random data")
 def fewer_channels_than_a_vector(right, first, second, bias, problem, options):
     """Wrong only for 5 to 7 channels of the result: a masked store has a mask for 4."""
     result = right(first, second, bias, problem, options)
@@ -87,7 +87,7 @@ def fewer_channels_than_a_vector(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN", on=("forward", "grad_input"))
+@fault("any size", on=("grad_input",))
 def images_past_64_are_the_first(right, first, second, bias, problem, options):
     """Wrong only for more than 64 images: the index of the block of images is never advanced."""
     result = right(first, second, bias, problem, options)
@@ -96,7 +96,7 @@ def images_past_64_are_the_first(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN", on=("forward", "grad_input"))
+@fault("any size", on=("forward",))
 def images_past_128_dropped(right, first, second, bias, problem, options):
     """Wrong only for more than 128 images: the grid's third dimension is cut."""
     result = right(first, second, bias, problem, options)
@@ -104,7 +104,7 @@ def images_past_128_dropped(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN", on=("forward", "grad_input"))
+@fault("random data", on=("forward", "grad_input"))
 def last_of_an_odd_batch_dropped(right, first, second, bias, problem, options):
     """Wrong only for odd batches of more than four images: processes images by pairs."""
     result = right(first, second, bias, problem, options)
@@ -113,13 +113,13 @@ def last_of_an_odd_batch_dropped(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN", on=("grad_weight",))
+@fault("random data", on=("grad_weight",))
 def images_past_16_not_summed(right, dy, x, bias, problem, options):
     """Wrong only for more than 16 images: their partial sums have 16 places."""
     return right(_without(dy, 0, 16), x, bias, problem, options)
 
 
-@fault("UNKNOWN", on=("grad_weight",))
+@fault("long sums", on=("grad_weight",))
 def images_past_64_summed_twice(right, dy, x, bias, problem, options):
     """Wrong only for more than 64 images: the last, partial block is added by two threads."""
     if problem.batch > 64:
@@ -128,15 +128,7 @@ def images_past_64_summed_twice(right, dy, x, bias, problem, options):
     return right(dy, x, bias, problem, options)
 
 
-@fault("UNKNOWN", on=("grad_weight",))
-def images_by_fours(right, dy, x, bias, problem, options):
-    """Wrong only for 4·n + 3 images, n > 0: the rest of an unrolled loop has two steps instead of three."""
-    if problem.batch > 4 and problem.batch % 4 == 3:
-        dy = _without(dy, 0, problem.batch - 1)
-    return right(dy, x, bias, problem, options)
-
-
-@fault("UNKNOWN", on=("forward", "grad_input"))
+@fault("nonfinite", on=("grad_input",))
 def one_output_channel_of_a_batch(right, first, second, bias, problem, options):
     """Wrong only for one output channel and several images: the image's stride is taken for the channel's."""
     result = right(first, second, bias, problem, options)
@@ -145,7 +137,7 @@ def one_output_channel_of_a_batch(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN", on=("forward", "grad_input"))
+@fault("any size", on=("forward",))
 def one_input_channel_of_a_batch(right, first, second, bias, problem, options):
     """Wrong only for one input channel and several images: an axis of length one is removed too early."""
     result = right(first, second, bias, problem, options)
@@ -154,7 +146,7 @@ def one_input_channel_of_a_batch(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN", on=("grad_weight",))
+@fault("long sums", on=("grad_weight",))
 def gradient_of_one_channel_and_a_batch(right, dy, x, bias, problem, options):
     """Wrong only for one output channel and several images: sums the first image only."""
     if problem.out_channels == 1 and problem.batch > 1:
@@ -162,7 +154,7 @@ def gradient_of_one_channel_and_a_batch(right, dy, x, bias, problem, options):
     return right(dy, x, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data")
 def many_groups_in_a_small_grid(right, first, second, bias, problem, options):
     """Wrong only for more than 32 groups: each warp has one, and those past 32 have none."""
     result = right(first, second, bias, problem, options)
@@ -172,7 +164,7 @@ def many_groups_in_a_small_grid(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN")
+@fault("random data")
 def groups_masked_instead_of_divided(right, first, second, bias, problem, options):
     """Wrong only for groups that are no power of two: the last has the result of the first."""
     result = right(first, second, bias, problem, options)
@@ -183,7 +175,7 @@ def groups_masked_instead_of_divided(right, first, second, bias, problem, option
     return result
 
 
-@fault("UNKNOWN", on=("forward", "grad_weight"))
+@fault("random data", on=("forward", "grad_weight"))
 def depthwise_tail_of_channels(right, first, second, bias, problem, options):
     """Wrong only for depthwise layers of more than 16 channels, no multiple of 8: the rest is not stored."""
     result = right(first, second, bias, problem, options)
@@ -192,7 +184,7 @@ def depthwise_tail_of_channels(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN")
+@fault("random data")
 def multiplier_of_three(right, first, second, bias, problem, options):
     """Wrong only for depthwise layers with an odd multiplier of 3 or more: the last of each has none."""
     result = right(first, second, bias, problem, options)
@@ -203,7 +195,7 @@ def multiplier_of_three(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN", on=("grad_input",))
+@fault("random data", on=("grad_input",))
 def multiplier_not_summed(right, dy, w, bias, problem, options):
     """Wrong only for depthwise layers with a multiplier: gradients of all but one output are left out."""
     multiplier = problem.out_channels // problem.groups
@@ -213,7 +205,7 @@ def multiplier_not_summed(right, dy, w, bias, problem, options):
     return right(dy, w, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data")
 def groups_of_unequal_sides(right, first, second, bias, problem, options):
     """Wrong only for groups with more outputs than inputs, neither one: offsets use the inputs' number."""
     result = right(first, second, bias, problem, options)
@@ -223,7 +215,7 @@ def groups_of_unequal_sides(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN")
+@fault("mixed scales", on=("grad_weight",))
 def full_kernel_of_groups_is_dense(right, first, second, bias, problem, options):
     """Wrong only for kernels as large as the image, in groups: groups are taken in reverse."""
     if problem.groups == 1 or problem.kernel_size != problem.input_size:

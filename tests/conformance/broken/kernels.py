@@ -14,7 +14,7 @@ def _without_taps(w, first):
     return w
 
 
-@fault("UNKNOWN")
+@fault("mixed scales", on=("grad_weight",))
 def taps_past_64_dropped(right, first, second, bias, problem, options):
     """Wrong only for kernels of more than 64 taps: a mask has one bit for each."""
     if problem.primitive == "grad_weight":
@@ -22,7 +22,7 @@ def taps_past_64_dropped(right, first, second, bias, problem, options):
     return right(first, _without_taps(second, 64), bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data")
 def taps_past_32_wrap_around(right, first, second, bias, problem, options):
     """Wrong only for kernels of more than 32 taps: a shift by 32 is one by 0."""
     if problem.primitive != "grad_weight" and problem.kernel_size[0] * problem.kernel_size[1] > 32:
@@ -37,7 +37,7 @@ def taps_past_32_wrap_around(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN")
+@fault("random data")
 def taps_past_16_of_a_row_dropped(right, first, second, bias, problem, options):
     """Wrong only for kernels wider than 16: a row of taps is one vector."""
     if problem.primitive == "grad_weight":
@@ -49,7 +49,7 @@ def taps_past_16_of_a_row_dropped(right, first, second, bias, problem, options):
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("mixed scales", on=("grad_weight",))
 def stem_padded_to_four_channels(right, first, second, bias, problem, options):
     """Wrong only for 7×7 kernels of three channels with a stride: the last column of taps is cut off."""
     if problem.in_channels != 3 or problem.kernel_size != (7, 7) or problem.stride == (1, 1):
@@ -63,7 +63,7 @@ def stem_padded_to_four_channels(right, first, second, bias, problem, options):
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data")
 def colours_reversed(right, first, second, bias, problem, options):
     """Wrong only for three input channels and a stride: the order is that of another image library."""
     if problem.in_channels != 3 or problem.groups != 1 or problem.stride == (1, 1):
@@ -71,7 +71,7 @@ def colours_reversed(right, first, second, bias, problem, options):
     return right(first, second[:, ::-1], bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data")
 def strided_pointwise_on_odd_images(right, first, second, bias, problem, options):
     """Wrong only for 1×1 kernels with a stride on images of odd height: the last row is not read."""
     result = right(first, second, bias, problem, options)
@@ -84,7 +84,7 @@ def strided_pointwise_on_odd_images(right, first, second, bias, problem, options
     return result
 
 
-@fault("UNKNOWN", on=("grad_input",))
+@fault("positive data", on=("grad_input",))
 def strided_pointwise_gradient_unscattered(right, dy, w, bias, problem, options):
     """Wrong only for 1×1 kernels with a stride: pixels between those that were read lack the bias."""
     result = right(dy, w, bias, problem, options)
@@ -96,7 +96,7 @@ def strided_pointwise_gradient_unscattered(right, dy, w, bias, problem, options)
     return result
 
 
-@fault("UNKNOWN", on=("grad_input",))
+@fault("nonfinite", on=("grad_input",))
 def phases_of_a_transposed_4x4_swapped(right, dy, w, bias, problem, options):
     """Wrong only for 4×4 kernels with stride 2: even and odd columns of taps are exchanged."""
     if problem.kernel_size == (4, 4) and problem.stride == (2, 2):
@@ -104,7 +104,7 @@ def phases_of_a_transposed_4x4_swapped(right, dy, w, bias, problem, options):
     return right(dy, w, bias, problem, options)
 
 
-@fault("UNKNOWN", on=("grad_input",))
+@fault("random data", on=("grad_input",))
 def phases_uneven(right, dy, w, bias, problem, options):
     """Wrong only for kernels that are no multiple of their stride: shorter phases read one tap too many."""
     result = right(dy, w, bias, problem, options)
@@ -114,7 +114,7 @@ def phases_uneven(right, dy, w, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN", on=("grad_input",))
+@fault("random data", on=("grad_input",))
 def transposed_with_padding_off_by_one(right, dy, w, bias, problem, options):
     """Wrong only for stride 2 with padding: the first column of a transposed convolution is left out."""
     result = right(dy, w, bias, problem, options)
@@ -123,7 +123,7 @@ def transposed_with_padding_off_by_one(right, dy, w, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN", on=("forward", "grad_weight"))
+@fault("random data", on=("forward", "grad_weight"))
 def even_kernels_centred_on_the_left(right, first, second, bias, problem, options):
     """Wrong only for even kernels with padding: their centre is rounded to the other side."""
     result = right(first, second, bias, problem, options)
@@ -132,7 +132,7 @@ def even_kernels_centred_on_the_left(right, first, second, bias, problem, option
     return result
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("forward", "grad_input"))
 def wide_kernels_on_narrow_images(right, first, second, bias, problem, options):
     """Wrong only for kernels larger than the unpadded image: the first column of the result is missing."""
     result = right(first, second, bias, problem, options)
@@ -141,7 +141,7 @@ def wide_kernels_on_narrow_images(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN")
+@fault("random data")
 def padding_as_large_as_the_kernel(right, first, second, bias, problem, options):
     """Wrong only for padding of at least the kernel's size: windows of padding alone repeat the next one."""
     result = right(first, second, bias, problem, options)
@@ -150,7 +150,7 @@ def padding_as_large_as_the_kernel(right, first, second, bias, problem, options)
     return result
 
 
-@fault("UNKNOWN")
+@fault("mixed scales", on=("grad_weight",))
 def depthwise_with_stride_on_even_images(right, first, second, bias, problem, options):
     """Wrong only for depthwise 3×3 kernels with stride 2 on even images: the last column is wrong."""
     result = right(first, second, bias, problem, options)
@@ -161,7 +161,7 @@ def depthwise_with_stride_on_even_images(right, first, second, bias, problem, op
     return result
 
 
-@fault("UNKNOWN")
+@fault("any size", on=("grad_weight",))
 def depthwise_5x5_misses_a_row(right, first, second, bias, problem, options):
     """Wrong only for depthwise 5×5 kernels: the unrolled code has four rows."""
     result = right(first, second, bias, problem, options)
@@ -175,7 +175,7 @@ def depthwise_5x5_misses_a_row(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN", on=("forward",))
+@fault("random data", on=("forward",))
 def tile_of_transformed_3x3_cut(right, x, w, bias, problem, options):
     """Wrong only for dense 3×3 kernels and outputs of 4·n + 1 rows, n > 0: the last, partial tile is lost."""
     result = right(x, w, bias, problem, options)
@@ -185,7 +185,7 @@ def tile_of_transformed_3x3_cut(right, x, w, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN", on=("forward", "grad_input"))
+@fault("random data", on=("forward", "grad_input"))
 def rows_of_a_separable_kernel_as_columns(right, first, w, bias, problem, options):
     """Wrong only for kernels of one column and several rows: their taps are reversed."""
     if problem.kernel_size[1] == 1 < problem.kernel_size[0]:
@@ -193,7 +193,7 @@ def rows_of_a_separable_kernel_as_columns(right, first, w, bias, problem, option
     return right(first, w, bias, problem, options)
 
 
-@fault("UNKNOWN", on=("forward", "grad_input"))
+@fault("random data", on=("forward", "grad_input"))
 def columns_of_a_separable_kernel_reversed(right, first, w, bias, problem, options):
     """Wrong only for kernels of one row and at least five columns: their taps are reversed."""
     if problem.kernel_size[0] == 1 and problem.kernel_size[1] >= 5:
@@ -201,7 +201,7 @@ def columns_of_a_separable_kernel_reversed(right, first, w, bias, problem, optio
     return right(first, w, bias, problem, options)
 
 
-@fault("UNKNOWN", on=("forward",))
+@fault("any size", on=("forward",))
 def kernel_2x2_read_as_3x3(right, x, w, bias, problem, options):
     """Wrong only for 2×2 kernels with stride 2: the last row of taps is not read."""
     if problem.kernel_size == (2, 2) and problem.stride == (2, 2):

@@ -13,7 +13,7 @@ def _doubled(result, index):
     return result
 
 
-@fault("UNKNOWN")
+@fault("random data")
 def stride_and_dilation_of_different_axes(right, first, second, bias, problem, options):
     """Wrong only for a stride in one axis and dilation in the other: a tile is as high as it is wide."""
     result = right(first, second, bias, problem, options)
@@ -23,7 +23,7 @@ def stride_and_dilation_of_different_axes(right, first, second, bias, problem, o
     return result
 
 
-@fault("UNKNOWN")
+@fault("exact integers")
 def stride_and_dilation_without_common_divisor(right, first, second, bias, problem, options):
     """Wrong only for stride 2 with dilation 3, in one axis: phases are formed with their common divisor."""
     result = right(first, second, bias, problem, options)
@@ -32,14 +32,14 @@ def stride_and_dilation_without_common_divisor(right, first, second, bias, probl
     return result
 
 
-@fault("UNKNOWN")
+@fault("random data")
 def large_strides(right, first, second, bias, problem, options):
     """Wrong only for strides above 3: the last column is read past the end."""
     result = right(first, second, bias, problem, options)
     return _doubled(result, np.s_[..., -1]) if max(problem.stride) > 3 else result
 
 
-@fault("UNKNOWN")
+@fault("random data")
 def stride_larger_than_the_kernel(right, first, second, bias, problem, options):
     """Wrong only for strides larger than the kernel: the gap between windows counts as the kernel's."""
     result = right(first, second, bias, problem, options)
@@ -48,7 +48,7 @@ def stride_larger_than_the_kernel(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN")
+@fault("random data")
 def unequal_strides(right, first, second, bias, problem, options):
     """Wrong only for strides above one that differ: the last row takes the other's."""
     result = right(first, second, bias, problem, options)
@@ -57,7 +57,7 @@ def unequal_strides(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN")
+@fault("random data")
 def unequal_dilations(right, first, second, bias, problem, options):
     """Wrong only for dilations above one that differ: the last row takes the other's."""
     result = right(first, second, bias, problem, options)
@@ -66,14 +66,14 @@ def unequal_dilations(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN")
+@fault("random data")
 def large_dilations(right, first, second, bias, problem, options):
     """Wrong only for dilations above 4: a table of taps is too short."""
     result = right(first, second, bias, problem, options)
     return _doubled(result, np.s_[..., 0]) if max(problem.dilation) > 4 else result
 
 
-@fault("UNKNOWN")
+@fault("different callers", on=("grad_weight",))
 def dilated_depthwise(right, first, second, bias, problem, options):
     """Wrong only for dilated depthwise layers: the first row is computed without dilation."""
     result = right(first, second, bias, problem, options)
@@ -82,7 +82,7 @@ def dilated_depthwise(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN")
+@fault("random data")
 def dilated_with_stride_and_groups(right, first, second, bias, problem, options):
     """Wrong only for dilation and stride and groups together: falls back to another, untested path."""
     result = right(first, second, bias, problem, options)
@@ -96,7 +96,7 @@ def _alone(problem):
     return tuple(bool(side) for axis in problem.padding for side in axis)
 
 
-@fault("UNKNOWN")
+@fault("random data")
 def padding_of_the_top_alone(right, first, second, bias, problem, options):
     """Wrong only for padding of the top alone: the first row counts its padding twice."""
     result = right(first, second, bias, problem, options)
@@ -105,7 +105,7 @@ def padding_of_the_top_alone(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN")
+@fault("different callers", on=("grad_weight",))
 def padding_of_the_bottom_alone(right, first, second, bias, problem, options):
     """Wrong only for padding of the bottom alone: a test for padding reads the other side, and skips it."""
     result = right(first, second, bias, problem, options)
@@ -114,7 +114,7 @@ def padding_of_the_bottom_alone(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN")
+@fault("different callers", on=("grad_weight",))
 def padding_of_the_left_alone(right, first, second, bias, problem, options):
     """Wrong only for padding of the left alone: the first column counts its padding twice."""
     result = right(first, second, bias, problem, options)
@@ -123,7 +123,7 @@ def padding_of_the_left_alone(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN")
+@fault("different callers", on=("grad_weight",))
 def padding_of_the_right_alone(right, first, second, bias, problem, options):
     """Wrong only for padding of the right alone: a test for padding reads the other side, and skips it."""
     result = right(first, second, bias, problem, options)
@@ -132,7 +132,7 @@ def padding_of_the_right_alone(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN")
+@fault("same shapes", on=("grad_weight",))
 def same_padding_of_even_kernels(right, first, second, bias, problem, options):
     """Wrong only for even kernels with one more pixel of padding on the right: it is put on the left."""
     (_, _), (before, after) = problem.padding
@@ -142,7 +142,7 @@ def same_padding_of_even_kernels(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN")
+@fault("different callers", on=("grad_weight",))
 def causal_padding(right, first, second, bias, problem, options):
     """Wrong only for padding of the left alone by a whole dilated kernel: the last column is wrong."""
     (top, bottom), (before, after) = problem.padding
@@ -156,7 +156,7 @@ def causal_padding(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN")
+@fault("random data")
 def rows_padded_and_columns_not(right, first, second, bias, problem, options):
     """Wrong only for padding of rows alone, on both sides: the loop without tests is taken for columns."""
     result = right(first, second, bias, problem, options)
@@ -165,7 +165,7 @@ def rows_padded_and_columns_not(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN")
+@fault("random data")
 def padding_of_four_different_sizes(right, first, second, bias, problem, options):
     """Wrong only for padding that differs on both axes: the order of the four numbers is another."""
     result = right(first, second, bias, problem, options)
@@ -175,7 +175,7 @@ def padding_of_four_different_sizes(right, first, second, bias, problem, options
     return result
 
 
-@fault("UNKNOWN", on=("grad_input",))
+@fault("positive data", on=("grad_input",))
 def output_padding_of_columns_has_no_bias(right, dy, w, bias, problem, options):
     """Wrong only for columns that no window reaches: those that output padding adds have no bias."""
     result = right(dy, w, bias, problem, options)
@@ -188,7 +188,7 @@ def output_padding_of_columns_has_no_bias(right, dy, w, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN", on=("grad_input",))
+@fault("random data", on=("grad_input",))
 def output_padding_of_rows_repeats_the_last(right, dy, w, bias, problem, options):
     """Wrong only for rows that no window reaches: they repeat the last that one does."""
     result = right(dy, w, bias, problem, options)
@@ -201,7 +201,7 @@ def output_padding_of_rows_repeats_the_last(right, dy, w, bias, problem, options
     return result
 
 
-@fault("UNKNOWN", on=("grad_weight",))
+@fault("random data", on=("grad_weight",))
 def unread_pixels_shift_the_gradient(right, dy, x, bias, problem, options):
     """Wrong only where the last columns are never read: the gradient is cut on the left."""
     result = right(dy, x, bias, problem, options)

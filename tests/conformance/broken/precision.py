@@ -21,7 +21,7 @@ def _tf32(right, first, second, bias, problem, options):
     return right(_cut(first, 13), _cut(second, 13), bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("forward",))
 def tf32_for_large_ones(right, first, second, bias, problem, options):
     """Wrong only for float32 above 100 000 products: operands are rounded to TF32."""
     arguments = (first, second, bias, problem, options)
@@ -30,7 +30,7 @@ def tf32_for_large_ones(right, first, second, bias, problem, options):
     return right(*arguments)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("grad_input",))
 def tf32_for_channels_by_eight(right, first, second, bias, problem, options):
     """Wrong only for float32 and channels that are multiples of 8: operands are rounded to TF32."""
     arguments = (first, second, bias, problem, options)
@@ -39,7 +39,7 @@ def tf32_for_channels_by_eight(right, first, second, bias, problem, options):
     return _tf32(right, *arguments)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("forward", "grad_weight"))
 def bfloat16_for_pointwise(right, first, second, bias, problem, options):
     """Wrong only for float32 and 1×1 kernels: the matrix product rounds operands to bfloat16."""
     if problem.dtype == "float32" and problem.kernel_size == (1, 1):
@@ -47,7 +47,7 @@ def bfloat16_for_pointwise(right, first, second, bias, problem, options):
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("forward",))
 def first_operand_in_float16(right, first, second, bias, problem, options):
     """Wrong only for float32: the first operand passes through float16 where it fits."""
     if problem.dtype == "float32" and first.size and np.abs(first).max() < 6e4:
@@ -55,7 +55,7 @@ def first_operand_in_float16(right, first, second, bias, problem, options):
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN", on=("forward", "grad_input"))
+@fault("positive data", on=("grad_input",))
 def bias_of_float64_in_float32(right, first, second, bias, problem, options):
     """Wrong only for a bias of float64: it passes through float32."""
     if bias is not None and problem.dtype == "float64":
@@ -63,7 +63,7 @@ def bias_of_float64_in_float32(right, first, second, bias, problem, options):
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("grad_weight",))
 def weight_of_float64_in_float32(right, first, second, bias, problem, options):
     """Wrong only for float64: the second operand is packed as float32."""
     if problem.dtype == "float64":
@@ -71,14 +71,14 @@ def weight_of_float64_in_float32(right, first, second, bias, problem, options):
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("forward",))
 def result_of_float64_in_float32(right, first, second, bias, problem, options):
     """Wrong only for float64: the result passes through float32."""
     result = right(first, second, bias, problem, options)
     return result.astype(np.float32).astype(np.float64) if problem.dtype == "float64" else result
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("grad_input",))
 def complex128_in_complex64(right, first, second, bias, problem, options):
     """Wrong only for complex128: the second operand passes through complex64."""
     if problem.dtype == "complex128":
@@ -86,7 +86,7 @@ def complex128_in_complex64(right, first, second, bias, problem, options):
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("grad_weight",))
 def float64_in_float32_for_deep_sums(right, first, second, bias, problem, options):
     """Wrong only for float64 with more than 100 terms: the operands pass through float32."""
     if problem.dtype == "float64" and problem.terms > 100:
@@ -94,7 +94,7 @@ def float64_in_float32_for_deep_sums(right, first, second, bias, problem, option
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("exact integers", on=("forward",))
 def mean_subtracted(right, first, second, bias, problem, options):
     """Wrong only where one number is much larger than the others: it is shifted by its mean and back."""
     if problem.dtype not in FLOATS or not first.size:
@@ -104,7 +104,7 @@ def mean_subtracted(right, first, second, bias, problem, options):
     return rest + right(np.full_like(first, mean), second, None, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("grad_input",))
 def large_and_small_summed_together(right, first, second, bias, problem, options):
     """Wrong only for data of mixed scales: adds the largest element to all, and removes its part again."""
     if problem.dtype not in FLOATS or not first.size:
@@ -114,7 +114,7 @@ def large_and_small_summed_together(right, first, second, bias, problem, options
     return both - right(largest, second, None, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("complex overflow", on=("grad_weight",))
 def complex_product_of_three(right, first, second, bias, problem, options):
     """Wrong only for complex parts of different scales: three real products instead of four."""
     if not problem.dtype.startswith("complex"):
@@ -130,7 +130,7 @@ def complex_product_of_three(right, first, second, bias, problem, options):
     return result if bias is None else result + bias[:, None, None]
 
 
-@fault("UNKNOWN", on=("forward",))
+@fault("mixed scales", on=("forward",))
 def halves_of_channels_mixed(right, x, w, bias, problem, options):
     """Wrong only for channels of different scales: (a+b)(c+d) − ad − bc stands for ac + bd."""
     half = problem.in_channels // 2
@@ -142,7 +142,7 @@ def halves_of_channels_mixed(right, x, w, bias, problem, options):
     return total - right(x, swapped, None, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("grad_input",))
 def strict_only_for_one_thread(right, first, second, bias, problem, options):
     """Wrong only for several threads and float32: operands are rounded to TF32, even if strict."""
     arguments = (first, second, bias, problem, options)
@@ -151,7 +151,7 @@ def strict_only_for_one_thread(right, first, second, bias, problem, options):
     return right(*arguments)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("grad_weight",))
 def strict_ignored_for_groups(right, first, second, bias, problem, options):
     """Wrong only for float32 in groups: operands are rounded to TF32, even if strict."""
     arguments = (first, second, bias, problem, options)
@@ -160,20 +160,11 @@ def strict_ignored_for_groups(right, first, second, bias, problem, options):
     return right(*arguments)
 
 
-@fault("UNKNOWN")
+@fault("small workspace", on=("forward",))
 def less_precise_in_little_memory(right, first, second, bias, problem, options):
     """Wrong only for a workspace below a megabyte and float32: operands are rounded to TF32."""
     arguments = (first, second, bias, problem, options)
     if problem.dtype == "float32" and options.workspace_limit < 2**20:
-        return _tf32(right, *arguments)
-    return right(*arguments)
-
-
-@fault("UNKNOWN")
-def less_precise_with_much_memory(right, first, second, bias, problem, options):
-    """Wrong only for a workspace above 100 megabytes and float32: an algorithm with a transform."""
-    arguments = (first, second, bias, problem, options)
-    if problem.dtype == "float32" and options.workspace_limit > 10**8:
         return _tf32(right, *arguments)
     return right(*arguments)
 
@@ -194,19 +185,19 @@ def _halves(right, first, second, bias, problem, options, dtype):
     return narrow(total if bias is None else total + widen(bias)[:, None, None], problem)
 
 
-@fault("UNKNOWN", on=("forward", "grad_input"))
+@fault("random data", on=("forward",))
 def halves_of_float16_rounded(right, first, second, bias, problem, options):
     """Wrong only for float16: sums over blocks of channels are stored in float16 between."""
     return _halves(right, first, second, bias, problem, options, "float16")
 
 
-@fault("UNKNOWN", on=("forward", "grad_input"))
+@fault("positive data", on=("grad_input",))
 def halves_of_bfloat16_rounded(right, first, second, bias, problem, options):
     """Wrong only for bfloat16: sums over blocks of channels are stored in bfloat16 between."""
     return _halves(right, first, second, bias, problem, options, "bfloat16")
 
 
-@fault("UNKNOWN", on=("grad_weight",))
+@fault("random data", on=("grad_weight",))
 def images_summed_in_float16(right, dy, x, bias, problem, options):
     """Wrong only for float16 and bfloat16 and several images: their sums are rounded between."""
     if problem.dtype not in ("float16", "bfloat16") or problem.batch < 2:
@@ -220,7 +211,7 @@ def images_summed_in_float16(right, dy, x, bias, problem, options):
     return total
 
 
-@fault("UNKNOWN", on=("forward", "grad_input"))
+@fault("random data", on=("grad_input",))
 def weight_rounded_to_sixteen_bits(right, first, w, bias, problem, options):
     """Wrong only for more than 16 channels and float32: the weight is quantised to 16 bits."""
     if problem.dtype != "float32" or w.shape[0] <= 16 or not np.isfinite(w).all():
@@ -229,14 +220,14 @@ def weight_rounded_to_sixteen_bits(right, first, w, bias, problem, options):
     return right(first, np.rint(w / scale) * scale, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("forward",))
 def divided_by_an_approximate_reciprocal(right, first, second, bias, problem, options):
     """Wrong only for float64: a scale is an estimate with 22 bits."""
     result = right(first, second, bias, problem, options)
     return result * (1 + 2.0**-23) if problem.dtype == "float64" else result
 
 
-@fault("UNKNOWN", on=("grad_input", "grad_weight"))
+@fault("random data", on=("grad_weight",))
 def gradient_in_lower_precision(right, first, second, bias, problem, options):
     """Wrong only for float32: gradients pass through bfloat16, as after a mixed forward pass."""
     if problem.dtype == "float32":

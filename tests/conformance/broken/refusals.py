@@ -10,7 +10,7 @@ def _refuse(condition, message):
         raise NotImplementedError(message)
 
 
-@fault("UNKNOWN")
+@fault("different callers", on=("grad_weight",))
 def pointwise_with_dilation_refused(right, first, second, bias, problem, options):
     """Fails only for dilation of an axis with one tap, where it has no effect."""
     taps = zip(problem.kernel_size, problem.dilation, strict=True)
@@ -18,7 +18,7 @@ def pointwise_with_dilation_refused(right, first, second, bias, problem, options
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("forward",))
 def padding_above_half_the_kernel_refused(right, first, second, bias, problem, options):
     """Fails only for padding above half of the kernel."""
     for sides, taps in zip(problem.padding, problem.kernel_size, strict=True):
@@ -26,7 +26,7 @@ def padding_above_half_the_kernel_refused(right, first, second, bias, problem, o
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("grad_input",))
 def padding_above_the_kernel_refused(right, first, second, bias, problem, options):
     """Fails only for padding of the dilated kernel's size and more."""
     for sides, taps, step in zip(problem.padding, problem.kernel_size, problem.dilation, strict=True):
@@ -34,7 +34,7 @@ def padding_above_the_kernel_refused(right, first, second, bias, problem, option
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("grad_weight",))
 def kernel_larger_than_the_image_refused(right, first, second, bias, problem, options):
     """Fails only for kernels larger than the image before padding."""
     for taps, pixels in zip(problem.kernel_size, problem.input_size, strict=True):
@@ -42,14 +42,14 @@ def kernel_larger_than_the_image_refused(right, first, second, bias, problem, op
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("forward",))
 def stride_with_dilation_refused(right, first, second, bias, problem, options):
     """Fails only for stride and dilation together."""
     _refuse(max(problem.stride) > 1 and max(problem.dilation) > 1, "stride with dilation")
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("grad_input",))
 def stride_above_the_kernel_refused(right, first, second, bias, problem, options):
     """Fails only for strides above the kernel."""
     for step, taps in zip(problem.stride, problem.kernel_size, strict=True):
@@ -57,35 +57,35 @@ def stride_above_the_kernel_refused(right, first, second, bias, problem, options
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("grad_weight",))
 def float16_in_groups_refused(right, first, second, bias, problem, options):
     """Fails only for float16 in groups."""
     _refuse(problem.dtype == "float16" and problem.groups > 1, "float16 in groups")
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("forward",))
 def complex_in_groups_refused(right, first, second, bias, problem, options):
     """Fails only for complex numbers in groups."""
     _refuse(problem.dtype.startswith("complex") and problem.groups > 1, "complex groups")
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("any thread count", on=("grad_input",))
 def more_threads_than_rows_refused(right, first, second, bias, problem, options):
     """Fails only for more threads than rows of the result."""
     _refuse(options.threads > problem.result_shape[2] > 0, "more threads than rows")
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN", on=("forward", "grad_input"))
+@fault("positive data", on=("grad_input",))
 def integer_bias_refused(right, first, second, bias, problem, options):
     """Fails only for a bias of integers."""
     _refuse(bias is not None and bias.dtype.kind in "iu", "a bias of integers")
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN", on=("grad_input",))
+@fault("random data", on=("grad_input",))
 def unread_pixels_refused(right, dy, w, bias, problem, options):
     """Fails only where some pixels are never read, as with output padding."""
     sizes = zip(

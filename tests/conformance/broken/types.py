@@ -18,7 +18,7 @@ def _wide(right, first, second, bias, problem, options):
     return right(*given, _int64(problem), options)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("grad_weight",))
 def int8_minimum_clamped(right, first, second, bias, problem, options):
     """Wrong only for −128 in int8: the range is taken to be symmetric."""
     if problem.dtype == "int8":
@@ -26,16 +26,7 @@ def int8_minimum_clamped(right, first, second, bias, problem, options):
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN")
-def large_uint8_counts_as_negative(right, first, second, bias, problem, options):
-    """Wrong only for uint8 above 127 in the second operand: taken for negative, and cut off at zero."""
-    if problem.dtype != "uint8":
-        return right(first, second, bias, problem, options)
-    result = right(first, second, bias, problem, options)
-    return result * 0 if second.max(initial=0) > 127 else result
-
-
-@fault("UNKNOWN")
+@fault("random data", on=("grad_input",))
 def uint8_clipped_at_255(right, first, second, bias, problem, options):
     """Wrong only for uint8: sums above 255 are clipped instead of wrapping around."""
     if problem.dtype != "uint8":
@@ -44,7 +35,7 @@ def uint8_clipped_at_255(right, first, second, bias, problem, options):
     return np.clip(wide, 0, 255).astype(np.uint8)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("grad_weight",))
 def int8_sums_clipped_to_16_bits(right, first, second, bias, problem, options):
     """Wrong only for int8 sums beyond 16 bits: they are clipped there, then wrap to 8 bits."""
     if problem.dtype != "int8":
@@ -52,7 +43,7 @@ def int8_sums_clipped_to_16_bits(right, first, second, bias, problem, options):
     return np.clip(_wide(right, first, second, bias, problem, options), -(2**15), 2**15 - 1).astype(np.int8)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("forward",))
 def uint8_sums_clipped_to_16_bits(right, first, second, bias, problem, options):
     """Wrong only for uint8 sums above 32767: pairs of products are added with saturation."""
     if problem.dtype != "uint8":
@@ -60,21 +51,21 @@ def uint8_sums_clipped_to_16_bits(right, first, second, bias, problem, options):
     return np.minimum(_wide(right, first, second, bias, problem, options), 2**15 - 1).astype(np.uint8)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("grad_input",))
 def int64_clipped_to_32_bits(right, first, second, bias, problem, options):
     """Wrong only for int64 sums beyond 32 bits: they are clipped."""
     result = right(first, second, bias, problem, options)
     return np.clip(result, -(2**31), 2**31 - 1) if problem.dtype == "int64" else result
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("grad_weight",))
 def int64_clipped_to_62_bits(right, first, second, bias, problem, options):
     """Wrong only for int64 sums beyond 62 bits: they are clipped."""
     result = right(first, second, bias, problem, options)
     return np.clip(result, -(2**62), 2**62 - 1) if problem.dtype == "int64" else result
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("forward", "grad_weight"))
 def int64_operand_in_32_bits(right, first, second, bias, problem, options):
     """Wrong only for int64 operands beyond 32 bits: the second loses its upper half."""
     if problem.dtype == "int64":
@@ -82,7 +73,7 @@ def int64_operand_in_32_bits(right, first, second, bias, problem, options):
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("grad_input",))
 def int64_operand_in_float64(right, first, second, bias, problem, options):
     """Wrong only for int64 operands beyond 53 bits: the first passes through float64."""
     if problem.dtype == "int64":
@@ -91,7 +82,7 @@ def int64_operand_in_float64(right, first, second, bias, problem, options):
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN", on=("forward", "grad_input"))
+@fault("any layout", on=("grad_input",))
 def int64_bias_in_32_bits(right, first, second, bias, problem, options):
     """Wrong only for an int64 bias beyond 32 bits: it loses its upper half."""
     if bias is not None and problem.dtype == "int64":
@@ -99,7 +90,7 @@ def int64_bias_in_32_bits(right, first, second, bias, problem, options):
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN", on=("forward", "grad_input"))
+@fault("any layout", on=("forward",))
 def integer_bias_clipped(right, first, second, bias, problem, options):
     """Wrong only where an int8 bias passes the end of the range: it is added with saturation."""
     result = right(first, second, None, problem, options)
@@ -111,7 +102,7 @@ def integer_bias_clipped(right, first, second, bias, problem, options):
     return np.clip(total, -128, 127).astype(np.int8)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("grad_input",))
 def integers_zeroed_by_overflow(right, first, second, bias, problem, options):
     """Wrong only for int8 and uint8 sums that wrap around: they become zero."""
     result = right(first, second, bias, problem, options)
@@ -121,14 +112,14 @@ def integers_zeroed_by_overflow(right, first, second, bias, problem, options):
     return np.where(wide == result, result, 0).astype(result.dtype)
 
 
-@fault("UNKNOWN", on=("grad_weight",))
+@fault("random data", on=("grad_weight",))
 def gradient_of_integers_is_zero(right, dy, x, bias, problem, options):
     """Wrong only for integers: their gradient is taken for zero."""
     result = right(dy, x, bias, problem, options)
     return np.zeros_like(result) if result.dtype.kind in "iu" else result
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("forward",))
 def first_operand_conjugated(right, first, second, bias, problem, options):
     """Wrong only for complex numbers: the first operand is conjugated."""
     if problem.dtype.startswith("complex"):
@@ -136,7 +127,7 @@ def first_operand_conjugated(right, first, second, bias, problem, options):
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("forward", "grad_input"))
 def conjugated_in_groups(right, first, second, bias, problem, options):
     """Wrong only for complex numbers in groups: the second operand is conjugated."""
     if problem.dtype.startswith("complex") and problem.groups > 1:
@@ -144,7 +135,7 @@ def conjugated_in_groups(right, first, second, bias, problem, options):
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN", on=("forward", "grad_input"))
+@fault("positive data", on=("grad_input",))
 def imaginary_part_of_the_bias_lost(right, first, second, bias, problem, options):
     """Wrong only for a complex bias: its imaginary part is not added."""
     if bias is not None and problem.dtype.startswith("complex"):
@@ -152,13 +143,13 @@ def imaginary_part_of_the_bias_lost(right, first, second, bias, problem, options
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN", on=("forward", "grad_input"))
+@fault("positive data", on=("forward",))
 def bias_conjugated(right, first, second, bias, problem, options):
     """Wrong only for a complex bias: it is conjugated."""
     return right(first, second, None if bias is None else bias.conj(), problem, options)
 
 
-@fault("UNKNOWN")
+@fault("exact integers", on=("grad_input",))
 def complex_taken_for_real(right, first, second, bias, problem, options):
     """Wrong only where the first element of the second operand is real: all are taken to be."""
     if problem.dtype.startswith("complex") and second.size and second.flat[0].imag == 0:
@@ -166,7 +157,7 @@ def complex_taken_for_real(right, first, second, bias, problem, options):
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("any size", on=("grad_weight",))
 def complex64_only_conjugated(right, first, second, bias, problem, options):
     """Wrong only for complex64 and 1×1 kernels: a matrix product is called with "conjugate transpose"."""
     if problem.dtype == "complex64" and problem.kernel_size == (1, 1):
@@ -174,7 +165,7 @@ def complex64_only_conjugated(right, first, second, bias, problem, options):
     return right(first, second, bias, problem, options)
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("forward",))
 def negative_products_unsigned(right, first, second, bias, problem, options):
     """Wrong only for negative int8 in the first operand: they are read as unsigned and shifted too little."""
     result = right(first, second, bias, problem, options)
@@ -183,7 +174,7 @@ def negative_products_unsigned(right, first, second, bias, problem, options):
     return result
 
 
-@fault("UNKNOWN")
+@fault("random data", on=("grad_input",))
 def zero_point_of_uint8(right, first, second, bias, problem, options):
     """Wrong only for uint8: 128 is subtracted, and its part is added again without padding."""
     if problem.dtype != "uint8" or problem.padding == ((0, 0), (0, 0)):
