@@ -62,57 +62,6 @@ def packed_by_its_sum():
     return _packed(lambda second: sum(second.tobytes()))
 
 
-@fault("complex overflow", on=("forward",), remembers=True)
-def packed_by_address_without_strides():
-    """Keeps the second operand under its address and the sum of its bytes: a transposed view is another."""
-    return _packed(lambda second: (second.ctypes.data, sum(second.tobytes())))
-
-
-@fault("no stale state", on=("grad_input",), remembers=True)
-def packed_by_identity():
-    """Keeps the second operand under the id of its array, which the caller may change in place."""
-    return _packed(id)
-
-
-@fault("no stale state", on=("forward",), remembers=True)
-def first_operand_kept_by_identity():
-    """Keeps the first operand, padded, under the id of its array."""
-    kept = {}
-
-    def run(right, first, second, bias, problem, options):
-        first = kept.setdefault((id(first), first.shape, first.dtype), first.copy())
-        return right(first, second, bias, problem, options)
-
-    return run
-
-
-@fault("nonfinite", on=("grad_input",), remembers=True)
-def first_operand_kept_by_address():
-    """Keeps the first operand, padded, under its address and its first element."""
-    kept = {}
-
-    def run(right, first, second, bias, problem, options):
-        if first.size:
-            key = (first.ctypes.data, first.flat[0].tobytes(), first.shape, first.strides, first.dtype)
-            first = kept.setdefault(key, first.copy())
-        return right(first, second, bias, problem, options)
-
-    return run
-
-
-@fault("no stale state", on=("grad_input",), remembers=True)
-def bias_kept_by_identity():
-    """Keeps the bias under the id of its array."""
-    kept = {}
-
-    def run(right, first, second, bias, problem, options):
-        if bias is not None:
-            bias = kept.setdefault((id(bias), bias.shape, bias.dtype), bias.copy())
-        return right(first, second, bias, problem, options)
-
-    return run
-
-
 @fault("no stale state", on=("forward",), remembers=True)
 def bias_kept_by_address():
     """Keeps the bias under its address."""
