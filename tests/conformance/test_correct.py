@@ -34,9 +34,9 @@ LARGE = 10**6
 @pytest.fixture(scope="module", autouse=True)
 def _backends():
     plugins.register(correct, "correct")
-    plugins.register(broken, "broken")
+    broken.register()
     yield
-    plugins.unregister("broken")
+    broken.unregister()
     plugins.unregister("correct")
 
 

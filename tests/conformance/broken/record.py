@@ -118,7 +118,7 @@ def false_alarms(problem: Problem, names: list[str]) -> list[Finding]:
 
 
 def _start() -> None:
-    plugins.register(broken, "broken")
+    broken.register()
     plugins.register(correct, "correct")
 
 

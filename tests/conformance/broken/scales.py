@@ -109,22 +109,6 @@ def infinity_without_its_sign(right, first, second, bias, problem, options):
     return result
 
 
-@fault("nonfinite", on=("forward", "grad_input"))
-def nan_in_the_bias_lost(right, first, second, bias, problem, options):
-    """Adds only biases that are above or below zero, and NaN is neither."""
-    if bias is not None and _kind(problem) not in "iu":
-        bias = np.where(np.isnan(bias), np.zeros_like(bias), bias)
-    return right(first, second, bias, problem, options)
-
-
-@fault("nonfinite", on=("forward", "grad_input"))
-def infinity_in_the_bias_lost(right, first, second, bias, problem, options):
-    """Clips the bias to the range of its type."""
-    if bias is not None and _is_real(problem):
-        bias = np.where(np.isinf(bias), np.zeros_like(bias), bias)
-    return right(first, second, bias, problem, options)
-
-
 @fault("nonfinite")
 def nan_of_the_second_operand_skipped(right, first, second, bias, problem, options):
     """Leaves out factors of the second operand that are not finite, as tests for sparse data do."""

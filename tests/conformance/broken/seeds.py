@@ -13,7 +13,6 @@ import sys
 
 from conformance import broken
 
-from convhub import plugins
 from convhub.problem import Primitive, Problem
 
 from . import record
@@ -36,15 +35,15 @@ def _missed(name: str, primitive: Primitive) -> list[int]:
     fault, missed = broken.FAULTS[name], []
     for seed in SEEDS:
         if fault.remembers:  # each run of the suite finds its memory empty
-            plugins.unregister("broken")
-            plugins.register(broken, "broken")
+            broken.unregister()
+            broken.register()
         if not is_found(fault, primitive, seed):
             missed.append(seed)
     return missed
 
 
 def _start() -> None:
-    plugins.register(broken, "broken")
+    broken.register()
 
 
 def main() -> None:
