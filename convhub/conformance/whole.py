@@ -167,8 +167,8 @@ def check_whole(name: str, subject: Subject, seed: int = 0) -> Finding:
             finding = passed._replace(outcome="skipped", detail=str(skip))
         except Broken as broken:
             finding = passed._replace(outcome="failed", detail=str(broken))
-        # This is a plugin's code: the error that it raises is the finding.
-        except Exception as error:
+        # This is a plugin's code: whatever it raises is the finding, `SystemExit` and pytest's outcomes too.
+        except BaseException as error:
             if raised_by_caller(error):
                 raise
             finding = passed._replace(outcome="failed", detail=f"{type(error).__name__}: {error}")
