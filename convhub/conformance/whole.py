@@ -6,18 +6,19 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from .. import api
-from ..backend import RunOptions
+from ..backend import Accuracy, RunOptions
 from ..callers_code import raised_by_caller
 from ..config import current
 from ..dispatch.options import run_options
 from ..errors import ConvhubError
 from ..problem import ITEM_BYTES, PRIMITIVES, Problem
 from .calls import refuse_fallback, refused, registered
+from .levels import quick
 from .problems.cases import declared_problem
 from .subjects import Subject
 from .trial import Skip
@@ -51,6 +52,9 @@ def declaration(subject: Subject, seed: int) -> None:
     unknown = set(backend.capabilities.devices) - {"cpu", "cuda"}
     if unknown:
         raise Broken(f"devices are {sorted(unknown)}; they must be of 'cpu' and 'cuda'")
+    accuracy = backend.capabilities.accuracy
+    if type(accuracy) is not str or accuracy not in get_args(Accuracy):
+        raise Broken(f"the accuracy class is {accuracy!r}; it must be {_CLASSES}")
     for primitive in backend.primitives:
         dtypes = backend.capabilities.dtypes_of(primitive)
         if not dtypes:
@@ -60,8 +64,30 @@ def declaration(subject: Subject, seed: int) -> None:
                 raise Broken(f"{primitive} declares the dtype {dtype!r}, which convhub does not know")
 
 
+#: The accuracy classes, as messages show them.
+_CLASSES = " or ".join(map(repr, get_args(Accuracy)))
+
+#: How many declared problems a backend may decline, none taken, before it is taken to decline all.
+DRAWS = 400
+
+
+def takes_what_it_declares(subject: Subject, seed: int) -> None:
+    """Check that at least one problem is taken of those that the capabilities declare."""
+    entry = registered(subject.backend)
+    rng = np.random.default_rng(seed)
+    reason: object = None
+    drawn = (declared_problem(rng, entry.backend, subject.device) for _ in range(DRAWS))
+    for problem in (*quick(entry.backend, subject.device), *drawn):
+        if entry.backend.capabilities.refusal(problem) is not None:
+            continue
+        reason = refused(subject.backend, problem)
+        if reason is None:
+            return
+    raise Broken(f"no problem of those that its capabilities declare is taken; the last reason: {reason}")
+
+
 def answers(subject: Subject, seed: int) -> None:
-    """Check that `supports`, `algorithm` and `compile` answer as the contract requires."""
+    """Check that `supports`, `accuracy`, `algorithm` and `compile` answer as the contract requires."""
     entry = registered(subject.backend)
     backend, options = entry.backend, run_options(entry, current())
     rng = np.random.default_rng(seed)
@@ -72,6 +98,10 @@ def answers(subject: Subject, seed: int) -> None:
         supported = problem if answer is True else supported
         if answer is not True and not (isinstance(answer, str) and answer):
             raise Broken(f"supports({problem}) gave {answer!r}; it must be True or a reason")
+        if answer is True and backend.accuracy is not None:
+            accuracy = backend.accuracy(problem, options)
+            if type(accuracy) is not str or accuracy not in get_args(Accuracy):
+                raise Broken(f"accuracy({problem}) gave {accuracy!r}; it must be {_CLASSES}")
         if answer is True and backend.algorithm is not None:
             name = backend.algorithm(problem, options)
             if not isinstance(name, str):
@@ -150,6 +180,7 @@ def gradients(subject: Subject, seed: int) -> None:
 #: Each check by its name: a function of a subject and a seed that raises if a promise is broken.
 WHOLE_CHECKS: dict[str, Callable[[Subject, int], None]] = {
     "declaration": declaration,
+    "takes what it declares": takes_what_it_declares,
     "answers": answers,
     "light import": light_import,
     "gradients": gradients,

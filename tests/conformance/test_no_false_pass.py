@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 
+import numpy as np
 import pytest
 from support import toy_backend
 
@@ -68,6 +69,32 @@ def test_whatever_supports_raises_is_a_failed_check(register, error):
     finding = check_whole("answers", Subject("raising", "cpu"))
     assert finding.outcome == "failed"
     assert type(error).__name__ in finding.detail
+
+
+@pytest.mark.parametrize(
+    ("check", "changes", "words"),
+    [
+        (
+            "takes what it declares",
+            {"supports": lambda problem: f"not {problem}"},
+            "no problem of those that its capabilities declare is taken",
+        ),
+        ("answers", {"supports": lambda problem: np.True_}, "it must be True or a reason"),
+        ("answers", {"supports": lambda problem: [True]}, "it must be True or a reason"),
+        ("answers", {"accuracy": lambda problem, options: "perfect"}, "gave 'perfect'; it must be"),
+        ("answers", {"accuracy": lambda problem, options: ["normwise"]}, "gave ['normwise']; it must be"),
+    ],
+)
+def test_nonsense_answers_fail(register, check, changes, words):
+    register(**changes)
+    finding = check_whole(check, Subject("raising", "cpu"))
+    assert finding.outcome == "failed"
+    assert words in finding.detail
+
+
+@pytest.mark.parametrize("name", ["naive", "numpy"])
+def test_a_right_backend_takes_what_it_declares(name):
+    assert check_whole("takes what it declares", Subject(name, "cpu")).outcome == "passed"
 
 
 def test_a_report_agrees_with_the_exit_status_of_pytest(tmp_path):
