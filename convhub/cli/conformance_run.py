@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -59,8 +60,18 @@ def run_suite(arguments: Sequence[str], processes: int) -> Report:
                     child.kill()
                     child.wait()
         if child.returncode in (0, 1) and report.exists():
-            return read_report(report)
+            return _agreeing(read_report(report), child.returncode, log)
         raise SuiteError(_why(child.returncode, running, log))
+
+
+def _agreeing(report: Report, status: int, log: Path) -> Report:
+    """Return a report that is failed wherever pytest's own exit status says that something failed."""
+    if status == 0 or report.failed:
+        return report
+    lines = log.read_text(encoding="utf-8", errors="backslashreplace").rstrip().splitlines()
+    last = lines[-1] if lines else "nothing"
+    error = f"pytest ended with status {status}, though no finding failed; it printed last: {last}"
+    return dataclasses.replace(report, errors=[*report.errors, error])
 
 
 def _pytest(processes: int) -> list[str]:

@@ -221,9 +221,10 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Attach a test's findings to its report, as plain data that another process can receive."""
     report = yield
-    if call.when == "call" and item.get_closest_marker(MARKER) is not None:
+    if item.get_closest_marker(MARKER) is not None and (call.when == "call" or report.failed):
         import msgspec
 
         case: Case = item.callspec.params["case"]  # type: ignore[attr-defined]
-        setattr(report, ATTRIBUTE, msgspec.to_builtins(case.done))
+        done = case.done if call.when == "call" else None
+        setattr(report, ATTRIBUTE, msgspec.to_builtins(done))
     return report

@@ -181,8 +181,8 @@ def _found(trial: Trial) -> Finding:
         return passed._replace(outcome="skipped", detail=str(skip))
     except CheckFailure as failure:
         return passed._replace(outcome="failed", ratio=failure.ratio, detail=failure.what)
-    # This is a plugin's code: the error that it raises is the finding.
-    except Exception as error:
+    # This is a plugin's code: whatever it raises is the finding, `SystemExit` and pytest's outcomes too.
+    except BaseException as error:
         if raised_by_caller(error):
             raise
         return passed._replace(outcome="failed", detail=f"{type(error).__name__}: {error}")

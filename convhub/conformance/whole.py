@@ -6,12 +6,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from .. import api
-from ..backend import RunOptions
+from ..backend import Accuracy, RunOptions
 from ..callers_code import raised_by_caller
 from ..config import current
 from ..dispatch.options import run_options
@@ -19,7 +19,7 @@ from ..errors import ConvhubError
 from ..problem import ITEM_BYTES, PRIMITIVES, Problem
 from .calls import refuse_fallback, refused, registered
 from .checks import threads
-from .levels import narrowed, usual_dtypes
+from .levels import narrowed, quick, usual_dtypes
 from .problems.cases import declared_problem
 from .subjects import Subject
 from .trial import CheckFailure, Skip, Trial
@@ -53,6 +53,9 @@ def declaration(subject: Subject, seed: int) -> None:
     unknown = set(backend.capabilities.devices) - {"cpu", "cuda"}
     if unknown:
         raise Broken(f"devices are {sorted(unknown)}; they must be of 'cpu' and 'cuda'")
+    accuracy = backend.capabilities.accuracy
+    if type(accuracy) is not str or accuracy not in get_args(Accuracy):
+        raise Broken(f"the accuracy class is {accuracy!r}; it must be {_CLASSES}")
     for primitive in backend.primitives:
         dtypes = backend.capabilities.dtypes_of(primitive)
         if not dtypes:
@@ -62,8 +65,30 @@ def declaration(subject: Subject, seed: int) -> None:
                 raise Broken(f"{primitive} declares the dtype {dtype!r}, which convhub does not know")
 
 
+#: The accuracy classes, as messages show them.
+_CLASSES = " or ".join(map(repr, get_args(Accuracy)))
+
+#: How many declared problems a backend may decline, none taken, before it is taken to decline all.
+DRAWS = 400
+
+
+def takes_what_it_declares(subject: Subject, seed: int) -> None:
+    """Check that at least one problem is taken of those that the capabilities declare."""
+    entry = registered(subject.backend)
+    rng = np.random.default_rng(seed)
+    reason: object = None
+    drawn = (declared_problem(rng, entry.backend, subject.device) for _ in range(DRAWS))
+    for problem in (*quick(entry.backend, subject.device), *drawn):
+        if entry.backend.capabilities.refusal(problem) is not None:
+            continue
+        reason = refused(subject.backend, problem)
+        if reason is None:
+            return
+    raise Broken(f"no problem of those that its capabilities declare is taken; the last reason: {reason}")
+
+
 def answers(subject: Subject, seed: int) -> None:
-    """Check that `supports`, `algorithm` and `compile` answer as the contract requires."""
+    """Check that `supports`, `accuracy`, `algorithm` and `compile` answer as the contract requires."""
     entry = registered(subject.backend)
     backend, options = entry.backend, run_options(entry, current())
     rng = np.random.default_rng(seed)
@@ -74,6 +99,10 @@ def answers(subject: Subject, seed: int) -> None:
         supported = problem if answer is True else supported
         if answer is not True and not (isinstance(answer, str) and answer):
             raise Broken(f"supports({problem}) gave {answer!r}; it must be True or a reason")
+        if answer is True and backend.accuracy is not None:
+            accuracy = backend.accuracy(problem, options)
+            if type(accuracy) is not str or accuracy not in get_args(Accuracy):
+                raise Broken(f"accuracy({problem}) gave {accuracy!r}; it must be {_CLASSES}")
         if answer is True and backend.algorithm is not None:
             name = backend.algorithm(problem, options)
             if not isinstance(name, str):
@@ -177,6 +206,7 @@ def gradients(subject: Subject, seed: int) -> None:
 WHOLE_CHECKS: dict[str, Callable[[Subject, int], None]] = {
     "declaration": declaration,
     "first calls": first_calls,
+    "takes what it declares": takes_what_it_declares,
     "answers": answers,
     "light import": light_import,
     "gradients": gradients,
@@ -194,8 +224,8 @@ def check_whole(name: str, subject: Subject, seed: int = 0) -> Finding:
             finding = passed._replace(outcome="skipped", detail=str(skip))
         except Broken as broken:
             finding = passed._replace(outcome="failed", detail=str(broken))
-        # This is a plugin's code: the error that it raises is the finding.
-        except Exception as error:
+        # This is a plugin's code: whatever it raises is the finding, `SystemExit` and pytest's outcomes too.
+        except BaseException as error:
             if raised_by_caller(error):
                 raise
             finding = passed._replace(outcome="failed", detail=f"{type(error).__name__}: {error}")

@@ -57,7 +57,12 @@ class Gatherer:
             from .rows import Done
 
             self._done.append(msgspec.convert(found, Done))
-        elif report.when not in ("setup", "call", "teardown"):  # pytest-xdist's own, for a process that died
+        shown = found is not None and any(row["outcome"] in ("failed", "xpassed") for row in found["rows"])
+        # A failure that no finding shows: a test that raised before it had any, in setup or teardown, or
+        # pytest-xdist's own report of a process that died. The tests of others, in one run, are not judged.
+        if report.when not in ("setup", "call", "teardown") or (
+            report.failed and hasattr(report, ATTRIBUTE) and not shown
+        ):
             self._errors.append(f"{report.nodeid}: {report.longreprtext}")
 
     @pytest.hookimpl(optionalhook=True)
