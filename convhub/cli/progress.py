@@ -18,15 +18,18 @@ PATIENCE = 1.5
 
 
 @contextlib.contextmanager
-def progress(total: int) -> Iterator[Callable[[str], None]]:
-    """Yield a function to call with a description after each of `total` steps."""
+def progress(total: int) -> Iterator[Callable[..., None]]:
+    """Yield a function to call with a description after each of `total` steps.
+
+    With 0 as its second argument it shows what is in hand.
+    """
     start = time.monotonic()
     # No thread refreshes the bar, since some checks fork, and threads do not survive a fork.
     bar = Progress(console=new_console(stderr=True), transient=True, auto_refresh=False)
     task = bar.add_task("", total=total)
 
-    def advance(name: str) -> None:
-        bar.update(task, advance=1, description=name)
+    def advance(name: str, steps: int = 1) -> None:
+        bar.update(task, advance=steps, description=name)
         if bar.live.is_started:
             bar.refresh()
         elif sys.stderr.isatty() and time.monotonic() - start > PATIENCE:

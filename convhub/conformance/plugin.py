@@ -5,6 +5,7 @@ An installed convhub adds it to every run of pytest, so it imports the suite onl
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ DEVICE = "--convhub-device"
 
 
 GATHERER = pytest.StashKey[Gatherer]()
+STDERR = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -75,6 +77,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--convhub-report", type=Path, metavar="FILE.json", help="write what was found there")
     group.addoption("--convhub-progress", type=Path, metavar="FILE", help="write there how far it is")
+    group.addoption(
+        "--convhub-findings", type=Path, metavar="FILE", help="write there each test's findings as it ends"
+    )
+    group.addoption(
+        "--convhub-timeout",
+        type=_seconds,
+        metavar="S",
+        help="end the process if one test takes longer (default: 600, and 1800 at level full)",
+    )
+    group.addoption(
+        "--convhub-total-timeout",
+        type=_seconds,
+        metavar="S",
+        help="end the process if the run takes longer (default: 7200, and 43200 at level full)",
+    )
     parser.addini("convhub_options", f"what {OPTIONS} says where it is not given", type="linelist")
 
 
@@ -85,9 +102,18 @@ def _seed(text: str) -> int:
     return seed
 
 
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < 1e6:
+        raise ValueError(f"a limit is more than 0 seconds and less than a million, not {text}")
+    return seconds
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the mark of the suite's tests."""
     config.addinivalue_line("markers", f"{MARKER}(wanted): see convhub.conformance.conformance_cases")
+    # The standard error that is there now; during tests pytest has another in its place.
+    config.stash[STDERR] = os.dup(2)
     gatherer = Gatherer(config)
     config.stash[GATHERER] = gatherer
     config.pluginmanager.register(gatherer, "convhub gatherer")
@@ -96,6 +122,28 @@ def pytest_configure(config: pytest.Config) -> None:
         from .report.progress import Progress
 
         config.pluginmanager.register(Progress(progress), "convhub progress")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Close what was opened for messages about time limits."""
+    if STDERR in config.stash:
+        os.close(config.stash[STDERR])
+        del config.stash[STDERR]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """End the process if a test of the suite takes too long."""
+    if item.get_closest_marker(MARKER) is None:
+        return (yield)
+    from .time_limits import DEFAULTS, Limits
+
+    config = item.config
+    case: Case = item.callspec.params["case"]  # type: ignore[attr-defined]
+    test, run = config.getoption("convhub_timeout"), config.getoption("convhub_total_timeout")
+    limits = Limits(test or DEFAULTS[case.level].test, run or DEFAULTS[case.level].run)
+    with limits.kept(config.stash[GATHERER].started, config.stash[STDERR]):
+        return (yield)
 
 
 def option_texts(config: pytest.Config) -> dict[str, str]:

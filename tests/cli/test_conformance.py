@@ -98,12 +98,20 @@ def test_a_right_backend_then_a_fault_and_what_changed(conformance):
 
 
 def test_a_backend_that_ends_the_process_is_named_with_the_problem(conformance):
-    ran = conformance("mine", "--level", "quick", sources=[DIES])
-    assert (ran.returncode, ran.stdout) == (1, "")
+    files = ("--json", "dead.json", "--junit", "dead.xml")
+    ran = conformance("mine", "--level", "quick", *files, sources=[DIES])
+    assert (ran.returncode, ran.stderr) == (1, "")
     where = (
         r"test_conformance\.py::test_conformance\[mine-(forward_float32_\S+_groups\d\S*|random_problems)\]"
     )
-    assert re.match(f"Error: the suite's process ended with status 3 while it ran {where}; ", ran.stderr)
+    message = f"the suite's process ended with status 3 while it ran {where}; "
+    assert re.search(f"^ERROR {message}", ran.stdout, re.MULTILINE)
+    # What was found until then is not lost, and all say the same.
+    report = json.loads((conformance.folder / "dead.json").read_text())
+    assert re.match(message, report["errors"][0])
+    assert report["tested"][0]["counts"]["passed"] > 10
+    (error,) = ElementTree.parse(conformance.folder / "dead.xml").getroot().iter("error")
+    assert re.match(message, error.attrib["message"])
     # Of several processes the others go on.
     ran = conformance("mine", "--level", "quick", "--processes", "2", sources=[DIES])
     assert ran.returncode == 1
@@ -112,10 +120,30 @@ def test_a_backend_that_ends_the_process_is_named_with_the_problem(conformance):
     assert re.search(f"^worker 'gw[01]' crashed while running '{where}'$", ran.stdout, re.MULTILINE)
 
 
+@pytest.mark.parametrize(
+    ("option", "code"),
+    [("--timeout", "import time; time.sleep(1000)"), ("--total-timeout", "while True: pass")],
+)
+def test_a_backend_that_hangs_is_ended_and_named_with_the_problem(conformance, option, code):
+    hangs = f"""
+def forward(x, w, bias, problem, options):
+    if problem.groups > 1:
+        {code}
+    return toy_backend.forward(x, w, bias, problem, options)
+"""
+    ran = conformance("mine", "--level", "quick", option, "8", "--junit", "late.xml", sources=[hangs])
+    assert (ran.returncode, ran.stderr) == (1, "")
+    late = "the suite's process ended since a test, or the run, took longer than its limit while it ran test_"
+    assert f"ERROR {late}" in ran.stdout
+    assert "convhub_mine.py" in ran.stdout  # the frames of its author
+    (error,) = ElementTree.parse(conformance.folder / "late.xml").getroot().iter("error")
+    assert error.attrib["message"].startswith(late)
+
+
 def test_a_run_is_narrowed_down_to_checks_and_problems_and_has_a_badge(conformance):
     what = ("--only", "random data", "--only", "adjoint", "--problem", "forward_float32_n?c*_k*r3s3*")
     ran = conformance(
-        "mine", "naive", "--level", "quick", *what, "--json", "few.json", sources=[LAST_ROW_LOST]
+        "mine", "numpy", "--level", "quick", *what, "--json", "few.json", sources=[LAST_ROW_LOST]
     )
     assert ran.returncode == 1, ran.stdout + ran.stderr
     mine, numpy = json.loads((conformance.folder / "few.json").read_text())["tested"]
@@ -132,14 +160,15 @@ def test_a_run_is_narrowed_down_to_checks_and_problems_and_has_a_badge(conforman
     assert (conformance.folder / "mine.svg").read_text().startswith("<svg ")
 
     ran = conformance("mine", "--problem", "grad_*")
-    assert (ran.returncode, ran.stderr) == (1, "Error: nothing was checked on mine\n")
+    assert ran.returncode == 1
+    assert "ERROR nothing was checked on mine\n" in ran.stdout
 
 
 def test_nothing_checked_is_no_success(conformance):
     ran = conformance("mine", sources=[ABSENT])
     assert ran.returncode == 1
     assert "skipped 1: no driver\n" in ran.stdout
-    assert ran.stderr == "Error: nothing was checked on mine\n"
+    assert "ERROR nothing was checked on mine\n" in ran.stdout
 
 
 @pytest.mark.parametrize(
@@ -151,6 +180,7 @@ def test_nothing_checked_is_no_success(conformance):
         (["toy", "--junit", "no/where.xml"], "--junit is 'no/where.xml', whose folder does not exist"),
         (["toy", "--xfails", "none.toml"], "none.toml cannot be read"),
         (["toy", "--compare", "none.json"], "the report is 'none.json', which cannot be read"),
+        (["toy", "--timeout", "0"], "--timeout is 0; it must be more than 0"),
         (["toy", "--only", "randm data"], "the check is 'randm data'; it must be one of random data, "),
         (["toy", "--problem", "forwards_n1"], "forwards_n1"),
         (["toy", "--badge", "no/where.svg"], "--badge is 'no/where.svg', whose folder does not exist"),

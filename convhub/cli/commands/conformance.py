@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,6 @@ from ...errors import ArgumentError
 from ..choices import LevelChoice
 from ..json_output import STDOUT, JsonOption, check_writable, write_text
 from ..needs import need
-from ..output import print_error
 
 if TYPE_CHECKING:
     from ...conformance.report.findings import Report
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["conformance"]
 
 EXTRA = "convhub[conformance]"
+#: The seconds that a run may take beyond its limit, which its own process keeps.
+GRACE = 60.0
 
 File = Path | None
 
@@ -58,6 +60,14 @@ def conformance(
         File,
         typer.Option(metavar="EARLIER.json", help="Print the changes since this report of --json."),
     ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="Seconds a test may take.  [default: 600, at level full 1800]"),
+    ] = None,
+    total_timeout: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="Seconds the run may take.  [default: 7200, at level full 43200]"),
+    ] = None,
     processes: Annotated[
         int, typer.Option(metavar="N", min=1, help="Run N tests at once; needs pytest-xdist.")
     ] = 1,
@@ -82,14 +92,21 @@ def conformance(
     from ...conformance.report.badge import badge_of, write_badge
     from ...conformance.report.compare import compare as compare_reports
     from ...conformance.report.findings import read_report
+    from ...conformance.report.junit import add_errors
     from ...conformance.report.xfails import read_xfails
     from ...conformance.selection import selection_of
     from ...conformance.suite import NAMES
+    from ...conformance.time_limits import DEFAULTS, Limits
     from ...versioned_json import as_json
     from ..conformance_report import show_comparison, show_report
     from ..conformance_run import run_suite
 
     # Errors are reported now, not after minutes.
+    for option, seconds in (("--timeout", timeout), ("--total-timeout", total_timeout)):
+        if seconds is not None and not 0 < seconds < 1e6:
+            raise ArgumentError(
+                f"{option} is {seconds:g}; it must be more than 0 seconds, and below a million"
+            )
     for option, file in (("--junit", junit), ("--badge", badge)):
         if file is not None:
             check_writable(option, file)
@@ -113,7 +130,15 @@ def conformance(
     for option, file in (("--convhub-xfails", xfails), ("--junitxml", junit)):
         if file is not None:
             arguments += [option, str(file.absolute())]
-    report = run_suite(arguments, processes)
+    limits = DEFAULTS[level.value]
+    limits = Limits(timeout or limits.test, total_timeout or limits.run)
+    arguments += ["--convhub-timeout", str(limits.test), "--convhub-total-timeout", str(limits.run)]
+    if junit is not None:
+        junit.unlink(missing_ok=True)
+    report = run_suite(arguments, processes, limits.run + GRACE)
+    report = dataclasses.replace(report, errors=[*report.errors, *_unchecked(report, backends)])
+    if junit is not None and report.errors:
+        add_errors(junit, report.errors)
     if json_file is not None:
         write_text(as_json(report), json_file)
     if badge is not None:
@@ -125,14 +150,11 @@ def conformance(
         newly = bool(compare_reports(earlier, report).failing)
         if json_file != STDOUT:
             show_comparison(earlier, report)
-    if newly or _is_wrong(report, backends):
+    if newly or report.failed:
         raise typer.Exit(1)
 
 
-def _is_wrong(report: Report, backends: Sequence[str]) -> bool:
-    """Return whether a check failed, or nothing was checked on a backend, which is printed as an error."""
+def _unchecked(report: Report, backends: Sequence[str]) -> list[str]:
+    """Return an error for each backend on which nothing was checked."""
     checked = {tested.backend for tested in report.tested if tested.checked}
-    for backend in backends:
-        if backend not in checked:
-            print_error(f"nothing was checked on {backend}")
-    return report.failed or not checked.issuperset(backends)
+    return [f"nothing was checked on {backend}" for backend in backends if backend not in checked]

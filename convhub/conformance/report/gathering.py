@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +28,14 @@ class Gatherer:
     ----------
     used : list of (list of Subject, Xfails)
         The expected failures of the tests that this process collected, and the backends they apply to.
+    started : float
+        When the run began, by `time.monotonic`.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self.used: list[tuple[list[Subject], Xfails]] = []
         self._config = config
-        self._start = time.monotonic()
+        self.started = time.monotonic()
         self._done: list[Done] = []
         self._promises: list[Promise] = []
         self._partial = any("::" in argument for argument in config.args)
@@ -57,6 +60,7 @@ class Gatherer:
             from .rows import Done
 
             self._done.append(msgspec.convert(found, Done))
+            self._write(found)
         shown = found is not None and any(row["outcome"] in ("failed", "xpassed") for row in found["rows"])
         # A failure that no finding shows: a test that raised before it had any, in setup or teardown, or
         # pytest-xdist's own report of a process that died. The tests of others, in one run, are not judged.
@@ -64,6 +68,13 @@ class Gatherer:
             report.failed and hasattr(report, ATTRIBUTE) and not shown
         ):
             self._errors.append(f"{report.nodeid}: {report.longreprtext}")
+
+    def _write(self, found: dict[str, Any]) -> None:
+        """Write a test's findings at once, since the process may not come to the report."""
+        path = self._config.getoption("convhub_findings")
+        if path is not None and not self.is_worker:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(found) + "\n")
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -101,7 +112,7 @@ class Gatherer:
         self._errors += [
             f"{name} is about nothing that is checked" for name in about_nothing(self._promises, self._done)
         ]
-        self._report = build_report([*self._done, *broken], self._errors, time.monotonic() - self._start)
+        self._report = build_report([*self._done, *broken], self._errors, time.monotonic() - self.started)
         if (self._errors or broken) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if path is not None:

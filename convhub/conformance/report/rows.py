@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from ..verify import Finding
 from .xfails import ANY, Xfail, Xfails
 
-__all__ = ["OUTCOMES", "Done", "Outcome", "Row", "judged", "unexpected"]
+__all__ = ["OUTCOMES", "Done", "Outcome", "Row", "judged", "read_findings", "unexpected"]
 
 #: passed, failed
 #:     The check's own outcome.
@@ -59,6 +60,16 @@ class Done:
     drawn: bool
     rows: list[Row] = field(default_factory=list)
     smallest: list[Row] = field(default_factory=list)
+
+
+def read_findings(path: Path) -> list[Done]:
+    """Return the findings of a file with those of one test a line; the last may be incomplete."""
+    import msgspec
+
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    return [msgspec.json.decode(line, type=Done) for line in lines]
 
 
 def judged(findings: Iterable[Finding], xfails: Xfails, drawn: bool) -> list[Row]:
