@@ -21,6 +21,10 @@ DEMANDED = {
 }
 
 
+#: How often a race may be tried, which other work on the machine can decide.
+ATTEMPTS = 5
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _faults():
     broken.register()
@@ -37,8 +41,12 @@ def test_each_fault_is_found(fault, primitive):
     problem = Problem.parse(CAUGHT[fault.name][primitive].problem)
     assert problem.primitive == primitive
     assert problem in record.quick()
-    found = record.failed(fault, primitive, problem, fault.checks)
-    assert set(found) == set(fault.checks), f"{fault.backend_name(primitive)} passed on {problem}"
+    found: set[str] = set()
+    for _ in range(ATTEMPTS):
+        found |= set(record.failed(fault, primitive, problem, fault.checks))
+        if found == set(fault.checks):
+            return
+    pytest.fail(f"{fault.backend_name(primitive)} passed {set(fault.checks) - found} on {problem}")
 
 
 def test_none_is_found_where_there_is_none():

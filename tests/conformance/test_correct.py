@@ -14,17 +14,14 @@ from conformance.broken import TOLERATED
 from convhub import plugins
 from convhub.conformance import levels
 from convhub.conformance.calls import refused
-from convhub.conformance.plan import planned
 from convhub.conformance.problems.cases import EDGES
 from convhub.conformance.subjects import SLOW_LIMIT, Subject
-from convhub.conformance.verify import CHECKS, verify
+from convhub.conformance.verify import verify
 from convhub.problem import Problem
 from convhub.reference.bounds import LONG
 
 #: The checks that another way to add up might fail. Those of memory and threads say nothing of that.
 OF_NUMBERS = ("random data", "positive data", "exact integers", "nonfinite")
-#: Those that make hundreds of calls, and have problems of their own.
-OF_MANY_CALLS = ("many calls", "flat resources", "one thread")
 #: Ordinary problems have more checks than this.
 FEW = 12
 #: Above this, one backend for each problem.
@@ -45,11 +42,11 @@ def test_right_backends_pass_what_is_quick(problem):
     # Backends follow each other on one problem, since they share what the oracle says of it, and take turns.
     names = correct.quick()[problem]
     turn = list(correct.quick()).index(problem) % len(names)
-    all_checks = [check for check in CHECKS if check not in OF_MANY_CALLS]
     alarms = []
     for name in [names[turn]] if problem.macs > LARGE else names:
         everything = name == names[turn] and problem.macs <= LARGE
-        alarms += verify(problem, name, checks=all_checks if everything else OF_NUMBERS)
+        checks = correct.planned_of(name)[problem] if everything else OF_NUMBERS
+        alarms += verify(problem, name, checks=checks)
     assert [finding for finding in alarms if finding.outcome == "failed"] == []
 
 
@@ -57,7 +54,7 @@ def test_right_backends_pass_what_is_quick(problem):
 def test_right_backends_pass_checks_that_have_problems_of_their_own(name):
     """Each has a part of the layers, and of the problems of each kind, so that together they have all."""
     turn = list(correct.BACKENDS).index(name)
-    everything = planned("quick", Subject(name, "cpu")).items()
+    everything = correct.planned_of(name).items()
     chosen = [item for item in everything if len(item[1]) < FEW and item[0].terms < LONG]
     chosen = chosen[turn :: len(correct.BACKENDS)]
     found = [finding for problem, checks in chosen for finding in verify(problem, name, checks=checks)]

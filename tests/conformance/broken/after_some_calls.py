@@ -46,19 +46,6 @@ def wrong_from_call_300_of_all():
     return _later(300, by_problem=False)
 
 
-@fault("many callers", on=("grad_weight",), remembers=True)
-def only_the_third_call_wrong():
-    """Wrong only at the third call of a problem, which measures another algorithm."""
-    calls = {}
-
-    def run(right, first, second, bias, problem, options):
-        calls[problem] = calls.get(problem, 0) + 1
-        result = right(first, second, bias, problem, options)
-        return result + result if calls[problem] == 3 else result
-
-    return run
-
-
 @fault("no stale state", on=("forward",), remembers=True)
 def every_seventh_call_wrong():
     """Wrong only at every seventh call: one stream of seven is not waited for."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
 from .faults import fault
@@ -95,27 +93,6 @@ def plan_by_shapes():
 
     def run(right, first, second, bias, problem, options):
         return right(first, second, bias, plans.setdefault(_shapes(problem), problem), options)
-
-    return run
-
-
-@fault("many callers", on=("forward",), remembers=True)
-def border_of_scratch_not_cleared():
-    """Clears the border of a padded image once for each size: another padding finds pixels there."""
-    buffers = {}
-
-    def run(right, first, second, bias, problem, options):
-        if problem.primitive == "grad_input":
-            return right(first, second, bias, problem, options)
-        x = second if problem.primitive == "grad_weight" else first
-        (top, bottom), (before, after) = problem.padding
-        (height, width) = problem.input_size
-        shape = (*x.shape[:2], height + top + bottom, width + before + after)
-        padded = buffers.setdefault((shape, x.dtype), np.zeros(shape, x.dtype))
-        padded[..., top : top + height, before : before + width] = x
-        bare = dataclasses.replace(problem, input_size=shape[2:], padding=((0, 0), (0, 0)))
-        given = (first, padded) if problem.primitive == "grad_weight" else (padded, second)
-        return right(*given, bias, bare, options)
 
     return run
 

@@ -85,14 +85,3 @@ def torch_warns_of_read_only_memory(right, first, second, bias, problem, options
     if first.flags.c_contiguous:
         sys.modules["torch"].from_numpy(first.view(np.uint8))
     return right(first, second, bias, problem, options)
-
-
-@fault(FOUND_BY, remembers=True)
-def file_never_closed():
-    """Opens a file at each call, and leaves Python to close it, which warns of it."""
-
-    def run(right, first, second, bias, problem, options):
-        open(os.devnull, "rb")  # noqa: SIM115 - the fault
-        return right(first, second, bias, problem, options)
-
-    return run

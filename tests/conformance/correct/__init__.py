@@ -6,12 +6,14 @@ import functools
 
 from convhub.backend import hookimpl
 from convhub.conformance import levels
+from convhub.conformance.plan import planned
+from convhub.conformance.subjects import Subject
 from convhub.problem import Problem
 from convhub.reference.bounds import LONG
 
 from . import compensated, fft, gather, packed, pooled, sliding, wide, winograd
 
-__all__ = ["BACKENDS", "convhub_backends", "quick"]
+__all__ = ["BACKENDS", "convhub_backends", "planned_of", "quick"]
 
 _MODULES = (fft, sliding, gather, compensated, wide, winograd, pooled, packed)
 BACKENDS = {module.backend.name: module.backend for module in _MODULES}
@@ -21,6 +23,12 @@ BACKENDS = {module.backend.name: module.backend for module in _MODULES}
 def convhub_backends():
     """Return each of them."""
     return list(BACKENDS.values())
+
+
+@functools.cache
+def planned_of(name: str) -> dict[Problem, tuple[str, ...]]:
+    """Return the problems of level quick with their checks, for a backend that is registered."""
+    return planned("quick", Subject(name, "cpu"))
 
 
 @functools.cache
