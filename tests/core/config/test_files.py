@@ -241,15 +241,15 @@ def test_what_a_signal_handler_raises_is_no_missing_file(tmp_path, monkeypatch):
         raise TimeoutError("the caller's own")
 
     before = signal.signal(signal.SIGALRM, handler)
-    stat_ = Path.stat
+    stat_ = os.stat
     try:
 
         def interrupted(path, **kwargs):
-            if path.name == "convhub.toml":
+            if Path(path).name == "convhub.toml":
                 signal.raise_signal(signal.SIGALRM)
             return stat_(path, **kwargs)
 
-        monkeypatch.setattr(Path, "stat", interrupted)
+        monkeypatch.setattr(os, "stat", interrupted)
         monkeypatch.chdir(tmp_path)
         config.reload()
         with pytest.raises(TimeoutError, match="the caller's own"):
