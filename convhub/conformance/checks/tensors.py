@@ -10,8 +10,9 @@ from ...dispatch.request import BackendRequest
 from ...problem import Problem
 from ...reference.operands import operands
 from ...reference.oracle import Operands
-from ..calls import tensor
+from ..calls import refused, tensor
 from ..trial import CheckFailure, Skip, Trial
+from .public import NOT_OF_TORCH
 from .sizes import judge_integers
 
 __all__ = ["plain_tensors"]
@@ -30,6 +31,8 @@ def plain_tensors(trial: Trial) -> float:
         import torch
     except ImportError as error:
         raise Skip("torch is not installed") from error
+    if trial.problem.dtype in NOT_OF_TORCH:
+        raise Skip(f"torch has no {trial.problem.dtype}, or little of it")
     # A problem that no other check computes, so that what a backend keeps of it is made in inference mode.
     other = trial.problem.replace(batch=trial.problem.batch + MORE_IMAGES)
     modes = {
@@ -39,6 +42,8 @@ def plain_tensors(trial: Trial) -> float:
     }
     ratio = 0.0
     for problem in (other, trial.problem):
+        if refused(trial.backend, problem) is not None:
+            continue
         given = operands(problem, trial.seed, "exact", bias=True)
         one = trial._replace(problem=problem)
         for what, mode in modes.items():
