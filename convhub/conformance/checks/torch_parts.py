@@ -57,7 +57,8 @@ def parts() -> list[Part]:
         functions_of(torch),
         functions_of(torch.nn.functional),
     ]
-    found += [_of_cudnn(torch, name) for name in ("enabled", "benchmark", "deterministic")]
+    if not torch.backends.flags_frozen():
+        found += [_of_cudnn(torch, name) for name in ("enabled", "benchmark", "deterministic")]
     if torch.cuda.is_initialized():
         found.append(
             Part(

@@ -26,6 +26,8 @@ def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
     tile = machine.tile
     if problem.kernel_size != (1, 1) or problem.groups > 1 or problem.out_channels > MOST_CHANNELS:
         return None
+    if problem.output_size != problem.full_output_size:
+        return None  # the planes are read as if each pixel had an output
     pixels = problem.output_size[0] * problem.output_size[1]
     if problem.output_size[1] > BLOCK_VECTORS * tile.lanes or pixels < LEAST_VECTORS * tile.lanes:
         return None
