@@ -75,6 +75,24 @@ def test_nan_and_infinity_reach_their_results_and_no_other(primitive, dtype, val
             assert np.array_equal(~np.isfinite(result), expected_nonfinite(problem, given)), problem
 
 
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        "n1c16h16w16_k2r16s16",
+        "n1c16h37w17_k16r37s17",
+        "n3c64h18w16_k4r15s14_out3x1",
+        "n2c48h22w18_k2r22s19_pad2-0x0-1",
+        "n1c64h24w16_k4r24s16_pad1x1_out2x1",
+        "n3c32h19w13_k32r17s14_pad2-0x0-1_groups2",
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float16", "complex64"])
+def test_weights_gradients_that_torch_gets_wrong_are_right(dtype, geometry):
+    problem = Problem.parse(f"grad_weight_{dtype}_{geometry}")
+    given = operands(problem, 3, "exact")
+    assert assert_right(run(problem, given), problem, given) == 0
+
+
 def test_same_bits_every_time():
     for primitive in PRIMITIVES:
         problem = problem_of(primitive, "float32", "n4c33h28w29_k40r3s3_pad1")
