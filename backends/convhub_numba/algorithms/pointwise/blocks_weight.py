@@ -26,8 +26,6 @@ def make_plan(problem: Problem, machine: Machine, threads: int) -> Plan | None:
     tile = machine.tile
     if problem.kernel_size != (1, 1) or problem.groups > 1 or problem.out_channels > MOST_CHANNELS:
         return None
-    if problem.output_size != problem.full_output_size:
-        return None  # the planes are read as if each pixel had an output
     pixels = problem.output_size[0] * problem.output_size[1]
     if problem.output_size[1] > BLOCK_VECTORS * tile.lanes or pixels < LEAST_VECTORS * tile.lanes:
         return None
@@ -54,7 +52,8 @@ def pointwise_stage(problem: Problem, tile: Tile, threads: int) -> Stage:
         planes,
         tile,
         ceil_div(C, block_columns),
-        planes.inside,
+        # Whole planes are read in place, so each of their pixels must have an output.
+        planes.inside and problem.output_size == problem.input_size,
         1,
         tile_rows=tile_rows,
         tile_columns=columns,

@@ -20,6 +20,8 @@ GEOMETRIES = {
     "in_place": "n2c13h23w29_k15r1s1",
     "strided": "n1c17h47w81_k10r1s1_stride2x3",
     "padded": "n2c7h25w23_k9r1s1_pad1-0x2-3",
+    "unused_pixels": "n2c9h34w62_k11r1s1_out33x61",
+    "unused_rows": "n2c9h38w61_k11r1s1_out33x61",
     "several_blocks": "n2c11h61w67_k22r1s1",
     "several_groups_of_blocks": "n9c2h120w131_k9r1s1",
     "several_tasks": "n1c300h40w39_k9r1s1",
