@@ -13,9 +13,9 @@ from ..conformance.report.findings import Report, Tested
 from ..conformance.report.lines import ratio_text, summary_of
 from ..conformance.report.rows import Outcome, Row
 from ..problem import PRIMITIVES
-from .output import SHOWN, new_table, show, show_rest, unbroken
+from .output import SHOWN, counted, new_table, show, show_rest, unbroken
 
-__all__ = ["show_comparison", "show_report"]
+__all__ = ["others_of", "show_comparison", "show_report"]
 
 HEADERS: dict[Outcome, str] = {
     "passed": "Passed",
@@ -89,9 +89,20 @@ def _show_causes(found: Sequence[Cause]) -> None:
     for cause in found[:SHOWN]:
         row = cause.first
         show(Text.assemble((f"FAILED {row.check}: ", "bold red"), row.detail), unbroken(f"  {row.command}"))
-        if cause.others:
-            show(f"  {cause.others}")
+        others = others_of(cause)
+        if others:
+            show(f"  {others}")
     show_rest(len(found), "failures that differ")
+
+
+def others_of(cause: Cause) -> str:
+    """Return what else fails, as in "and 6 more checks, and on 12 more problems"; empty if nothing does."""
+    parts = []
+    if cause.checks:
+        parts.append(f"and {counted(len(cause.checks), 'more check')}: {', '.join(cause.checks)}")
+    if cause.problems:
+        parts.append(f"and on {counted(cause.problems, 'more problem')}")
+    return "; ".join(parts)
 
 
 def _show_some(lines: Sequence[str], what: str) -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "refused",
     "registered",
     "settings",
+    "with_more_images",
 ]
 
 
@@ -59,6 +60,15 @@ def refused(backend: str, problem: Problem) -> str | None:
         verdict.reason for verdict in verdicts(problem, current_dispatcher()) if verdict.name == backend
     )
     return numpy_lacks(problem.dtype) if reason is None else reason
+
+
+def with_more_images(trial: Trial, images: int) -> Trial | None:
+    """Return the trial with a problem that no other check has computed; None if the backend declines it.
+
+    What a backend keeps for a problem, it makes at its first call.
+    """
+    other = trial.problem.replace(batch=trial.problem.batch + images)
+    return None if refused(trial.backend, other) is not None else trial._replace(problem=other)
 
 
 def refuse_fallback() -> None:

@@ -5,6 +5,7 @@ An installed convhub adds it to every run of pytest, so it imports the suite onl
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Generator
 from pathlib import Path
@@ -103,17 +104,18 @@ def _seed(text: str) -> int:
 
 
 def _seconds(text: str) -> float:
+    from .time_limits import refusal
+
     seconds = float(text)
-    if not 0 < seconds < 1e6:
-        raise ValueError(f"a limit is more than 0 seconds and less than a million, not {text}")
+    wrong = refusal(seconds)
+    if wrong is not None:
+        raise ValueError(f"the limit is {wrong}")
     return seconds
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the mark of the suite's tests."""
     config.addinivalue_line("markers", f"{MARKER}(wanted): see convhub.conformance.conformance_cases")
-    # The standard error that is there now; during tests pytest has another in its place.
-    config.stash[STDERR] = os.dup(2)
     gatherer = Gatherer(config)
     config.stash[GATHERER] = gatherer
     config.pluginmanager.register(gatherer, "convhub gatherer")
@@ -125,7 +127,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Close what was opened for messages about time limits."""
+    """Close what was opened for messages about time limits, if it was."""
     if STDERR in config.stash:
         os.close(config.stash[STDERR])
         del config.stash[STDERR]
@@ -142,8 +144,17 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     case: Case = item.callspec.params["case"]  # type: ignore[attr-defined]
     test, run = config.getoption("convhub_timeout"), config.getoption("convhub_total_timeout")
     limits = Limits(test or DEFAULTS[case.level].test, run or DEFAULTS[case.level].run)
-    with limits.kept(config.stash[GATHERER].started, config.stash[STDERR]):
+    with limits.kept(config.stash[GATHERER].started, _standard_error(config)):
         return (yield)
+
+
+def _standard_error(config: pytest.Config) -> int:
+    """Return a copy of the descriptor of standard error, in whose place pytest has a file during tests."""
+    if STDERR not in config.stash:
+        capturing = config.pluginmanager.getplugin("capturemanager")
+        with capturing.global_and_fixture_disabled() if capturing else contextlib.nullcontext():
+            config.stash[STDERR] = os.dup(2)
+    return config.stash[STDERR]
 
 
 def option_texts(config: pytest.Config) -> dict[str, str]:

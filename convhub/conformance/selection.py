@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, did_you_mean
 from ..problem import Problem
 from .plan import ORDINARY_CHECKS
+from .report.xfails import is_pattern
 from .suite import NAMES, RANDOM, Case
 
 __all__ = ["Selection", "selection_of"]
@@ -56,7 +57,7 @@ def selection_of(checks: Iterable[str], problems: Iterable[str]) -> Selection:
     checks : iterable of str
         Names of checks, or that of the random problems.
     problems : iterable of str
-        Texts of problems; those with ``*`` or ``?`` are patterns.
+        Texts of problems, or patterns over them.
 
     Raises
     ------
@@ -67,5 +68,6 @@ def selection_of(checks: Iterable[str], problems: Iterable[str]) -> Selection:
     known = (*NAMES, RANDOM)
     for name in names:
         if name not in known:
-            raise ArgumentError(f"the check is {name!r}; it must be one of {', '.join(known)}")
-    return Selection(names, tuple(text if {"*", "?"} & {*text} else Problem.parse(text) for text in problems))
+            near = did_you_mean(name, known)
+            raise ArgumentError(f"the check is {name!r}; it must be one of {', '.join(known)}.{near}")
+    return Selection(names, tuple(text if is_pattern(text) else Problem.parse(text) for text in problems))

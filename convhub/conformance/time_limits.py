@@ -8,7 +8,23 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["DEFAULTS", "Limits"]
+__all__ = ["DEFAULTS", "Limits", "refusal"]
+
+#: The longest limit, in seconds.
+MOST = 1e6
+
+
+def refusal(seconds: float) -> str | None:
+    """Return what is wrong with a limit, or None.
+
+    Examples
+    --------
+    >>> refusal(0.5), refusal(0)
+    (None, '0; it must be more than 0 seconds, and less than a million')
+    """
+    if 0 < seconds < MOST:
+        return None
+    return f"{seconds:g}; it must be more than 0 seconds, and less than a million"
 
 
 class Limits(NamedTuple):

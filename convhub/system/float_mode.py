@@ -42,16 +42,14 @@ def in_usual_mode(function: Callable[..., Result], *arguments: Any) -> Result:
 
 def set_usual(function: Callable[..., Result], *arguments: Any) -> Result:
     """Return the same as `in_usual_mode`, if the mode is known to be another one."""
-    environment = _environment()
-    if environment is None:
+    own = saved()
+    if own is None:
         return function(*arguments)
-    own = ctypes.create_string_buffer(512)  # known platforms need 32 bytes at most
-    environment.get(own)
     try:
-        environment.set(environment.usual)
+        restore()
         return function(*arguments)
     finally:
-        environment.set(own)
+        restore(own)
 
 
 def saved() -> bytes | None:
@@ -59,7 +57,7 @@ def saved() -> bytes | None:
     environment = _environment()
     if environment is None:
         return None
-    own = ctypes.create_string_buffer(512)
+    own = ctypes.create_string_buffer(512)  # known platforms need 32 bytes at most
     environment.get(own)
     return own.raw
 

@@ -96,17 +96,16 @@ def conformance(
     from ...conformance.report.xfails import read_xfails
     from ...conformance.selection import selection_of
     from ...conformance.suite import NAMES
-    from ...conformance.time_limits import DEFAULTS, Limits
+    from ...conformance.time_limits import DEFAULTS, Limits, refusal
     from ...versioned_json import as_json
     from ..conformance_report import show_comparison, show_report
     from ..conformance_run import run_suite
 
     # Errors are reported now, not after minutes.
     for option, seconds in (("--timeout", timeout), ("--total-timeout", total_timeout)):
-        if seconds is not None and not 0 < seconds < 1e6:
-            raise ArgumentError(
-                f"{option} is {seconds:g}; it must be more than 0 seconds, and below a million"
-            )
+        wrong = None if seconds is None else refusal(seconds)
+        if wrong is not None:
+            raise ArgumentError(f"{option} is {wrong}")
     for option, file in (("--junit", junit), ("--badge", badge)):
         if file is not None:
             check_writable(option, file)

@@ -13,7 +13,7 @@ from ...dispatch.invoke import invoke
 from ...dispatch.request import BackendRequest
 from ...reference.operands import operands
 from ...reference.oracle import Array, Operands
-from ..calls import caller_library, compute, deliver, refused
+from ..calls import caller_library, compute, deliver, with_more_images
 from ..trial import CheckFailure, Trial
 from . import process_parts, torch_parts
 from .process_parts import Part
@@ -52,10 +52,9 @@ def process_state(trial: Trial) -> float:
 
 def _first_call_of_another(trial: Trial, everything: list[Part]) -> None:
     """Check the first call of a problem, one that no other check computes."""
-    other = trial.problem.replace(batch=trial.problem.batch + MORE_IMAGES)
-    if refused(trial.backend, other) is None:
-        one = trial._replace(problem=other)
-        call = _chosen(one, operands(other, trial.seed, "exact", bias=True))
+    one = with_more_images(trial, MORE_IMAGES)
+    if one is not None:
+        call = _chosen(one, operands(one.problem, trial.seed, "exact", bias=True))
         _unchanged(one, everything, call, "the first call of a problem")
 
 

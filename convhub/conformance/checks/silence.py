@@ -17,7 +17,7 @@ import numpy as np
 from ...arrays import numpy_dtype
 from ...reference.operands import operands
 from ...reference.oracle import Operands
-from ..calls import compute, refused
+from ..calls import compute, with_more_images
 from ..trial import CheckFailure, Trial
 
 __all__ = ["captured", "silent"]
@@ -34,10 +34,9 @@ def silent(trial: Trial) -> None:
     The first is of a problem that no other check computes. NumPy's error state is such that NumPy does not
     warn of numbers: that state belongs to the caller.
     """
-    fresh = trial.problem.replace(batch=trial.problem.batch + MORE_IMAGES)
-    if refused(trial.backend, fresh) is None:
-        given = operands(fresh, trial.seed, bias=True)
-        _check(trial._replace(problem=fresh), given, "random operands")
+    fresh = with_more_images(trial, MORE_IMAGES)
+    if fresh is not None:
+        _check(fresh, operands(fresh.problem, trial.seed, bias=True), "random operands")
     for what, given in _chosen(trial):
         _check(trial, given, what)
 

@@ -7,10 +7,9 @@ from typing import Any
 from ...arrays import to_numpy
 from ...dispatch.execute import execute
 from ...dispatch.request import BackendRequest
-from ...problem import Problem
 from ...reference.operands import operands
 from ...reference.oracle import Operands
-from ..calls import refused, tensor
+from ..calls import tensor, with_more_images
 from ..trial import CheckFailure, Skip, Trial
 from .public import NOT_OF_TORCH
 from .sizes import judge_integers
@@ -34,21 +33,18 @@ def plain_tensors(trial: Trial) -> float:
     if trial.problem.dtype in NOT_OF_TORCH:
         raise Skip(f"torch has no {trial.problem.dtype}, or little of it")
     # A problem that no other check computes, so that what a backend keeps of it is made in inference mode.
-    other = trial.problem.replace(batch=trial.problem.batch + MORE_IMAGES)
+    other = with_more_images(trial, MORE_IMAGES)
     modes = {
         "in inference mode": torch.inference_mode,
         "with gradients": torch.enable_grad,
         "without gradients": torch.no_grad,
     }
     ratio = 0.0
-    for problem in (other, trial.problem):
-        if refused(trial.backend, problem) is not None:
-            continue
-        given = operands(problem, trial.seed, "exact", bias=True)
-        one = trial._replace(problem=problem)
+    for one in (other, trial) if other is not None else (trial,):
+        given = operands(one.problem, trial.seed, "exact", bias=True)
         for what, mode in modes.items():
             with mode():
-                result = _call(one, problem, given)
+                result = _call(one, given)
             if what != "in inference mode":
                 _check_plain(one, result, what)
                 _check_usable(one, result, what)
@@ -56,7 +52,8 @@ def plain_tensors(trial: Trial) -> float:
     return ratio
 
 
-def _call(trial: Trial, problem: Problem, given: Operands) -> Any:
+def _call(trial: Trial, given: Operands) -> Any:
+    problem = trial.problem
     tensors = [None if array is None else tensor(array, problem.device) for array in given]
     if problem.primitive == "grad_weight":
         tensors = tensors[:2]

@@ -17,7 +17,7 @@ import numpy as np
 from ...problem import PRIMITIVES, with_primitive
 from ...reference.operands import operands
 from ...reference.oracle import Array, Operands
-from ..calls import compute, refused, settings
+from ..calls import compute, refused, settings, with_more_images
 from ..trial import CheckFailure, Skip, Trial
 from .memory import same_bits
 from .numbers import judge
@@ -41,8 +41,8 @@ def many_callers(trial: Trial) -> None:
 
     The first problem has one image more, so that it is new, and plans and tables are made for it.
     """
-    fresh = trial._replace(problem=trial.problem.replace(batch=trial.problem.batch + 1))
-    if refused(trial.backend, fresh.problem) is None:
+    fresh = with_more_images(trial, 1)
+    if fresh is not None:
         given = _given(fresh)
         results = _all_at_once([fresh] * CALLERS, given, 1)
         _compare(fresh, given, results, [compute(fresh, one) for one in given])

@@ -29,16 +29,6 @@ class Cause(NamedTuple):
     checks: tuple[str, ...]
     problems: int
 
-    @property
-    def others(self) -> str:
-        """What else fails, as in "and 6 more checks, and on 12 more problems"; empty if nothing does."""
-        parts = []
-        if self.checks:
-            parts.append(f"and {_count(len(self.checks), 'more check')}: {', '.join(self.checks)}")
-        if self.problems:
-            parts.append(f"and on {_count(self.problems, 'more problem')}")
-        return "; ".join(parts)
-
 
 def causes(rows: Iterable[Row], smallest: Sequence[Row] = ()) -> list[Cause]:
     """Return the causes of failures, that of the smallest problem first.
@@ -87,7 +77,3 @@ def words(row: Row) -> str:
     """Return what a failure says, without the problem and numbers, which differ from problem to problem."""
     text = re.sub(rf"\b({'|'.join(PRIMITIVES)})_\w+", "#", row.detail)
     return re.sub(r"[-+]?\b(\d[\w.+-]*|nan|inf)", "#", text)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -26,10 +26,15 @@ import msgspec
 from ...errors import ArgumentError, did_you_mean, short_repr
 from ...problem import Problem
 
-__all__ = ["ANY", "Xfail", "Xfails", "read_xfails"]
+__all__ = ["ANY", "Xfail", "Xfails", "is_pattern", "read_xfails"]
 
 #: Matches every check, and in a pattern any text.
 ANY = "*"
+
+
+def is_pattern(text: str) -> bool:
+    """Return whether a text may match the texts of several problems."""
+    return not set(text).isdisjoint("*?[")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class Xfail:
     @property
     def is_pattern(self) -> bool:
         """Whether it may match several problems."""
-        return not set(self.problem).isdisjoint("*?[")
+        return is_pattern(self.problem)
 
     def matches(self, check: str, problem: str) -> bool:
         """Return whether this entry matches a check of a problem, given as its text.
